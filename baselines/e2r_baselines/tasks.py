@@ -46,8 +46,9 @@ class Task:
 
 def _tasks(prompts: Prompts) -> dict[str, Task]:
     said = PROMPTS[prompts]
-    noise = {f"denoise{s}": Task(f"denoise{s}", "denoise", said["denoise"], s) for s in (15, 25, 50)}
-    return noise | {kind: Task(kind, kind, text) for kind, text in said.items() if kind != "denoise"}
+    noise = [Task(f"denoise{s}", "denoise", said["denoise"], s) for s in (15, 25, 50)]
+    rest = [Task(kind, kind, text) for kind, text in said.items() if kind != "denoise"]
+    return {task.name: task for task in (*noise, *rest)}
 
 
 # The default prompts are g1's wherever g1 has the task: it is the paper that is under test.
