@@ -1,0 +1,77 @@
+"""The command line: subcommands are imported only when called, errors become one line and 2."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from e2r_bench import __version__
+
+# Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
+COMMANDS = {
+    "run": "Restore photographs with several methods, score them, and report.",
+    "score": "Score a folder of restored images against a folder of clean ones.",
+    "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
+    "adapter": "Inspect a LoRA adapter file.",
+    "study": "Seeds, steps, pairs, prompts: does a number hold?",
+    "claims": "Judge a paper's claims, from its tables and from runs.",
+    "leakage": "Find test images among training images.",
+    "maps": "Write error, invention and trust maps of a run.",
+    "report": "Write a run's report again.",
+    "compare": "Put two runs of one protocol on one page.",
+    "weights": "List and fetch weight files.",
+    "drift": "Recompute the golden numbers and say what moved.",
+    "methods": "List the methods, their licences and what they would run with here.",
+}
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands by name and imports them when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"e2r_bench.commands.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="e2r-bench")
+def cli() -> None:
+    """Decide whether a perceptual claim about image restoration survives its own noise."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 done, 1 something failed, 2 a user's mistake.
+
+    A user's mistake is one line on standard error, never a traceback.
+    """
+    try:
+        result = cli.main(args=arguments, prog_name="e2r-bench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command resumes", err=True)
+        return 130
+    except Exception as error:
+        if type(error).__name__ not in ("UsageError", "MethodError", "MetricError"):
+            raise
+        click.echo(f"e2r-bench: {error}", err=True)
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def script() -> None:
+    """Entry point of the installed script."""
+    sys.exit(main())

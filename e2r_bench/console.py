@@ -1,0 +1,132 @@
+"""What a person sees while a run goes on, and the table at its end."""
+
+import math
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from e2r_bench.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Console:
+    """Progress bars with the time left, on standard error; the table on standard output."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=RichConsole(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Console":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, line: str) -> None:
+        """Print one line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def watch(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of a stage; without a terminal, say when the stage is over."""
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._bars[stage], completed=done)
+        if done == total and self._progress.disable:
+            self.say(f"{stage}: {total} of {total}")
+
+    def table(self, run: Run) -> None:
+        """Print the summary: a block per task, a row per method and draw, a column per metric."""
+        summary = run.summary()
+        # A pipe has no width; 80 columns would cut every number.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+        console = RichConsole(width=width)
+        for task in run.info.tasks:
+            console.print(_block(run, task, summary[summary.task == task]))
+        for note in _footnotes(run):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{run.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _block(run: Run, task: str, lines: "pd.DataFrame") -> Table:
+    info = run.info.tasks[task]
+    title = f"{task}: n = {len(info.images)} ({len(set(info.scenes))} scenes) of {info.data}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("method")
+    metrics = [key for key, m in run.info.metrics.items() if info.variants.get(m.name) == m.variant]
+    for key in metrics:
+        better = "↑" if run.info.metrics[key].higher_is_better else "↓"
+        table.add_column(f"{key} {better}", justify="right")
+    for (method, seed, steps), group in lines.groupby(["method", "seed", "steps"], sort=False):
+        by_metric = {f"{r.metric}:{r.variant}": r for r in group.itertuples()}
+        cells = [_cell(by_metric.get(key)) for key in metrics]
+        table.add_row(_label(run, str(method), int(seed), int(steps)), *cells)
+    return table
+
+
+def _label(run: Run, method: str, seed: int, steps: int) -> str:
+    info = run.info.methods[method]
+    size = " [miniature]" if info.miniature else ""
+    named = "" if info.build in (method, "control") else f" ({info.build})"
+    drawn = f" seed {seed}" if info.stochastic and len(run.info.seeds) > 1 else ""
+    drawn += f" {steps} steps" if info.stepped and len(run.info.steps) > 1 else ""
+    return f"{method}{named}{size}{drawn}".replace("[", r"\[")
+
+
+def _cell(line: object) -> str:
+    if line is None or getattr(line, "status", "") == "not measured":
+        return "not measured"
+    if getattr(line, "status", "") != "ok":
+        return "failed"
+    value, low, high = (float(getattr(line, key)) for key in ("value", "low", "high"))
+    shown = _number(value)
+    return shown if math.isnan(low) else f"{shown} ±{_number((high - low) / 2)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def _footnotes(run: Run) -> list[str]:
+    notes = [
+        f"{key}: not measured: {m.missing}; fetch it: {m.fetch}"
+        for key, m in run.info.metrics.items()
+        if m.missing
+    ]
+    notes.append(
+        "± half a 95% interval of the mean, clustered by scene; set metrics: see summary.csv"
+    )
+    if any(info.miniature for info in run.info.methods.values()):
+        notes.append(
+            "[miniature]: our own small stand-in, trained on procedural images; not the named model"
+        )
+    return notes

@@ -1,0 +1,231 @@
+"""Where the photographs come from: the embedded `mini` set, or folders, paired by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from e2r_baselines.degrade import Depth
+from e2r_bench.errors import UsageError
+from e2r_bench.files import EightBit, image_size, read_image
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_CLEAN_NAMES = ("clean", "target", "gt")
+_DEGRADED_NAMES = ("degraded", "input", "hazy", "lq")
+
+# Crops of the colour photographs in scikit-image's wheel: (top, left) corners, 128 pixels square.
+# The data card is docs/data.md; no weight that ships was trained on any of them.
+MINI_SIDE = 128
+_MINI_GRID: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "astronaut": ((0, 140, 280), (20, 170, 320)),
+    "chelsea": ((22, 150), (30, 160, 290)),
+    "coffee": ((8, 136, 264), (100, 236, 372)),
+    "motorcycle_left": ((150, 290), (40, 170, 300, 430, 560)),
+    "rocket": ((140, 280), (180, 310, 440)),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One clean photograph, or a crop of one, and its degraded partner where there is one.
+
+    Attributes:
+        id: the image's name in every row; a file stem, or photograph and corner.
+        scene: what it is a picture of; images of one scene are not independent.
+        clean: the clean file.
+        degraded: the degraded file, None where the degradation is ours to make.
+        box: (top, left, side) of a crop, None for the whole picture.
+        disparity: file of true disparities, None where depth is the stated model.
+    """
+
+    id: str
+    scene: str
+    clean: Path
+    degraded: Path | None = None
+    box: tuple[int, int, int] | None = None
+    disparity: Path | None = None
+
+    def window(self) -> tuple[slice, slice]:
+        """Return the rows and columns of the whole picture that this source is."""
+        if self.box is None:
+            return slice(None), slice(None)
+        top, left, side = self.box
+        return slice(top, top + side), slice(left, left + side)
+
+    def size(self) -> tuple[int, int]:
+        """Return (height, width) without decoding."""
+        return image_size(self.clean) if self.box is None else (self.box[2], self.box[2])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named list of sources, in the order that `--limit` cuts."""
+
+    name: str
+    sources: tuple[Source, ...]
+
+
+def mini() -> Dataset:
+    """Return the embedded default: crops of photographs in scikit-image's wheel.
+
+    The order goes round the photographs, so that a limited run still sees several scenes.
+    """
+    folder = _skimage_data()
+    by_photo = [_mini_crops(folder, photo) for photo in _MINI_GRID]
+    longest = max(len(crops) for crops in by_photo)
+    order = [crops[k] for k in range(longest) for crops in by_photo if k < len(crops)]
+    return Dataset("mini", tuple(order))
+
+
+def _skimage_data() -> Path:
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise UsageError("data set 'mini' needs scikit-image: pip install scikit-image")
+    return Path(spec.origin).parent / "data"
+
+
+def _mini_crops(folder: Path, photo: str) -> list[Source]:
+    tops, lefts = _MINI_GRID[photo]
+    disparity = folder / "motorcycle_disp.npz" if photo == "motorcycle_left" else None
+    return [
+        Source(
+            id=f"{photo}_{top:03d}_{left:03d}",
+            scene=photo,
+            clean=folder / f"{photo}.png" if photo != "rocket" else folder / "rocket.jpg",
+            box=(top, left, MINI_SIDE),
+            disparity=disparity,
+        )
+        for top in tops
+        for left in lefts
+    ]
+
+
+def folder(path: Path) -> Dataset:
+    """Read a folder of photographs: flat (clean only), or two subfolders of pairs.
+
+    Subfolder names: clean / target / gt beside degraded / input / hazy / lq. Partners share their
+    stem, or the degraded stem up to its first underscore is the clean one (RESIDE SOTS:
+    `0001_0.8_0.2.jpg` -> `0001.png`).
+
+    Raises:
+        UsageError: not a folder, no images, or files without a partner (all are named).
+    """
+    if not path.is_dir():
+        raise UsageError(
+            f"--data {path}: expected 'mini' or a folder of images, found no such folder"
+        )
+    clean = _subfolder(path, _CLEAN_NAMES)
+    degraded = _subfolder(path, _DEGRADED_NAMES)
+    if clean is None and degraded is None:
+        sources = [Source(file.stem, file.stem, file) for file in images_in(path)]
+    elif clean is None or degraded is None:
+        found = (clean or degraded or path).name
+        raise UsageError(
+            f"--data {path}: expected two subfolders, one of {'/'.join(_CLEAN_NAMES)} and one of "
+            f"{'/'.join(_DEGRADED_NAMES)}; found only {found}/"
+        )
+    else:
+        sources = _pairs(images_in(clean), images_in(degraded), path)
+    if not sources:
+        raise UsageError(
+            f"--data {path}: expected images ({', '.join(sorted(SUFFIXES))}), found none"
+        )
+    return Dataset(path.resolve().name, tuple(sources))
+
+
+def images_in(path: Path) -> list[Path]:
+    """Return the image files of a folder, sorted by name; stems must be unique.
+
+    Raises:
+        UsageError: two files share a stem.
+    """
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES)
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.stem in seen:
+            raise UsageError(
+                f"{path}: {seen[file.stem].name} and {file.name} share a name; images are paired "
+                "by name, so keep one of them"
+            )
+        seen[file.stem] = file
+    return files
+
+
+def _subfolder(path: Path, names: Sequence[str]) -> Path | None:
+    found = [path / name for name in names if (path / name).is_dir()]
+    if len(found) > 1:
+        raise UsageError(
+            f"--data {path}: both {found[0].name}/ and {found[1].name}/ exist; keep one"
+        )
+    return found[0] if found else None
+
+
+def _pairs(clean: Sequence[Path], degraded: Sequence[Path], path: Path) -> list[Source]:
+    by_stem = {file.stem: file for file in clean}
+    sources: list[Source] = []
+    alone: list[str] = []
+    for file in degraded:
+        stem = file.stem if file.stem in by_stem else file.stem.split("_")[0]
+        if stem in by_stem:
+            sources.append(Source(file.stem, stem, by_stem[stem], degraded=file))
+        else:
+            alone.append(f"{file.parent.name}/{file.name}")
+    used = {source.clean for source in sources}
+    alone += [f"{file.parent.name}/{file.name}" for file in clean if file not in used]
+    if alone:
+        raise UsageError(
+            f"--data {path}: {len(alone)} files have no partner of the same name: "
+            f"{', '.join(alone)}"
+        )
+    return sources
+
+
+def load_dataset(where: str) -> Dataset:
+    """Return `mini`, or the folder at a path; UsageError if it is neither."""
+    return mini() if where == "mini" else folder(Path(where).expanduser())
+
+
+def read_clean(source: Source) -> EightBit:
+    """Decode the clean picture, cropped to the source's box: (H, W, 3) uint8 RGB."""
+    return read_image(source.clean)[source.window()]
+
+
+def read_degraded(source: Source) -> EightBit:
+    """Decode the degraded partner; UsageError if there is none or the sizes differ."""
+    if source.degraded is None:
+        raise UsageError(
+            f"{source.clean.name}: the protocol takes degraded files, and this set has only clean "
+            "ones; give pairs, or another --protocol"
+        )
+    degraded = read_image(source.degraded)
+    if degraded.shape[:2] != source.size():
+        expected, found = (f"{w}x{h}" for h, w in (source.size(), degraded.shape[:2]))
+        raise UsageError(
+            f"{source.degraded}: expected {expected}, the size of {source.clean.name}, found "
+            f"{found}"
+        )
+    return degraded
+
+
+def read_depth(source: Source) -> Depth:
+    """Return relative depth in [0, 1] for haze: (H, W) float32, of the source's box.
+
+    From true disparity where there is one: z = f b / (d + offset), with the published calibration
+    of the Middlebury 2014 motorcycle pair; unmatched pixels take their nearest matched one. Else
+    the stated model: depth rises linearly from 0.25 at the bottom row of the photograph to 1 at
+    its top row.
+    """
+    if source.disparity is None:
+        height, width = image_size(source.clean)
+        rows = np.linspace(1, 0.25, height, dtype=np.float32)
+        return np.broadcast_to(rows[:, None], (height, width))[source.window()]
+    from scipy.ndimage import distance_transform_edt
+
+    disparity = np.load(source.disparity)["arr_0"].astype(np.float64)
+    nearest = distance_transform_edt(
+        ~np.isfinite(disparity), return_distances=False, return_indices=True
+    )
+    inverse = disparity[tuple(np.asarray(nearest))] + 31.086
+    return (inverse.min() / inverse).astype(np.float32)[source.window()]

@@ -1,0 +1,144 @@
+"""One line per method, task, draw and metric: value, n, interval, and what it was made with."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from e2r_baselines.method import Draw
+from e2r_bench.files import write_text
+from e2r_bench.restore import Watch
+from e2r_bench.runs import MetricInfo, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2r_metrics import Session
+
+COLUMNS = (
+    "method", "build", "miniature", "task", "seed", "steps", "metric", "variant", "n", "scenes",
+    "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol", "note",
+)  # fmt: skip
+LEVEL = 0.95
+
+
+def write_summary(run: Run, session: "Session", watch: Watch) -> None:
+    """Write summary.csv and summary.json from the rows and, for set metrics, the pictures."""
+    import pandas as pd
+
+    lines = list(_lines(run, session, watch))
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    write_text(run.folder / "summary.csv", frame.to_csv(index=False))
+    table = [{k: _json(v) for k, v in line.items()} for line in lines]
+    write_text(run.folder / "summary.json", json.dumps(table, indent=1) + "\n")
+
+
+def _json(value: Any) -> Any:
+    """Return a number that JSON can hold: an identical pair has infinite PSNR."""
+    infinite = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if infinite else value
+
+
+def _lines(run: Run, session: "Session", watch: Watch) -> Iterator[dict[str, Any]]:
+    rows = run.rows()
+    cells = [
+        (method, task, draw)
+        for method in run.info.methods
+        for task in run.info.tasks
+        for draw in run.draws(method)
+    ]
+    for count, (method, task, draw) in enumerate(cells, 1):
+        here = rows[
+            (rows.method == method) & (rows.task == task)
+            & (rows.seed == draw.seed) & (rows.steps == draw.steps)
+        ]  # fmt: skip
+        for key, metric in run.info.metrics.items():
+            if run.info.tasks[task].variants.get(metric.name) != metric.variant:
+                continue
+            made = _per_image(here, metric) if metric.per_image else None
+            if metric.missing is not None:
+                made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
+            made = made or _set_value(run, session, key, (method, task, draw))
+            yield _named(run, method, task, draw, metric) | made
+        watch("summarise", count, len(cells))
+
+
+def _named(run: Run, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:
+    info = run.info.methods[method]
+    return {
+        "method": method, "build": info.build, "miniature": info.miniature, "task": task,
+        "seed": draw.seed, "steps": draw.steps, "metric": metric.name, "variant": metric.variant,
+        "n": 0, "unit": metric.unit, "higher_is_better": metric.higher_is_better,
+        "protocol": f"{run.info.protocol} {metric.protocol}", "status": "ok",
+    }  # fmt: skip
+
+
+def _per_image(here: "pd.DataFrame", metric: MetricInfo) -> dict[str, Any]:
+    mine = here[(here.metric == metric.name) & (here.variant == metric.variant)]
+    good = mine[mine.status == "ok"]
+    failed = len(mine) - len(good)
+    note = f"{failed} of {len(mine)} images failed" if failed else ""
+    if not len(good):
+        return {"status": "failed", "note": note or "no rows"}
+    values = good.value.to_numpy(dtype=float)
+    low, high, how = mean_interval(values, good.scene.tolist())
+    return {
+        "n": len(values), "scenes": good.scene.nunique(), "value": float(np.mean(values)),
+        "low": low, "high": high, "interval": how, "note": note,
+    }  # fmt: skip
+
+
+def mean_interval(
+    values: Sequence[float] | np.ndarray, scenes: Sequence[str]
+) -> tuple[float | None, float | None, str]:
+    """Return the 95% interval of a mean whose images come in scenes, and its name.
+
+    Cluster-robust standard error with Student's t on (scenes - 1) degrees of freedom: crops of one
+    photograph are not independent, and few scenes give the wide interval that they deserve.
+
+    Args:
+        values: one number per image.
+        scenes: the scene of each.
+
+    Returns:
+        low, high and the interval's name; None, None with the reason for one scene or values
+        without a finite mean.
+    """
+    from scipy import stats
+
+    values = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        return None, None, "none: values are not finite"
+    _, index = np.unique(np.asarray(scenes), return_inverse=True)
+    clusters = int(index.max()) + 1
+    if clusters < 2:
+        return None, None, "none: one scene"
+    sums = np.bincount(index, values - values.mean())
+    error = math.sqrt(clusters / (clusters - 1) * float(sums @ sums)) / len(values)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, clusters - 1)) * error
+    mean = float(values.mean())
+    return mean - half, mean + half, f"95% t, clustered by scene ({clusters})"
+
+
+def _set_value(
+    run: Run, session: "Session", key: str, cell: tuple[str, str, Draw]
+) -> dict[str, Any]:
+    """Compute one set metric over the pictures that exist; its n says how many they are."""
+    from e2r_metrics import CATALOG
+
+    method, task, draw = cell
+    metric = CATALOG[key]
+    pairs = [
+        (path, run.clean_path(task, image))
+        for image in run.images(task)
+        if (path := run.restored_path(method, task, draw, image)).is_file()
+    ]
+    gone = len(run.images(task)) - len(pairs)
+    note = f"{gone} of {len(run.images(task))} images failed" if gone else ""
+    if len(pairs) < 2 or metric.extractor is None:
+        return {"status": "failed", "note": note or "needs at least two images"}
+    restored = session.features(metric.extractor, [path for path, _ in pairs])
+    clean = session.features(metric.extractor, [path for _, path in pairs])
+    return {"n": len(pairs), "value": session.set_value(metric, restored, clean), "note": note}
