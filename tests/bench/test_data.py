@@ -1,0 +1,146 @@
+"""Data sets: pairing by name, the embedded set, and every way a folder can be wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2r_bench.data import (
+    MINI_SIDE,
+    Source,
+    folder,
+    load_dataset,
+    mini,
+    read_clean,
+    read_degraded,
+    read_depth,
+)
+from e2r_bench.errors import UsageError
+from e2r_bench.files import read_image, write_png
+
+
+def picture(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def pairs(
+    root: Path, names: dict[str, str], clean: str = "target", degraded: str = "input"
+) -> Path:
+    """Write pairs: degraded file name -> clean file name."""
+    for bad, good in names.items():
+        write_png(root / degraded / bad, picture(1))
+        write_png(root / clean / good, picture(2))
+    return root
+
+
+def test_mini_has_enough_crops_of_real_photographs() -> None:
+    sources = mini().sources
+    assert len(sources) >= 32
+    assert len({source.id for source in sources}) == len(sources)
+    assert len({source.scene for source in sources}) == 5
+    for source in sources:
+        crop = read_clean(source)
+        assert crop.shape == (MINI_SIDE, MINI_SIDE, 3)
+        assert crop.dtype == np.uint8
+        # A crop outside its photograph would come back smaller, one of nothing would be flat.
+        assert crop.std() > 2
+
+
+def test_mini_begins_with_five_scenes_so_that_a_limited_run_sees_them_all() -> None:
+    assert len({source.scene for source in mini().sources[:5]}) == 5
+
+
+def test_depth_is_relative_and_true_where_there_is_disparity() -> None:
+    for source in mini().sources:
+        depth = read_depth(source)
+        assert depth.shape == (MINI_SIDE, MINI_SIDE)
+        assert depth.dtype == np.float32
+        assert 0 < depth.min() <= depth.max() <= 1
+    motorcycle = next(s for s in mini().sources if s.scene == "motorcycle_left")
+    model = next(s for s in mini().sources if s.scene == "astronaut")
+    assert np.unique(read_depth(motorcycle), axis=1).shape[1] > 1
+    assert np.unique(read_depth(model), axis=1).shape[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("clean", "degraded"), [("target", "input"), ("clean", "degraded"), ("gt", "lq")]
+)
+def test_pairs_by_name_never_by_order(tmp_path: Path, clean: str, degraded: str) -> None:
+    pairs(tmp_path, {"b.png": "b.png", "a.png": "a.png"}, clean, degraded)
+    dataset = folder(tmp_path)
+    assert [(s.id, s.clean.name) for s in dataset.sources] == [("a", "a.png"), ("b", "b.png")]
+
+
+def test_sots_names_pair_and_share_a_scene(tmp_path: Path) -> None:
+    pairs(tmp_path, {"0001_0.8_0.2.png": "0001.png", "0001_0.9_0.1.png": "0001.png"})
+    sources = folder(tmp_path).sources
+    assert [s.id for s in sources] == ["0001_0.8_0.2", "0001_0.9_0.1"]
+    assert {s.scene for s in sources} == {"0001"}
+
+
+def test_every_file_without_partner_is_named(tmp_path: Path) -> None:
+    pairs(tmp_path, {"a.png": "a.png"})
+    write_png(tmp_path / "input" / "lonely.png", picture(3))
+    write_png(tmp_path / "target" / "left.png", picture(3))
+    with pytest.raises(UsageError, match=r"2 files .* input/lonely.png, target/left.png"):
+        folder(tmp_path)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", picture(1))
+    write_png(tmp_path / "a.bmp", picture(1))
+    with pytest.raises(UsageError, match=r"a\.bmp and a\.png share a name"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize("make", ["nothing", "empty", "one side"])
+def test_folders_without_pairs_say_what_was_expected(tmp_path: Path, make: str) -> None:
+    where = tmp_path / "set"
+    if make != "nothing":
+        where.mkdir()
+    if make == "one side":
+        (where / "clean").mkdir()
+    with pytest.raises(UsageError, match="expected"):
+        load_dataset(str(where))
+
+
+def test_unequal_sizes_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path / "clean.png", picture(1, 20, 30))
+    write_png(tmp_path / "bad.png", picture(1, 20, 31))
+    source = Source("a", "a", tmp_path / "clean.png", degraded=tmp_path / "bad.png")
+    with pytest.raises(UsageError, match=r"expected 30x20, .* found 31x20"):
+        read_degraded(source)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+def test_a_truncated_png_is_one_clear_error(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "a.png"
+    write_png(path, picture(1, 200, 300))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(UsageError, match=r"a\.png: expected a whole image file"):
+        read_image(path)
+
+
+def test_a_text_file_called_png_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("no picture")
+    with pytest.raises(UsageError, match="expected a whole image file"):
+        read_image(path)
+
+
+def test_png_round_trip_is_exact(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", picture(5))
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture(5))
+
+
+@pytest.mark.data
+def test_real_sets_pair(shared_data: Path) -> None:
+    assert len(folder(shared_data / "cbsd68").sources) == 68
+    rain = folder(shared_data / "rain100l" / "test")
+    assert len(rain.sources) == 100
+    assert all(s.degraded is not None and s.degraded.stem == s.clean.stem for s in rain.sources)
+    haze = folder(shared_data / "sots_outdoor")
+    assert {(s.id.split("_")[0], s.clean.stem) for s in haze.sources} == {
+        (s.scene, s.scene) for s in haze.sources
+    }

@@ -1,0 +1,143 @@
+"""Degradation under a protocol: what may change a byte, and what may not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2r_baselines.tasks import TASKS
+from e2r_bench.data import Dataset, folder, mini
+from e2r_bench.errors import UsageError
+from e2r_bench.files import read_image, write_png
+from e2r_bench.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
+from e2r_bench.protocols import PROTOCOLS, protocol_named
+
+
+def task_set(task: str, protocol: str = "e2r", limit: int = 3, seed: int = 0) -> TaskSet:
+    dataset = mini()
+    return TaskSet(TASKS[task], dataset, dataset.sources[:limit], PROTOCOLS[protocol], seed)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.png"))}
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2)))
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_resume_order_and_limit_never_change_a_byte(tmp_path: Path, task: str) -> None:
+    whole, cut = task_set(task), task_set(task, limit=2)
+    list(prepare(whole, tmp_path / "whole"))
+    list(prepare(cut, tmp_path / "cut"))
+    backwards = replace(whole, sources=whole.sources[::-1])
+    list(prepare(backwards, tmp_path / "cut"))
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    (tmp_path / "cut" / "degraded" / f"{whole.sources[1].id}.png").unlink()
+    list(prepare(whole, tmp_path / "cut"))
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+def test_noise_stream_does_not_depend_on_the_limit(tmp_path: Path) -> None:
+    list(prepare(task_set("denoise25", "airnet-promptir"), tmp_path / "three"))
+    list(prepare(task_set("denoise25", "airnet-promptir", limit=1), tmp_path / "one"))
+    three, one = files(tmp_path / "three"), files(tmp_path / "one")
+    assert one.items() <= three.items()
+
+
+def test_seed_image_and_sigma_each_change_the_noise() -> None:
+    first, second = mini().sources[:2]
+    base = degraded_pixels(task_set("denoise25"), first)
+    other_seed = degraded_pixels(task_set("denoise25", seed=1), first)
+    assert not np.array_equal(base, other_seed)
+    clean = read_image(first.clean)[first.window()].astype(np.float32) / 255
+    noise25 = base - clean
+    noise50 = degraded_pixels(task_set("denoise50"), first) - clean
+    assert not np.allclose(noise50, 2 * noise25, atol=1e-4)
+    renamed = replace(first, id=second.id)
+    assert not np.array_equal(base, degraded_pixels(task_set("denoise25"), renamed))
+
+
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_noise_has_the_stated_deviation(sigma: int) -> None:
+    pictures = task_set(f"denoise{sigma}", "restormer", limit=1)
+    source = pictures.sources[0]
+    clean = read_image(source.clean)[source.window()].astype(np.float32) / 255
+    noise = 255 * (degraded_pixels(pictures, source) - clean)
+    # 49152 samples: the standard error of the deviation is sigma / sqrt(2 n), four of them allowed.
+    assert noise.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * noise.size))
+    assert abs(noise.mean()) < 4 * sigma / np.sqrt(noise.size)
+
+
+def test_unclipped_noise_reaches_the_method_and_only_it(tmp_path: Path) -> None:
+    pictures = task_set("denoise50", "restormer", limit=1)
+    list(prepare(pictures, tmp_path))
+    handed = photo(pictures, pictures.sources[0], tmp_path, "degraded").pixels
+    assert handed.min() < 0 or handed.max() > 1
+    rounded = task_set("denoise50", limit=1)
+    list(prepare(rounded, tmp_path / "rounded"))
+    kept = photo(rounded, rounded.sources[0], tmp_path / "rounded", "degraded").pixels
+    assert kept.min() >= 0
+    assert kept.max() <= 1
+    assert np.array_equal(np.rint(kept * 255), kept * 255)
+
+
+def test_truncation_and_rounding_differ_as_named() -> None:
+    pixels = np.full((1, 1, 3), 100.7 / 255, np.float32)
+    assert to_eight_bit(pixels).max() == 101
+    assert to_eight_bit(pixels, truncate=True).max() == 100
+    assert to_eight_bit(np.float32([[[-1, 2, 0.5]]])).tolist() == [[[0, 255, 128]]]
+
+
+def test_crop_to_sixteen_is_central(tmp_path: Path) -> None:
+    image = np.arange(35 * 50 * 3, dtype=np.uint32).reshape(35, 50, 3).astype(np.uint8)
+    write_png(tmp_path / "set" / "a.png", image)
+    dataset = folder(tmp_path / "set")
+    pictures = TaskSet(TASKS["denoise15"], dataset, dataset.sources, PROTOCOLS["moce-ir"], 0)
+    list(prepare(pictures, tmp_path / "out"))
+    kept = read_image(tmp_path / "out" / "clean" / "a.png")
+    assert np.array_equal(kept, image[1:33, 1:49])
+
+
+def test_a_protocol_that_takes_files_says_so_on_a_clean_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="only clean ones"):
+        list(prepare(task_set("denoise15", "instructir"), tmp_path))
+
+
+def test_a_rain_folder_serves_rain_but_noise_is_made_on_its_clean_side(tmp_path: Path) -> None:
+    clean = np.full((16, 16, 3), 90, np.uint8)
+    write_png(tmp_path / "target" / "a.png", clean)
+    write_png(tmp_path / "input" / "a.png", clean + 50)
+    dataset = folder(tmp_path)
+    for task, expected in (("derain", 140), ("denoise15", 90)):
+        pictures = TaskSet(TASKS[task], dataset, dataset.sources, PROTOCOLS["e2r"], 0)
+        list(prepare(pictures, tmp_path / task))
+        fed = read_image(tmp_path / task / "degraded" / "a.png")
+        assert fed.mean() == pytest.approx(expected, abs=2)
+        assert pictures.from_files() == (task == "derain")
+
+
+def test_unknown_protocol_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'airnet-promptir'"):
+        protocol_named("airnet-promptr")
+
+
+@pytest.mark.data
+def test_the_published_noisy_psnr_of_cbsd68(shared_data: Path, tmp_path: Path) -> None:
+    """AirNet's and PromptIR's clip-truncate convention: 24.83 / 20.54 / 15.00 dB over 68 images."""
+    dataset: Dataset = folder(shared_data / "cbsd68")
+    for sigma, expected in ((15, 24.833), (25, 20.538), (50, 15.004)):
+        task, protocol = TASKS[f"denoise{sigma}"], PROTOCOLS["airnet-promptir"]
+        pictures = TaskSet(task, dataset, dataset.sources, protocol, 0)
+        where = tmp_path / str(sigma)
+        names = list(prepare(pictures, where))
+        values = [
+            psnr(
+                read_image(where / "clean" / f"{n}.png"),
+                read_image(where / "degraded" / f"{n}.png"),
+            )
+            for n in names
+        ]
+        assert np.mean(values) == pytest.approx(expected, abs=0.02)
