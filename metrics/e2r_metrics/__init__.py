@@ -1,0 +1,53 @@
+"""Image-restoration metrics: exact, named, and watched for drift.
+
+Importing this package is cheap: NumPy, OpenCV and torch come in with the first number that needs
+them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from e2r_metrics.catalog import CATALOG, EXTRACTORS, PROFILES, Extractor, Metric, resolve
+    from e2r_metrics.errors import MetricError
+    from e2r_metrics.session import Session
+    from e2r_metrics.store import FeatureStore
+    from e2r_metrics.weights import Found, Missing, Resolver, read_declarations
+
+__all__ = [
+    "CATALOG",
+    "EXTRACTORS",
+    "PROFILES",
+    "Extractor",
+    "FeatureStore",
+    "Found",
+    "Metric",
+    "MetricError",
+    "Missing",
+    "Resolver",
+    "Session",
+    "read_declarations",
+    "resolve",
+]
+
+_HOME = {
+    "CATALOG": "catalog",
+    "EXTRACTORS": "catalog",
+    "PROFILES": "catalog",
+    "Extractor": "catalog",
+    "FeatureStore": "store",
+    "Found": "weights",
+    "Metric": "catalog",
+    "MetricError": "errors",
+    "Missing": "weights",
+    "Resolver": "weights",
+    "Session": "session",
+    "read_declarations": "weights",
+    "resolve": "catalog",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

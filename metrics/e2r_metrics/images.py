@@ -1,0 +1,92 @@
+"""The boundary: what counts as a picture, checked once, with nothing guessed."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from e2r_metrics.errors import MetricError
+
+Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
+"""(H, W, 3) RGB: uint8, or float32 / float64 in [0, 1]."""
+
+PerImage = Callable[[Sequence[Image], Sequence[Image]], npt.NDArray[np.float64]]
+"""From B restored and B clean images, sizes mixed or not, to (B,) values."""
+
+LUMA_FULL = (0.299, 0.587, 0.114)
+"""Y of BT.601 at full range: what YIQ-based libraries call Y."""
+LUMA_STUDIO = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""Y of BT.601 at 16-235, as MATLAB's rgb2ycbcr; its offset of 16 is added by `luma`."""
+
+
+def check_image(image: Image, name: str = "image") -> None:
+    """Raise `MetricError` unless `image` is (H, W, 3), uint8 or float in [0, 1], without NaN."""
+    shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+        raise MetricError(
+            f"{name}: expected an (H, W, 3) RGB array, found {type(image).__name__} "
+            f"of shape {shape} and dtype {dtype}"
+        )
+    if 0 in image.shape:
+        raise MetricError(f"{name}: expected at least one pixel, found shape {shape}")
+    if image.dtype == np.uint8:
+        return
+    if image.dtype not in (np.float32, np.float64):
+        raise MetricError(f"{name}: expected uint8, float32 or float64, found {dtype}")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise MetricError(
+            f"{name}: expected float values in [0, 1] without NaN, found {low:.4g} to {high:.4g}; "
+            "divide by 255 or clip before"
+        )
+
+
+def check_pair(restored: Image, clean: Image) -> None:
+    """Raise `MetricError` unless both are pictures of one size and one dtype."""
+    check_image(restored, "restored")
+    check_image(clean, "clean")
+    if restored.shape != clean.shape or restored.dtype != clean.dtype:
+        raise MetricError(
+            "expected restored and clean of one size and dtype, found "
+            f"{restored.shape} {restored.dtype} and {clean.shape} {clean.dtype}"
+        )
+
+
+def check_pairs(restored: Sequence[Image], clean: Sequence[Image]) -> None:
+    """Raise `MetricError` unless the two sequences are of one length and made of pairs."""
+    if len(restored) != len(clean):
+        raise MetricError(
+            f"expected as many restored as clean images, found {len(restored)} and {len(clean)}"
+        )
+    for one, other in zip(restored, clean, strict=True):
+        check_pair(one, other)
+
+
+def peak(image: Image) -> float:
+    """Return the largest value the dtype of a checked image stands for: 255 or 1."""
+    return 255.0 if image.dtype == np.uint8 else 1.0
+
+
+def luma(image: Image, weights: tuple[float, float, float], offset: float) -> Image:
+    """Return Y in 8-bit units, not rounded: (H, W) float64.
+
+    Args:
+        image: a checked image.
+        weights: `LUMA_FULL` with offset 0, or `LUMA_STUDIO` with offset 16.
+        offset: what black maps to.
+    """
+    scale = 1.0 if image.dtype == np.uint8 else 255.0
+    return image.astype(np.float64) @ (np.array(weights) * scale) + offset
+
+
+def to_uint8(image: Image) -> npt.NDArray[np.uint8]:
+    """Return a checked image in 8 bits, rounded half to even; uint8 comes back as it is."""
+    if image.dtype == np.uint8:
+        return image  # pyright: ignore[reportReturnType]
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def to_unit(image: Image) -> npt.NDArray[np.float32]:
+    """Return a checked image as float32 in [0, 1]."""
+    scale = np.float32(255.0 if image.dtype == np.uint8 else 1.0)
+    return (image.astype(np.float32) / scale).astype(np.float32, copy=False)

@@ -1,0 +1,151 @@
+"""Numbers for callers: networks are loaded once, features are computed once."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
+from e2r_metrics.errors import MetricError, unknown
+from e2r_metrics.images import Image, PerImage, check_image, to_uint8
+from e2r_metrics.store import FeatureStore, content_key, extractor_key
+from e2r_metrics.weights import Found, Missing, Resolver
+
+Features = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Extract = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+SetFunction = Callable[[Features, Features], float]
+
+
+class Session:
+    """One run's metrics: weights, networks and the feature store."""
+
+    def __init__(
+        self, weights: Resolver, store: FeatureStore | None = None, device: str = "cpu"
+    ) -> None:
+        """Take what the numbers stand on.
+
+        Args:
+            weights: finds the files that metrics need.
+            store: keeps features between runs; None computes them each time.
+            device: the torch device of the networks.
+        """
+        self.weights = weights
+        self.store = store
+        self.device = device
+        self._per_image: dict[str, PerImage] = {}
+        self._extract: dict[str, Extract] = {}
+        self._noted: set[str] = set()
+
+    def missing(self, metric: Metric) -> Missing | None:
+        """Return why `metric` cannot be measured here, None if it can; may download small files."""
+        for name in metric.weights:
+            if isinstance(answer := self.weights.find(name), Missing):
+                return answer
+        return None
+
+    def per_image(
+        self, metric: Metric, restored: Sequence[Image], clean: Sequence[Image]
+    ) -> npt.NDArray[np.float64]:
+        """Return (B,) values of a metric with `per_image`.
+
+        Args:
+            metric: a row of the catalog.
+            restored: B images (H, W, 3) RGB, uint8 or float32 / float64 in [0, 1]; sizes may be
+                mixed.
+            clean: their partners, of the same size and dtype; not looked at by metrics with scope
+                "single".
+
+        Raises:
+            MetricError: bad pixels, or weights that are missing.
+        """
+        if not metric.per_image:
+            raise MetricError(f"{metric.id} compares sets; use features() and set_value()")
+        if metric.id not in self._per_image:
+            module = import_module(f"e2r_metrics.{metric.module}")
+            files = self._files(metric.weights, metric.id)
+            self._per_image[metric.id] = module.open_metric(metric.variant, files, self.device)
+        return self._per_image[metric.id](restored, clean)
+
+    def features(
+        self, extractor: str, images: Sequence[Image] | Sequence[Path]
+    ) -> npt.NDArray[np.float32]:
+        """Return (N, D) float32 features; only pictures the store does not know are computed.
+
+        Args:
+            extractor: a key of `EXTRACTORS`, as in `Metric.extractor`.
+            images: arrays as in `per_image`, or files; floats are rounded to 8 bits first.
+
+        Raises:
+            MetricError: bad pixels, an unreadable file, or weights that are missing.
+        """
+        if extractor not in EXTRACTORS:
+            raise unknown("feature extractor", extractor, EXTRACTORS)
+        row = EXTRACTORS[extractor]
+        key = self._extractor_key(row)
+        found = np.empty((len(images), row.dimension), np.float32)
+        for index, image in enumerate(images):
+            found[index] = self._vector(row, key, image)
+        return found
+
+    def set_value(self, metric: Metric, restored: Features, clean: Features) -> float:
+        """Return the distance of two sets of features, (N, D) and (M, D).
+
+        Raises:
+            MetricError: a metric of single images, or unusable features.
+        """
+        if metric.per_image:
+            raise MetricError(f"{metric.id} looks at single images; use per_image()")
+        if metric.module == "frechet":
+            self._note_few(metric, len(restored), len(clean))
+        module = import_module(f"e2r_metrics.{metric.module}")
+        function: SetFunction = module.open_set(metric.variant)
+        return function(restored, clean)
+
+    def _note_few(self, metric: Metric, n: int, m: int) -> None:
+        from e2r_metrics.frechet import few_images_note
+
+        note = few_images_note(n, m)
+        if note and note not in self._noted:
+            self._noted.add(note)
+            logging.getLogger("e2r_metrics").warning("%s: %s", metric.id, note)
+
+    def _vector(self, row: Extractor, key: str, image: Image | Path) -> npt.NDArray[np.float32]:
+        pixels = _pixels(image)
+        name = content_key(pixels)
+        known = self.store.get(key, name) if self.store else None
+        if known is not None and known.shape == (row.dimension,):
+            return known
+        vector = self._extractor(row)(pixels)
+        if self.store:
+            self.store.put(key, name, vector)
+        return vector
+
+    def _extractor(self, row: Extractor) -> Extract:
+        if row.id not in self._extract:
+            module = import_module(f"e2r_metrics.{row.module}")
+            files = self._files(row.weights, row.id)
+            self._extract[row.id] = module.open_extractor(row.id, files, self.device)
+        return self._extract[row.id]
+
+    def _extractor_key(self, row: Extractor) -> str:
+        hashes = tuple(self.weights.hashes(name) for name in row.weights)
+        return extractor_key(row.id, row.preprocessing, hashes)
+
+    def _files(self, names: Sequence[str], user: str) -> Mapping[str, Path]:
+        answers = {name: self.weights.find(name) for name in names}
+        for answer in answers.values():
+            if isinstance(answer, Missing):
+                raise MetricError(f"{user}: {answer.reason}; to fetch: {answer.command}")
+        return {name: answer.path for name, answer in answers.items() if isinstance(answer, Found)}
+
+
+def _pixels(image: Image | Path) -> npt.NDArray[np.uint8]:
+    if isinstance(image, Path):
+        from e2r_metrics.decode import read_image
+
+        return read_image(image)
+    check_image(image)
+    return to_uint8(image)

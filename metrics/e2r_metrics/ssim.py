@@ -1,0 +1,263 @@
+"""Structural similarity (Wang et al., IEEE TIP 2004): scalars, per-pixel maps and their parts.
+
+One code computes both: the scalar is the mean of the map over the windows that lie inside the
+picture. Filters run strip by strip in buffers that are reused, which is where the speed comes from.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from e2r_metrics.errors import MetricError
+from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_pairs, luma, peak
+
+K1, K2 = 0.01, 0.03
+_STRIP = 64
+
+Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A separable window: odd number of taps that sum to 1, and the covariance normalisation."""
+
+    taps: tuple[float, ...]
+    covariance_scale: float = 1.0
+
+    @property
+    def radius(self) -> int:
+        """Return how many pixels the window reaches to each side."""
+        return len(self.taps) // 2
+
+
+def _gaussian(sigma: float, radius: int) -> tuple[float, ...]:
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return tuple(taps / taps.sum())
+
+
+GAUSS = Window(_gaussian(1.5, 5))
+"""11x11 Gaussian, sigma 1.5, population covariance: MATLAB's ssim and the paper's own code."""
+UNIFORM7 = Window((1 / 7,) * 7, covariance_scale=49 / 48)
+"""7x7 box, sample covariance: the defaults of scikit-image."""
+WINDOWS: Mapping[str, Window] = MappingProxyType({"gauss": GAUSS, "uniform7": UNIFORM7})
+
+
+class _Moments(NamedTuple):
+    """Local moments of two pictures; the means are centred on half the peak."""
+
+    mean_x: Array
+    mean_y: Array
+    var_sum: Array
+    cov: Array
+
+
+class Parts(NamedTuple):
+    """The three factors of SSIM, each (H, W, C); their product is the SSIM map (C3 = C2 / 2)."""
+
+    luminance: Array
+    contrast: Array
+    structure: Array
+
+
+def ssim(restored: Image, clean: Image, window: Window = GAUSS, exact: bool = False) -> float:
+    """Return the mean SSIM over R, G and B and over the windows inside the picture.
+
+    Args:
+        restored: (H, W, 3) RGB, uint8 or float32 / float64 in [0, 1].
+        clean: the same size and dtype.
+        window: `GAUSS` or `UNIFORM7`.
+        exact: compute in float64; otherwise float64 input alone is, and the rest in float32,
+            which moves the value by less than 2e-6.
+
+    Raises:
+        MetricError: another shape, dtype or range, NaN, unequal sizes, or a side shorter than the
+            window.
+    """
+    check_pair(restored, clean)
+    return _mean_ssim(restored, clean, window, peak(restored), exact)
+
+
+def ssim_y(restored: Image, clean: Image) -> float:
+    """Return SSIM with the Gaussian window on Y of BT.601 at 16-235, not rounded, peak 255.
+
+    Arguments and errors as `ssim`; always float64.
+    """
+    check_pair(restored, clean)
+    x, y = (luma(image, LUMA_STUDIO, 16.0)[..., None] for image in (restored, clean))
+    return _mean_ssim(x, y, GAUSS, 255.0, exact=True)
+
+
+def ssim_map(restored: Image, clean: Image, window: Window = GAUSS, exact: bool = False) -> Array:
+    """Return the SSIM of every pixel and channel, (H, W, 3); borders are mirrored.
+
+    `interior` of it has the mean that `ssim` returns. Arguments and errors as `ssim`.
+    """
+    check_pair(restored, clean)
+    r, top = window.radius, peak(restored)
+    strips = _strips(restored, clean, window, top, exact, pad=True)
+    return np.concatenate([_similarity(m, top)[:, r:-r].copy() for m in strips])
+
+
+def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
+    """Return luminance, contrast and structure of every pixel, float64 (H, W, 3) each.
+
+    Their product is `ssim_map(..., exact=True)`. Arguments and errors as `ssim`.
+    """
+    check_pair(restored, clean)
+    top = peak(restored)
+    x = restored.astype(np.float64)
+    y = clean.astype(np.float64)
+    both, own_x, own_y = (_whole(u, v, window, top) for u, v in ((x, y), (x, x), (y, y)))
+    var_x, var_y = np.maximum(own_x.cov, 0.0), np.maximum(own_y.cov, 0.0)
+    c1, c2 = (K1 * top) ** 2, (K2 * top) ** 2
+    mean_x, mean_y = both.mean_x + top / 2, both.mean_y + top / 2
+    spread = np.sqrt(var_x * var_y)
+    return Parts(
+        luminance=(2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1),
+        contrast=(2 * spread + c2) / (var_x + var_y + c2),
+        structure=(both.cov + c2 / 2) / (spread + c2 / 2),
+    )
+
+
+def interior(values: Array, window: Window = GAUSS) -> Array:
+    """Return the part of a map whose windows lie inside the picture."""
+    r = window.radius
+    return values[r:-r, r:-r]
+
+
+def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImage:
+    """Return the function of a variant; no weights, always on the CPU."""
+    del files, device
+
+    def one(x: Image, y: Image) -> float:
+        return ssim_y(x, y) if variant == "y" else ssim(x, y, WINDOWS[variant])
+
+    def measure(restored: Sequence[Image], clean: Sequence[Image]) -> npt.NDArray[np.float64]:
+        check_pairs(restored, clean)
+        return np.array([one(x, y) for x, y in zip(restored, clean, strict=True)])
+
+    return measure
+
+
+def contrast_structure(x: Array, y: Array, top: float) -> tuple[float, float]:
+    """Return the means of SSIM and of its contrast-structure factor: one level of MS-SSIM.
+
+    Args:
+        x: (H, W, C) float64 with values up to `top`; `y` the same.
+        y: see `x`.
+        top: the peak.
+    """
+    full, factor, count = 0.0, 0.0, 0
+    r, c2 = GAUSS.radius, (K2 * top) ** 2
+    for moments in _strips(x, y, GAUSS, top, exact=True, pad=False):
+        inside = (2 * moments.cov[:, r:-r] + c2) / (moments.var_sum[:, r:-r] + c2)
+        factor += float(inside.sum())
+        full += float(_similarity(moments, top)[:, r:-r].sum())
+        count += inside.size
+    return full / count, factor / count
+
+
+def _mean_ssim(
+    x: Array | Image, y: Array | Image, window: Window, top: float, exact: bool
+) -> float:
+    r = window.radius
+    total, count = 0.0, 0
+    for moments in _strips(x, y, window, top, exact, pad=False):
+        values = _similarity(moments, top)[:, r:-r]
+        total += float(values.sum(dtype=np.float64))
+        count += values.size
+    return total / count
+
+
+def _whole(x: Array, y: Array, window: Window, top: float) -> _Moments:
+    r = window.radius
+    strip = next(_strips(x, y, window, top, exact=True, pad=True, rows=len(x)))
+    return _Moments(*(z[:, r:-r] for z in strip))
+
+
+def _similarity(moments: _Moments, top: float) -> Array:
+    """Return SSIM of one strip; overwrites the moments."""
+    mean_x, mean_y, var_sum, cov = moments
+    c1, c2 = (K1 * top) ** 2, (K2 * top) ** 2
+    cov *= 2
+    cov += c2
+    var_sum += c2
+    mean_x += top / 2
+    mean_y += top / 2
+    cross = mean_x * mean_y
+    cross *= 2
+    cross += c1
+    cov *= cross
+    mean_x *= mean_x
+    mean_y *= mean_y
+    mean_x += mean_y
+    mean_x += c1
+    var_sum *= mean_x
+    cov /= var_sum
+    return cov
+
+
+def _strips(
+    x: Array | Image,
+    y: Array | Image,
+    window: Window,
+    top: float,
+    exact: bool,
+    pad: bool,
+    rows: int = _STRIP,
+) -> Iterator[_Moments]:
+    """Yield the moments of the windows inside, `rows` rows at a time, in buffers used again.
+
+    Columns at the border are still there unless the picture was padded, which keeps the buffers
+    contiguous; the caller cuts them.
+    """
+    r = window.radius
+    if min(x.shape[:2]) <= 2 * r:
+        raise MetricError(
+            f"SSIM with a {2 * r + 1}x{2 * r + 1} window needs sides above {2 * r}, "
+            f"found {x.shape[0]}x{x.shape[1]}"
+        )
+    dtype = np.float64 if exact or x.dtype == np.float64 else np.float32
+    if pad:
+        x, y = (cv2.copyMakeBorder(z, r, r, r, r, cv2.BORDER_REFLECT) for z in (x, y))
+    taps = np.array(window.taps, dtype)
+    height = x.shape[0] - 2 * r
+    buffers = np.empty((6, min(rows, height) + 2 * r, x.shape[1], x.shape[2]), dtype)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height) + 2 * r
+        found = _moments(x[start:stop], y[start:stop], taps, top, buffers[:, : stop - start])
+        if window.covariance_scale != 1.0:
+            found.var_sum[...] *= window.covariance_scale
+            found.cov[...] *= window.covariance_scale
+        yield found
+
+
+def _moments(
+    x: Array | Image, y: Array | Image, taps: Array, top: float, buffers: Array
+) -> _Moments:
+    """Filter x, y, x^2 + y^2 and x y; centring on half the peak keeps float32 from cancelling."""
+    a, b, mean_x, mean_y, var_sum, cov = buffers
+    r = len(taps) // 2
+    np.subtract(x, top / 2, out=a, dtype=a.dtype, casting="unsafe")
+    np.subtract(y, top / 2, out=b, dtype=a.dtype, casting="unsafe")
+    cv2.sepFilter2D(a, -1, taps, taps, dst=mean_x)
+    cv2.sepFilter2D(b, -1, taps, taps, dst=mean_y)
+    np.multiply(a, b, out=var_sum)
+    cv2.sepFilter2D(var_sum, -1, taps, taps, dst=cov)
+    a *= a
+    b *= b
+    a += b
+    cv2.sepFilter2D(a, -1, taps, taps, dst=var_sum)
+    mean_x, mean_y, var_sum, cov, a, b = (
+        z[r:-r] for z in (mean_x, mean_y, var_sum, cov, a, b)
+    )  # fmt: skip
+    cov -= np.multiply(mean_x, mean_y, out=a)
+    var_sum -= np.multiply(mean_x, mean_x, out=a)
+    var_sum -= np.multiply(mean_y, mean_y, out=b)
+    return _Moments(mean_x, mean_y, var_sum, cov)
