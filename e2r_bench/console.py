@@ -35,7 +35,7 @@ class Console:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=RichConsole(stderr=True),
+            console=RichConsole(stderr=True, emoji=False),
             disable=not sys.stderr.isatty(),
         )
         self._bars: dict[str, TaskID] = {}
@@ -69,7 +69,7 @@ class Console:
         summary = run.summary()
         # A pipe has no width; 80 columns would cut every number.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-        console = RichConsole(width=width)
+        console = RichConsole(width=width, emoji=False)
         for task in run.info.tasks:
             console.print(_block(run, task, summary[summary.task == task]))
         for note in _footnotes(run):
@@ -108,12 +108,14 @@ def _cell(line: object) -> str:
     if getattr(line, "status", "") != "ok":
         return "failed"
     value, low, high = (float(getattr(line, key)) for key in ("value", "low", "high"))
-    shown = _number(value)
-    return shown if math.isnan(low) else f"{shown} ±{_number((high - low) / 2)}"
+    if math.isnan(low):
+        return _number(value)
+    half = (high - low) / 2
+    return f"{_number(value)} ±{half:.2g}" if abs(value) < 10 else f"{value:.2f} ±{half:.2f}"
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def _footnotes(run: Run) -> list[str]:

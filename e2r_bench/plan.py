@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2r_baselines.catalog import method_named
+from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, MethodSpec
 from e2r_baselines.tasks import TASKS, Task, with_prompts
 from e2r_bench.config import Experiment
@@ -14,7 +14,7 @@ from e2r_bench.errors import UsageError, unknown
 from e2r_bench.prepare import TaskSet
 from e2r_bench.protocols import Protocol, protocol_named
 from e2r_metrics.catalog import Metric, resolve
-from e2r_metrics.weights import Missing, Resolver
+from e2r_metrics.weights import Found, Missing, Resolver
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -54,8 +54,7 @@ def make_plan(experiment: Experiment, resolver: Resolver, session: "Session") ->
     """
     protocol = protocol_named(experiment.protocol)
     tasks = tuple(_task_sets(experiment, protocol))
-    names = dict.fromkeys((*CONTROLS, *experiment.methods))
-    methods = tuple(_planned(_spec(name, experiment), resolver) for name in names)
+    methods = tuple(_planned(spec, resolver) for spec in _specs(experiment))
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
     distinct = {metric.id: metric for row in metrics.values() for metric in row}
     missing = {key: gone for key, metric in distinct.items() if (gone := session.missing(metric))}
@@ -99,7 +98,8 @@ def _data_for(task: str, data: Iterable[str]) -> str:
     return bare[0]
 
 
-def _spec(name: str, experiment: Experiment) -> MethodSpec:
+def known_methods(experiment: Experiment) -> Mapping[str, MethodSpec]:
+    """Return every method with a plain name: ours, Kontext's, and those of plugins."""
     from e2r_adapters.catalog import KontextOptions, kontext_methods
 
     options = KontextOptions(
@@ -110,18 +110,35 @@ def _spec(name: str, experiment: Experiment) -> MethodSpec:
         offload=experiment.offload,
         quantize=experiment.quantize,
     )
-    kontext = kontext_methods(options)
-    return kontext[name] if name in kontext else method_named(name, also=kontext)
+    return {**plugins(), **METHODS, **kontext_methods(options)}
+
+
+def _specs(experiment: Experiment) -> Iterable[MethodSpec]:
+    known = known_methods(experiment)
+    for name in dict.fromkeys((*CONTROLS, *experiment.methods)):
+        # "folder:PATH" and its like carry their argument in their name.
+        if name not in known and ":" not in name:
+            raise unknown("method", name, known)
+        yield known[name] if name in known else method_named(name)
+
+
+def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
+    """Say which build a method would run with here, without downloading; or what is missing."""
+    for build in spec.builds:
+        if all(isinstance(resolver.look(name), Found) for name in build.files):
+            return build.name + (" (miniature)" if build.miniature else "")
+    return f"needs {', '.join(spec.builds[-1].files)}"
 
 
 def _planned(spec: MethodSpec, resolver: Resolver) -> PlannedMethod:
     """Choose the first build whose files are all here, or may be fetched unasked."""
     reasons: list[str] = []
     for build in spec.builds:
-        found = {name: resolver.find(name) for name in build.files}
-        gone = [answer for answer in found.values() if isinstance(answer, Missing)]
-        if not gone:
-            return PlannedMethod(spec, build, {n: f.path for n, f in found.items()})  # pyright: ignore[reportAttributeAccessIssue]
+        answers = {name: resolver.find(name) for name in build.files}
+        files = {name: got.path for name, got in answers.items() if isinstance(got, Found)}
+        if len(files) == len(answers):
+            return PlannedMethod(spec, build, files)
+        gone = [got for got in answers.values() if isinstance(got, Missing)]
         reasons += [f"{build.name}: {answer.reason}; get it: {answer.command}" for answer in gone]
     raise UsageError(f"method {spec.name!r} cannot run: {' | '.join(reasons)}")
 
