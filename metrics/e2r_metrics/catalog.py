@@ -125,8 +125,8 @@ _EXTRACTORS = (
         "clip-vit-l-14-336",
         "clip_features",
         768,
-        "PIL bicubic so that the short side is 336, centre crop 336x336, CLIP mean and deviation; "
-        "projected, L2-normalised",
+        "centre square, PIL bicubic to 336x336 in 8 bits, CLIP mean and deviation; projected, "
+        "L2-normalised",
         ("clip-vit-l-14-336",),
     ),
     Extractor(
@@ -174,6 +174,15 @@ def _lpips(variant: str, backbone: str, definition: str) -> Metric:
         "lpips", variant, f"LPIPS ({variant})", "lpips", False, definition,
         "Zhang et al., CVPR 2018", "lpips 0.1.4", "1e-6 on equal weights",
         low=0.0, identical=0.0, weights=(backbone, f"lpips-heads-{variant}"),
+    )  # fmt: skip
+
+
+def _dists(variant: str, resize: str, reference: str) -> Metric:
+    return Metric(
+        "dists", variant, f"DISTS ({variant})", "dists", False,
+        "VGG16 stages with L2 pooling, learned alpha and beta, c1 = c2 = 1e-6",
+        "Ding et al., TPAMI 2020", reference, "1e-5 on equal weights",
+        identical=0.0, resize=resize, weights=("vgg16-imagenet", "dists-weights"),
     )  # fmt: skip
 
 
@@ -252,19 +261,14 @@ _ROWS = (
     _lpips("alex", "alexnet-imagenet", _LPIPS),
     _lpips("vgg", "vgg16-imagenet", _LPIPS),
     _lpips("squeeze", "squeezenet-imagenet", _LPIPS.replace("five", "seven")),
-    Metric(
-        "dists",
-        "vgg16",
-        "DISTS",
-        "dists",
-        False,
-        "VGG16 stages with L2 pooling, learned alpha and beta, c1 = c2 = 1e-6",
-        "Ding et al., TPAMI 2020",
-        "DISTS_pytorch 0.1",
-        "1e-5 on equal weights",
-        low=-inf,
-        identical=0.0,
-        weights=("vgg16-imagenet", "dists-weights"),
+    _dists("native", "none", "DISTS_pytorch 0.1"),
+    _dists(
+        "short256",
+        "short side to 256 by Pillow bilinear with antialias, if it is longer",
+        "DISTS_pytorch 0.1 with its prepare_image(resize=True)",
+    ),
+    _dists(
+        "piq", "short side to 256 by torch bilinear without antialias, if it is longer", "piq 0.8"
     ),
     _clip_iqa("official", _PAIR, "learned", "CLIP-IQA of its authors; piq 0.8"),
     _clip_iqa("torchmetrics", _PAIR, "100", "torchmetrics clip_image_quality_assessment"),
@@ -325,7 +329,7 @@ _DEFAULT = {
     "ssim": "gauss",
     "ms_ssim": "gauss",
     "lpips": "alex",
-    "dists": "vgg16",
+    "dists": "native",
     "clip_iqa": "official",
     "fid": "clean",
     "kid": "unbiased",

@@ -1,5 +1,6 @@
 """SHA-256 of files, computed once per content: path, size and time of change are the key."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -57,10 +58,8 @@ def remembered_sha256(path: Path) -> str:
     if known.get(str(key)):
         return known[str(key)]
     digest = sha256_of(path)
-    try:
+    with contextlib.suppress(OSError):
         replace_file(book, json.dumps({**_read(book), str(key): digest}).encode())
-    except OSError:
-        pass
     return digest
 
 

@@ -61,7 +61,7 @@ def _address(place: Place) -> str:
 
 def _index_url() -> str:
     """Return the package index pip is configured for; "" where it uses none."""
-    asked = subprocess.run(  # noqa: S603
+    asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
     settings = dict(line.partition("=")[::2] for line in asked.stdout.splitlines())

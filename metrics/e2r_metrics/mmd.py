@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from e2r_metrics.errors import MetricError
 from e2r_metrics.frechet import Features, check_features

@@ -145,21 +145,24 @@ def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImag
     return measure
 
 
-def contrast_structure(x: Array, y: Array, top: float) -> tuple[float, float]:
-    """Return the means of SSIM and of its contrast-structure factor: one level of MS-SSIM.
+def contrast_structure(x: Array, y: Array, top: float) -> tuple[Array, Array]:
+    """Return the means of SSIM and of its contrast-structure factor: one scale of MS-SSIM.
 
     Args:
-        x: (H, W, C) float64 with values up to `top`; `y` the same.
-        y: see `x`.
+        x: (H, W, C) float64 with values up to `top`.
+        y: the same.
         top: the peak.
+
+    Returns:
+        Both means by channel, (C,) float64.
     """
-    full, factor, count = 0.0, 0.0, 0
+    full = factor = np.zeros(x.shape[2])
     r, c2 = GAUSS.radius, (K2 * top) ** 2
     for moments in _strips(x, y, GAUSS, top, exact=True, pad=False):
         inside = (2 * moments.cov[:, r:-r] + c2) / (moments.var_sum[:, r:-r] + c2)
-        factor += float(inside.sum())
-        full += float(_similarity(moments, top)[:, r:-r].sum())
-        count += inside.size
+        factor = factor + inside.sum((0, 1))
+        full = full + _similarity(moments, top)[:, r:-r].sum((0, 1))
+    count = (x.shape[0] - 2 * r) * (x.shape[1] - 2 * r)
     return full / count, factor / count
 
 

@@ -27,7 +27,7 @@ class WeightFile:
     name: str
     title: str
     licence: str
-    kind: Literal["file", "folder", "snapshot"] = "file"
+    kind: Literal["file", "unpinned", "folder", "snapshot"] = "file"
     file: str = ""
     sha256: str = ""
     size: int = 0
@@ -222,7 +222,7 @@ class Resolver:
 
 def _checked(row: WeightFile, path: Path, where: str) -> Found | None:
     """Return what was found, if its content is what was declared."""
-    if row.kind == "file":
+    if row.kind in ("file", "unpinned"):
         digest = remembered_sha256(path) if path.is_file() else ""
         good = bool(digest) and digest.startswith(row.sha256)
         return Found(row.name, path, where, digest) if good else None

@@ -1,0 +1,47 @@
+"""OpenAI's CLIP through open_clip's network code, with weights from a local file."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from e2r_metrics.checkpoints import read_state
+from e2r_metrics.errors import MetricError
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+# Entries of OpenAI's archives that are settings, not parameters.
+_SETTINGS = ("input_resolution", "context_length", "vocab_size")
+
+
+def load_clip(
+    name: Literal["RN50-quickgelu", "ViT-L-14-336-quickgelu"], path: Path, device: str
+) -> Any:
+    """Return open_clip's CLIP of one architecture with the weights in `path`, in float32.
+
+    Args:
+        name: open_clip's name of the architecture; OpenAI trained with the quick GELU.
+        path: OpenAI's TorchScript archive, or a state dictionary with the same keys.
+        device: a torch device.
+
+    Raises:
+        MetricError: the file holds another network.
+    """
+    import open_clip
+
+    network = open_clip.create_model(name, pretrained=None, precision="fp32")
+    state = {key: value.float() for key, value in _state(path).items() if key not in _SETTINGS}
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MetricError(f"{path}: expected the weights of CLIP {name}: {reason}") from error
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    except RuntimeError:
+        return read_state(path)
