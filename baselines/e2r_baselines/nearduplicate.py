@@ -29,14 +29,14 @@ _STRONGEST = 200
 _ALIKE = 0.9  # cosine of two RootSIFT descriptors
 _HASH_BITS = 12  # of 64; unrelated photographs differ in 32 +- 4
 _CANDIDATES = 12
-_CORRELATION = 0.6
+_CORRELATION = 0.8
 _FLAT = 0.25  # squared 8-bit levels: pictures flatter than this agree about nothing
 _SHIFTS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))  # keypoints are a pixel off
 _OVERLAP_SIDE = 24  # pixels; correlations of smaller patches are chance
 _TURN = 20.0  # degrees: crops and resizes do not turn a picture
 _LOOSE, _TIGHT = 6.0, 2.5  # pixels of the test picture
 _INLIERS = 5
-_CORRELATION = 0.6
+_CORRELATION = 0.8
 _OVERLAP_SIDE = 24  # pixels; correlations of smaller patches are chance
 
 _Gray = npt.NDArray[np.float32]
