@@ -3,8 +3,9 @@
 import math
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.progress import (
@@ -20,8 +21,8 @@ from rich.table import Table
 
 from e2r_bench.runs import Run
 
-if TYPE_CHECKING:
-    import pandas as pd
+_Line = Mapping[str, Any]
+"""One line of summary.csv."""
 
 
 class Console:
@@ -66,18 +67,18 @@ class Console:
 
     def table(self, run: Run) -> None:
         """Print the summary: a block per task, a row per method and draw, a column per metric."""
-        summary = run.summary()
+        lines = run.summary().to_dict("records")
         # A pipe has no width; 80 columns would cut every number.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
         console = RichConsole(width=width, emoji=False)
         for task in run.info.tasks:
-            console.print(_block(run, task, summary[summary.task == task]))
+            console.print(_block(run, task, [line for line in lines if line["task"] == task]))
         for note in _footnotes(run):
             console.print(note, markup=False, highlight=False, soft_wrap=True)
         console.print(f"{run.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _block(run: Run, task: str, lines: "pd.DataFrame") -> Table:
+def _block(run: Run, task: str, lines: Sequence[_Line]) -> Table:
     info = run.info.tasks[task]
     title = f"{task}: n = {len(info.images)} ({len(set(info.scenes))} scenes) of {info.data}"
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -86,10 +87,12 @@ def _block(run: Run, task: str, lines: "pd.DataFrame") -> Table:
     for key in metrics:
         better = "↑" if run.info.metrics[key].higher_is_better else "↓"
         table.add_column(f"{key} {better}", justify="right")
-    for (method, seed, steps), group in lines.groupby(["method", "seed", "steps"], sort=False):
-        by_metric = {f"{r.metric}:{r.variant}": r for r in group.itertuples()}
-        cells = [_cell(by_metric.get(key)) for key in metrics]
-        table.add_row(_label(run, str(method), int(seed), int(steps)), *cells)
+    rows: dict[tuple[str, int, int], dict[str, _Line]] = {}
+    for line in lines:
+        row = rows.setdefault((line["method"], line["seed"], line["steps"]), {})
+        row[f"{line['metric']}:{line['variant']}"] = line
+    for (method, seed, steps), by_metric in rows.items():
+        table.add_row(_label(run, method, seed, steps), *(_cell(by_metric[key]) for key in metrics))
     return table
 
 
@@ -102,12 +105,10 @@ def _label(run: Run, method: str, seed: int, steps: int) -> str:
     return f"{method}{named}{size}{drawn}".replace("[", r"\[")
 
 
-def _cell(line: object) -> str:
-    if line is None or getattr(line, "status", "") == "not measured":
-        return "not measured"
-    if getattr(line, "status", "") != "ok":
-        return "failed"
-    value, low, high = (float(getattr(line, key)) for key in ("value", "low", "high"))
+def _cell(line: _Line) -> str:
+    if line["status"] != "ok":
+        return line["status"]
+    value, low, high = (float(line[key]) for key in ("value", "low", "high"))
     if math.isnan(low):
         return _number(value)
     half = (high - low) / 2

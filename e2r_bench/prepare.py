@@ -161,7 +161,7 @@ def _window(size: Sequence[int], protocol: Protocol) -> tuple[slice, slice]:
 
 def to_float(image: EightBit) -> Pixels:
     """Return float32 in [0, 1]."""
-    return image.astype(np.float32) / 255
+    return (image.astype(np.float32) / 255).astype(np.float32)
 
 
 def to_eight_bit(pixels: Pixels, truncate: bool = False) -> EightBit:

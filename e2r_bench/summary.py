@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,9 @@ import numpy as np
 from e2r_baselines.method import Draw
 from e2r_bench.files import write_text
 from e2r_bench.restore import Watch
-from e2r_bench.runs import MetricInfo, Run
+from e2r_bench.runs import ROWS, MetricInfo, Row, Run, read_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from e2r_metrics import Session
 
 COLUMNS = (
@@ -42,7 +41,7 @@ def _json(value: Any) -> Any:
 
 
 def _lines(run: Run, session: "Session", watch: Watch) -> Iterator[dict[str, Any]]:
-    rows = run.rows()
+    rows = _grouped(run)
     cells = [
         (method, task, draw)
         for method in run.info.methods
@@ -50,19 +49,27 @@ def _lines(run: Run, session: "Session", watch: Watch) -> Iterator[dict[str, Any
         for draw in run.draws(method)
     ]
     for count, (method, task, draw) in enumerate(cells, 1):
-        here = rows[
-            (rows.method == method) & (rows.task == task)
-            & (rows.seed == draw.seed) & (rows.steps == draw.steps)
-        ]  # fmt: skip
         for key, metric in run.info.metrics.items():
             if run.info.tasks[task].variants.get(metric.name) != metric.variant:
                 continue
-            made = _per_image(here, metric) if metric.per_image else None
+            named = _named(run, method, task, draw, metric)
             if metric.missing is not None:
                 made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
-            made = made or _set_value(run, session, key, (method, task, draw))
-            yield _named(run, method, task, draw, metric) | made
+            elif metric.per_image:
+                made = _per_image(rows[method, task, draw, key])
+            else:
+                made = _set_value(run, session, key, (method, task, draw))
+            yield named | made
         watch("summarise", count, len(cells))
+
+
+def _grouped(run: Run) -> Mapping[tuple[str, str, Draw, str], Sequence[Row]]:
+    """Return the rows by method, task, draw and metric id."""
+    groups: defaultdict[tuple[str, str, Draw, str], list[Row]] = defaultdict(list)
+    for row in read_rows(run.folder / ROWS):
+        draw = Draw(row.seed, row.steps)
+        groups[row.method, row.task, draw, f"{row.metric}:{row.variant}"].append(row)
+    return groups
 
 
 def _named(run: Run, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:
@@ -75,23 +82,22 @@ def _named(run: Run, method: str, task: str, draw: Draw, metric: MetricInfo) -> 
     }  # fmt: skip
 
 
-def _per_image(here: "pd.DataFrame", metric: MetricInfo) -> dict[str, Any]:
-    mine = here[(here.metric == metric.name) & (here.variant == metric.variant)]
-    good = mine[mine.status == "ok"]
-    failed = len(mine) - len(good)
-    note = f"{failed} of {len(mine)} images failed" if failed else ""
-    if not len(good):
+def _per_image(rows: Sequence[Row]) -> dict[str, Any]:
+    good = [(row.value, row.scene) for row in rows if row.value is not None]
+    failed = len(rows) - len(good)
+    note = f"{failed} of {len(rows)} images failed" if failed else ""
+    if not good:
         return {"status": "failed", "note": note or "no rows"}
-    values = good.value.to_numpy(dtype=float)
-    low, high, how = mean_interval(values, good.scene.tolist())
+    values, scenes = [value for value, _ in good], [scene for _, scene in good]
+    low, high, how = mean_interval(values, scenes)
     return {
-        "n": len(values), "scenes": good.scene.nunique(), "value": float(np.mean(values)),
+        "n": len(good), "scenes": len(set(scenes)), "value": float(np.mean(values)),
         "low": low, "high": high, "interval": how, "note": note,
     }  # fmt: skip
 
 
 def mean_interval(
-    values: Sequence[float] | np.ndarray, scenes: Sequence[str]
+    values: Sequence[float], scenes: Sequence[str]
 ) -> tuple[float | None, float | None, str]:
     """Return the 95% interval of a mean whose images come in scenes, and its name.
 
@@ -108,17 +114,17 @@ def mean_interval(
     """
     from scipy import stats
 
-    values = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(values).all():
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
         return None, None, "none: values are not finite"
     _, index = np.unique(np.asarray(scenes), return_inverse=True)
     clusters = int(index.max()) + 1
     if clusters < 2:
         return None, None, "none: one scene"
-    sums = np.bincount(index, values - values.mean())
-    error = math.sqrt(clusters / (clusters - 1) * float(sums @ sums)) / len(values)
+    sums = np.bincount(index, array - array.mean())
+    error = math.sqrt(clusters / (clusters - 1) * float(sums @ sums)) / len(array)
     half = float(stats.t.ppf((1 + LEVEL) / 2, clusters - 1)) * error
-    mean = float(values.mean())
+    mean = float(array.mean())
     return mean - half, mean + half, f"95% t, clustered by scene ({clusters})"
 
 

@@ -17,7 +17,7 @@ Depth = npt.NDArray[np.float32]
 def gaussian_noise(clean: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     """Add white Gaussian noise of standard deviation `sigma` (8-bit units); unclipped."""
     noise = rng.standard_normal(clean.shape, dtype=np.float32)
-    return clean + noise * np.float32(sigma / 255)
+    return (clean + noise * (sigma / 255)).astype(np.float32)
 
 
 def rain_streaks(clean: Pixels, rng: np.random.Generator) -> Pixels:
@@ -43,7 +43,7 @@ def _streak(length: float, slant: float) -> npt.NDArray[np.float32]:
     ends = [tuple(int(v) for v in np.rint(16 * (side // 2 + s * offset))) for s in (-1, 1)]
     canvas = np.zeros((side, side), np.uint8)
     cv2.line(canvas, ends[0], ends[1], 255, 1, cv2.LINE_AA, shift=4)
-    return canvas.astype(np.float32) / 255
+    return (canvas / 255).astype(np.float32)
 
 
 def haze(clean: Pixels, depth: Depth, rng: np.random.Generator) -> Pixels:
@@ -55,7 +55,7 @@ def haze(clean: Pixels, depth: Depth, rng: np.random.Generator) -> Pixels:
     beta = rng.uniform(0.4, 1.4)
     airlight = rng.uniform(0.75, 0.95) + rng.uniform(-0.03, 0.03, 3)
     transmission = np.exp(-np.float32(beta) * depth)[..., None]
-    return clean * transmission + airlight.astype(np.float32) * (1 - transmission)
+    return (clean * transmission + airlight * (1 - transmission)).astype(np.float32)
 
 
 def jpeg(clean: Pixels, rng: np.random.Generator) -> Pixels:
@@ -68,7 +68,7 @@ def jpeg(clean: Pixels, rng: np.random.Generator) -> Pixels:
     decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     if decoded is None:
         raise RuntimeError("OpenCV could not decode its own JPEG")
-    return decoded[..., ::-1].astype(np.float32) / 255
+    return (decoded[..., ::-1] / 255).astype(np.float32)
 
 
 def lowlight(clean: Pixels, rng: np.random.Generator) -> Pixels:

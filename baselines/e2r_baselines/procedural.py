@@ -40,7 +40,7 @@ def dead_leaves(rng: np.random.Generator, side: int = 384) -> tuple[Pixels, Dept
             break
     # The optics of a camera: no edge of a photograph is sharper than a fraction of a pixel.
     picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8))
-    return np.clip(picture, 0, 1), _depth(order, rng)
+    return np.clip(picture, 0, 1).astype(np.float32), _depth(order, rng)
 
 
 def _depth(order: npt.NDArray[np.int32], rng: np.random.Generator) -> Depth:
