@@ -1,0 +1,144 @@
+"""Every method by name. What runs a method is imported when the method is opened, not before."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+
+from e2r_baselines.controls import CLEAN, DEGRADED
+from e2r_baselines.method import (
+    Build,
+    Compute,
+    MethodError,
+    MethodSpec,
+    Opener,
+    Restorer,
+)
+from e2r_baselines.outside import command_method, folder_method
+
+ENTRY_POINTS = "e2r_bench.methods"
+_NO_WEIGHTS = (Build("no weights"),)
+
+
+def _late(module: str, function: str) -> Opener:
+    """Return an opener that imports its module when it is called."""
+
+    def open_late(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
+        return getattr(import_module(f"e2r_baselines.{module}"), function)(build, files, compute)
+
+    return open_late
+
+
+_PROMPTIR = MethodSpec(
+    name="promptir",
+    title="PromptIR",
+    source="Potlapalli et al., NeurIPS 2023",
+    licence="own code; weights Academic Public License, non-commercial",
+    builds=(
+        Build("promptir", ("promptir",)),
+        Build("promptir-nano", ("promptir-nano",), miniature=True),
+    ),
+    tasks=frozenset({"denoise", "derain", "dehaze"}),
+    open=_late("promptir", "open_promptir"),
+)
+_PRENET = MethodSpec(
+    name="prenet",
+    title="PReNet",
+    source="Ren et al., CVPR 2019",
+    licence="own code; weights: none stated, the user's file",
+    builds=(Build("prenet-rain100l", ("prenet-rain100l",)),),
+    tasks=frozenset({"derain"}),
+    open=_late("prenet", "open_prenet"),
+)
+_FFDNET = MethodSpec(
+    name="ffdnet",
+    title="FFDNet",
+    source="Zhang et al., IEEE TIP 2018",
+    licence="own code; weights GPL-3.0, fetched",
+    builds=(Build("ffdnet-rgb", ("ffdnet-rgb",)),),
+    tasks=frozenset({"denoise"}),
+    open=_late("ffdnet", "open_ffdnet"),
+)
+
+
+def _filter(name: str, title: str, source: str, licence: str, task: str) -> MethodSpec:
+    return MethodSpec(
+        name=name,
+        title=title,
+        source=source,
+        licence=licence,
+        builds=_NO_WEIGHTS,
+        tasks=frozenset({task}),
+        open=_late("classical", f"open_{name.replace('-', '_')}"),
+    )
+
+
+_CLASSICAL = (
+    _filter("bm3d", "BM3D", "Dabov et al., IEEE TIP 2007", "PyPI bm3d, non-commercial", "denoise"),
+    _filter("nlm", "non-local means", "Buades et al., CVPR 2005", "scikit-image, BSD", "denoise"),
+    _filter(
+        "wavelet", "BayesShrink", "Chang et al., TIP 2000", "scikit-image, BSD", "denoise"
+    ),
+    _filter("dcp", "dark channel prior", "He et al., CVPR 2009", "own code", "dehaze"),
+    _filter("gf-derain", "guided filters", "after Zheng et al., ICIP 2013", "own code", "derain"),
+)
+
+METHODS: Mapping[str, MethodSpec] = MappingProxyType(
+    {spec.name: spec for spec in (DEGRADED, CLEAN, _PROMPTIR, _PRENET, _FFDNET, *_CLASSICAL)}
+)
+"""The methods that come with this package, by name."""
+
+_PARAMETRISED = MappingProxyType({"folder": folder_method, "command": command_method})
+
+
+@cache
+def plugins() -> Mapping[str, MethodSpec]:
+    """Return the methods that installed packages add, through entry points `e2r_bench.methods`.
+
+    Raises:
+        MethodError: an entry point cannot be loaded, is no `MethodSpec`, is called otherwise than
+            its method, or takes a name that is in use.
+    """
+    found: dict[str, MethodSpec] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        where = f"entry point {point.name!r} ({point.value})"
+        try:
+            spec = point.load()
+        except Exception as error:  # a third party's import may raise anything
+            raise MethodError(f"{where}: cannot be loaded: {error}") from error
+        if not isinstance(spec, MethodSpec):
+            raise MethodError(f"{where}: expected a MethodSpec, found {type(spec).__name__}")
+        if spec.name != point.name:
+            raise MethodError(f"{where}: expected its method to be called so, found {spec.name!r}")
+        if spec.name in METHODS or spec.name in found:
+            raise MethodError(f"{where}: the name is in use; give the method another")
+        found[spec.name] = spec
+    return MappingProxyType(found)
+
+
+def method_named(name: str, also: Iterable[str] = ()) -> MethodSpec:
+    """Look a method up: built in, `folder:PATH`, `command:LINE`, `spandrel:FILE`, or a plugin.
+
+    Args:
+        name: as on the command line.
+        also: names that the caller knows beyond these, for the hint.
+
+    Raises:
+        MethodError: nobody knows the name; says which is nearest.
+    """
+    kind, colon, rest = name.partition(":")
+    if name in METHODS:
+        return METHODS[name]
+    if colon and rest and kind in _PARAMETRISED:
+        return _PARAMETRISED[kind](name)
+    if name in plugins():
+        return plugins()[name]
+    known = [*METHODS, *plugins(), *also]
+    near = get_close_matches(name, known, n=1, cutoff=0)
+    raise MethodError(
+        f"unknown method {name!r}; the nearest is {near[0]!r}; known: {', '.join(known)}, and "
+        f"{', '.join(f'{kind}:...' for kind in _PARAMETRISED)}"
+    )
