@@ -20,11 +20,9 @@ EightBit = npt.NDArray[np.uint8]
 PROCEDURAL = "procedural"
 _LAYOUTS = (("clean", "degraded"), ("target", "input"))
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-# The painted scene is larger than the training picture, as a photograph is.
-_SCENE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """One training pair.
 
@@ -79,7 +77,9 @@ def _match(
     alone = sorted(clean.keys() ^ degraded.keys())
     if alone:
         path = clean.get(alone[0], degraded.get(alone[0]))
-        raise MethodError(f"{path}: no partner of the same name; {len(alone)} such files in {folder}")
+        raise MethodError(
+            f"{path}: no partner of the same name; {len(alone)} such files in {folder}"
+        )
     if not clean:
         raise MethodError(f"{folder}: expected pictures, found none")
     return [(clean[stem], degraded[stem]) for stem in sorted(clean)]
@@ -105,7 +105,7 @@ def _decode(path: Path) -> EightBit:
         raise MethodError(f"{path}: expected a whole image file, found: {error}") from error
 
 
-def painted_pair(task: str, seed: int, index: int, side: int = _SCENE) -> Pair:
+def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
     """Paint a dead-leaves scene and degrade it as the task says, rounded to 8 bits.
 
     Args:
@@ -163,4 +163,3 @@ def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[Eigh
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     window = (slice(y, y + side), slice(x, x + side))
     return pair.clean[window], pair.degraded[window]
-

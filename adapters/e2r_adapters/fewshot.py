@@ -4,6 +4,7 @@ A smaller choice with the same seed is always part of a larger one, so that 16 a
 compares amounts and not luck.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def select(
     pairs: int,
     seed: int,
     data: Mapping[str, Path],
+    painted: int,
     test: Sequence[Path] = (),
     allow_overlap: bool = False,
 ) -> Selection:
@@ -59,13 +61,21 @@ def select(
         pairs: how many of each.
         seed: decides which; with the task's name.
         data: task -> folder of pairs; tasks that are not in it are painted.
+        painted: side of a painted scene in pixels.
         test: folders of test pictures, searched through all their subfolders.
         allow_overlap: record training pictures that stand in the test set instead of refusing.
 
     Raises:
         MethodError: too few pairs, a broken pair, or an overlap with the test set.
     """
-    chosen = tuple(p for task in tasks for p in _pairs_of(task, pairs, seed, data.get(task)))
+    chosen: list[Pair] = []
+    for task in tasks:
+        if task in data:
+            listed = list_pairs(data[task])
+            order = choose(len(listed), pairs, seed, task)
+            chosen += [read_pair(task, *listed[index]) for index in order]
+        else:
+            chosen += [painted_pair(task, seed, index, painted) for index in range(pairs)]
     overlaps = _overlaps(chosen, test)
     if overlaps and not allow_overlap:
         first = overlaps[0]
@@ -73,14 +83,7 @@ def select(
             f"{len(overlaps)} training pictures also stand in the test set, such as {first.train} "
             f"({first.kind} of {first.test}); choose other pairs, or record it with --allow-overlap"
         )
-    return Selection(chosen, seed, overlaps, tuple(test))
-
-
-def _pairs_of(task: str, pairs: int, seed: int, folder: Path | None) -> list[Pair]:
-    if folder is None:
-        return [painted_pair(task, seed, index) for index in range(pairs)]
-    listed = list_pairs(folder)
-    return [read_pair(task, *listed[i]) for i in choose(len(listed), pairs, seed, task)]
+    return Selection(tuple(chosen), seed, overlaps, tuple(test))
 
 
 def _overlaps(pairs: Sequence[Pair], test: Sequence[Path]) -> tuple[Overlap, ...]:
@@ -108,3 +111,9 @@ def record(selection: Selection) -> dict[str, Any]:
             {"task": pair.task, "name": pair.name, "sha256": pair.key} for pair in selection.pairs
         ],
     }
+
+
+def hash_of(selection: Selection) -> str:
+    """Return one sha256 for all chosen pairs, whatever their order."""
+    keys = sorted(pair.key for pair in selection.pairs)
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()

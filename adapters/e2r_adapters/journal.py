@@ -12,7 +12,7 @@ _WINDOW = 50
 
 
 class Journal:
-    """Appends to `train.jsonl`; rows past the step resumed from are dropped, for they come again."""
+    """Appends to `train.jsonl`; rows past the step resumed from go, for they come again."""
 
     def __init__(self, folder: Path, resumed: int) -> None:
         """Open the log of a training that has done `resumed` steps."""

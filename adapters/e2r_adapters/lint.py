@@ -19,8 +19,23 @@ RECORD_KEY = "e2r_adapters"
 Shapes = Mapping[str, tuple[int, ...]]
 Layout = Literal["diffusers", "kohya", "xlabs", "bfl-control", "fal", "unknown"]
 
-_DIFFUSERS_ENTRY = "lora_adapter_metadata"
+DIFFUSERS_ENTRY = "lora_adapter_metadata"
+"""Header entry of diffusers: PEFT's settings, of which alpha stands nowhere else."""
+
 _PART = re.compile(r"^(transformer|text_encoder)\.(.+)\.lora_(A|B)\.weight$")
+_KOHYA = re.compile(r"^(lora_unet|lora_te1?)_(.+)\.lora_(down|up)\.weight$")
+_PARTS = {
+    "transformer": "transformer",
+    "text_encoder": "text_encoder",
+    "lora_unet": "transformer",
+    "lora_te": "text_encoder",
+    "lora_te1": "text_encoder",
+}
+_PREFIXES = {
+    "transformer": ("transformer.", "lora_unet_"),
+    "text_encoder": ("text_encoder.", "lora_te_", "lora_te1_"),
+}
+_HALVES = {"A": "A", "B": "B", "down": "A", "up": "B"}
 _FLUX_LINEAR = re.compile(
     r"transformer_blocks\.\d+\.(attn\.(to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)"
     r"|ff(_context)?\.net\.(0\.proj|2)|norm1(_context)?\.linear)"
@@ -47,7 +62,7 @@ class PartReport:
     Attributes:
         ranks: the distinct ranks.
         alpha: None where the file does not say.
-        scale: what multiplies B A after loading, alpha / rank; None where it would not load.
+        scale: what multiplies B A after loading, alpha / rank; None where it differs by layer.
         targets: name ending -> number of Linears.
         linears, parameters: how many the LoRA has.
         metadata: what diffusers recorded about it; empty if nothing.
@@ -99,7 +114,7 @@ def inspect(path: Path) -> AdapterReport:
     """
     shapes, dtypes, header = read_header(path)
     layout = _layout(shapes)
-    metadata = json.loads(header.get(_DIFFUSERS_ENTRY, "{}"))
+    metadata = json.loads(header.get(DIFFUSERS_ENTRY, "{}"))
     record = json.loads(header[RECORD_KEY]) if RECORD_KEY in header else None
     alphas = {key for key in shapes if key.endswith(".alpha")}
     parts = {
@@ -139,12 +154,15 @@ def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]
 
 
 def linears(shapes: Shapes, part: str) -> Mapping[str, tuple[tuple[int, int], tuple[int, int]]]:
-    """Return Linear name -> (shape of A, shape of B) for one network, "transformer" or such."""
+    """Return Linear name -> (shape of A, shape of B) for one network, "transformer" or such.
+
+    kohya's names are kept as they are; halves without a partner are left out.
+    """
     found: dict[str, dict[str, Any]] = {}
     for key, shape in shapes.items():
-        match = _PART.match(key)
-        if match and match[1] == part and len(shape) == 2:
-            found.setdefault(match[2], {})[match[3]] = shape
+        match = _PART.match(key) or _KOHYA.match(key)
+        if match and _PARTS[match[1]] == part and len(shape) == 2:
+            found.setdefault(match[2], {})[_HALVES[match[3]]] = shape
     return {name: (m["A"], m["B"]) for name, m in found.items() if m.keys() == {"A", "B"}}
 
 
@@ -158,22 +176,23 @@ def _layout(shapes: Shapes) -> Layout:
 def _part(
     name: str, shapes: Shapes, metadata: Mapping[str, Any], alphas: set[str], path: Path
 ) -> PartReport | None:
-    """Sum up one network's LoRA in diffusers' layout; None if there is none."""
+    """Sum up one network's LoRA; None if there is none."""
     found = linears(shapes, name)
     if not found:
         return None
     own = {k.removeprefix(f"{name}."): v for k, v in metadata.items() if k.startswith(f"{name}.")}
     ranks = tuple(sorted({a[0] for a, _ in found.values()}))
     alpha = own.get("lora_alpha")
-    if alpha is None and any(key.startswith(f"{name}.") for key in alphas):
-        alpha = _tensor_alpha(path, sorted(k for k in alphas if k.startswith(f"{name}.")))
+    if alpha is None:
+        alpha = _tensor_alpha(path, [key for key in alphas if key.startswith(_PREFIXES[name])])
     rank = own.get("r", ranks[0])
+    mixed = bool(own.get("rank_pattern") or own.get("alpha_pattern"))
     return PartReport(
         ranks=ranks,
         alpha=alpha,
         # With nothing recorded diffusers takes alpha = rank, hence 1.
-        scale=1.0 if alpha is None else alpha / rank,
-        targets=Counter(re.sub(r"^.*\.\d+\.(?=\D)", "", target) for target in found),
+        scale=None if mixed else 1.0 if alpha is None else alpha / rank,
+        targets=dict(Counter(re.sub(r"^.*?(blocks|layers)\.\d+\.", "", t) for t in found)),
         linears=len(found),
         parameters=sum(a[0] * a[1] + b[0] * b[1] for a, b in found.values()),
         metadata=own,
@@ -181,7 +200,7 @@ def _part(
 
 
 def _tensor_alpha(path: Path, keys: list[str]) -> float | None:
-    """Return the alpha that all `keys` share, None if they differ."""
+    """Return the alpha that all `keys` share; None if they differ or there are none."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
@@ -268,5 +287,9 @@ def _outcome(
         return "fails, or acts otherwise than it was trained; see the problems"
     if layout == "kohya":
         return "load_lora_weights converts it and folds alpha / rank into A"
-    said = [f"{name} at scale {part.scale:g}" for name, part in parts.items() if part]
+    said = [f"{name} at {_scale(part)}" for name, part in parts.items() if part]
     return f"load_lora_weights loads {' and '.join(said)}"
+
+
+def _scale(part: PartReport) -> str:
+    return "scales that differ by layer" if part.scale is None else f"scale {part.scale:g}"

@@ -3,6 +3,7 @@
 Source: Hu et al., ICLR 2022; targets and sizes from Edit2Restore's release.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -11,7 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.lint import RECORD_KEY, Shapes, inspect, linears, read_header
+from e2r_adapters.lint import (
+    DIFFUSERS_ENTRY,
+    RECORD_KEY,
+    AdapterReport,
+    Shapes,
+    inspect,
+    linears,
+    read_header,
+)
 from e2r_adapters.profiles import Profile, Targets
 from e2r_baselines.draws import seed_for
 from e2r_baselines.method import MethodError
@@ -96,6 +105,19 @@ def _lora_layers(model: "torch.nn.Module") -> Iterator[Any]:
     return (module for module in model.modules() if isinstance(module, LoraLayer))
 
 
+def fingerprint(transformer: "torch.nn.Module") -> str:
+    """Return the sha256 of a base's output projection, rounded to bfloat16, in hexadecimal.
+
+    Fine-tuning moves it, loading the base in another dtype does not, and a LoRA on top of it is
+    looked through: so an adapter can tell its base from another of the same shape.
+    """
+    import torch
+
+    layer = transformer.get_submodule("proj_out")
+    weight = getattr(layer, "base_layer", layer).weight.detach().cpu().to(torch.bfloat16)
+    return hashlib.sha256(weight.view(torch.int16).numpy().tobytes()).hexdigest()
+
+
 def save(pipe: "FluxKontextPipeline", folder: Path, record: Mapping[str, Any]) -> Path:
     """Write the LoRA named "default" of a pipeline as a standard diffusers adapter, atomically.
 
@@ -112,8 +134,6 @@ def save(pipe: "FluxKontextPipeline", folder: Path, record: Mapping[str, Any]) -
     """
     from diffusers import FluxKontextPipeline
     from diffusers.training_utils import _collate_lora_metadata
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
 
     parts = {"transformer": pipe.transformer, "text_encoder": pipe.text_encoder}
     trained = {name: part for name, part in parts.items() if _has_lora(part)}
@@ -121,12 +141,32 @@ def save(pipe: "FluxKontextPipeline", folder: Path, record: Mapping[str, Any]) -
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".adapter.") as work:
         FluxKontextPipeline.save_lora_weights(work, **layers, **_collate_lora_metadata(trained))
-        plain, whole = Path(work, ADAPTER_FILE), Path(work, "whole.safetensors")
-        with safe_open(plain, framework="pt") as file:
-            header = file.metadata() | {RECORD_KEY: json.dumps(record, sort_keys=True)}
-        save_file(load_file(plain), whole, metadata=header)
-        os.replace(whole, folder / ADAPTER_FILE)
+        plain = Path(work, ADAPTER_FILE)
+        whole = _with_record(plain.read_bytes(), record)
+        plain.write_bytes(whole)
+        os.replace(plain, folder / ADAPTER_FILE)
     return folder / ADAPTER_FILE
+
+
+def _with_record(content: bytes, record: Mapping[str, Any]) -> bytes:
+    """Add our entry to a safetensors file's header and put the header in order.
+
+    The same training then gives the same bytes: PEFT keeps the targets in a set, and safetensors
+    its entries in a hash map.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    entries: dict[str, str] = header["__metadata__"]
+    peft = json.loads(entries[DIFFUSERS_ENTRY])
+    for key in peft:
+        if key.endswith(".target_modules"):
+            peft[key] = sorted(peft[key])
+    entries[DIFFUSERS_ENTRY] = json.dumps(peft, sort_keys=True)
+    entries[RECORD_KEY] = json.dumps(record, sort_keys=True)
+    header["__metadata__"] = dict(sorted(entries.items()))
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _portable(name: str, model: "torch.nn.Module") -> Mapping[str, "torch.Tensor"]:
@@ -164,7 +204,8 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
     shapes = read_header(path)[0]
     parts = {"transformer": report.transformer, "text_encoder": report.text_encoder}
     for part in parts:
-        _check_base(getattr(pipe, part), part, shapes, path)
+        _check_shapes(getattr(pipe, part), part, shapes, path)
+    _check_fingerprint(pipe, report, path)
     pipe.load_lora_weights(str(path), adapter_name=name)
     for part, said in parts.items():
         found = scales(getattr(pipe, part)).get(name)
@@ -173,7 +214,7 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
     return 1.0 if report.transformer is None else report.transformer.scale
 
 
-def _check_base(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:
+def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:
     """Compare every LoRA matrix with the Linear it is for; MethodError where they do not fit."""
     import torch
 
@@ -189,3 +230,17 @@ def _check_base(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path)
                 f"{path}: an adapter for another base: {part}.{name} expects a Linear "
                 f"{a[1]} -> {b[0]}, this base has {found}; choose its own --backbone"
             )
+
+
+def _check_fingerprint(pipe: "FluxKontextPipeline", report: AdapterReport, path: Path) -> None:
+    """Compare the base that one of our own adapters was trained on with the one at hand."""
+    import torch
+
+    trained_on = (report.record or {}).get("base_fingerprint")
+    quantized = not torch.is_floating_point(pipe.transformer.get_submodule("proj_out").weight)
+    if trained_on is None or quantized or trained_on == fingerprint(pipe.transformer):
+        return
+    raise MethodError(
+        f"{path}: an adapter for another base: trained on {report.base} with other weights "
+        f"({trained_on[:12]}) than this one; train it again or choose its --backbone"
+    )

@@ -28,6 +28,7 @@ class Profile:
         epochs: passes over the repeated pairs.
         batch: samples per optimizer step, over all devices.
         resolution: side of the square training pictures in pixels.
+        painted: side of painted scenes in pixels.
         fit: how a picture becomes square: "squash" resizes and ignores the aspect (the paper),
             "crop" cuts a window at a place drawn once per pair.
         rank, alpha: of the LoRA; its scale is alpha / rank.
@@ -50,6 +51,7 @@ class Profile:
     epochs: int = 20
     batch: int = 4
     resolution: int = 1024
+    painted: int = 1024
     fit: Literal["squash", "crop"] = "squash"
     rank: int = 64
     alpha: int = 4
@@ -76,6 +78,7 @@ _NANO = Profile(
     pairs=128,
     epochs=60,
     resolution=64,
+    painted=256,
     fit="crop",
     alpha=64,
     learning_rate=2e-3,

@@ -12,7 +12,7 @@ import numpy as np
 
 from e2r_baselines.draws import rng_for
 
-_CACHE_PASS = "prompt-cache"
+_FILLING = "prompt-cache"
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> list[int]:
@@ -31,7 +31,7 @@ def prompt_order(seed: int, epoch: int, count: int, replicate_bug: bool) -> list
             instead of the samples' own.
     """
     if replicate_bug:
-        return _permutation(seed, _CACHE_PASS, count)
+        return _permutation(seed, _FILLING, count)
     return epoch_order(seed, epoch, count)
 
 
@@ -49,7 +49,5 @@ def misaligned_share(tasks: Sequence[str], seed: int, epochs: int) -> float:
     """
     names = np.asarray(tasks)
     shown = names[prompt_order(seed, 0, len(names), replicate_bug=True)]
-    wrong = [
-        shown != names[epoch_order(seed, epoch, len(names))] for epoch in range(epochs)
-    ]
+    wrong = [shown != names[epoch_order(seed, epoch, len(names))] for epoch in range(epochs)]
     return float(np.mean(wrong))

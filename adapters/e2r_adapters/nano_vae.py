@@ -1,0 +1,146 @@
+"""The autoencoder of `kontext-nano`: an `AutoencoderKL` that starts out as a linear code.
+
+An autoencoder of this size trained from scratch spends its first thousands of steps on learning to
+pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted first
+(minutes on one core), then written into the network exactly: two channels of a large constant make
+each GroupNorm a fixed gain, pairs (x, -x) make SiLU linear, and residual branches start at zero.
+Only the decoder is tuned further, so that latents stay a linear function of the picture.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+WIDTHS = (16, 32, 48)
+LATENT = 16
+_CONSTANT = 256.0
+_FIRST, _CODE, _LOW, _HIGH = 12, 23, 30, 7
+_HAAR = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
+
+
+class LinearCode(nn.Module):
+    """Strided and nearest-upsampled convolutions without biases, as the network will hold them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halve = nn.Conv2d(3, _FIRST, 3, 2, bias=False)
+        self.quarter = nn.Conv2d(_FIRST, _CODE, 3, 2, bias=False)
+        self.code = nn.Conv2d(_CODE, LATENT, 3, padding=1, bias=False)
+        self.read = nn.Conv2d(LATENT, _LOW, 3, padding=1, bias=False)
+        self.double = nn.Conv2d(_LOW, _LOW, 3, padding=1, bias=False)
+        self.quadruple = nn.Conv2d(_LOW, _HIGH, 3, padding=1, bias=False)
+        self.paint = nn.Conv2d(_HIGH, 3, 3, padding=1, bias=False)
+        with torch.no_grad():
+            for conv in (self.halve, self.quarter):
+                _start_as_haar(conv)
+            for conv in (self.code, self.read, self.double, self.quadruple, self.paint):
+                _start_as_identity(conv)
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map (B, 3, H, W) in [-1, 1] to (B, 16, H/4, W/4)."""
+        x = F.conv2d(F.pad(pixels, (0, 1, 0, 1)), self.halve.weight, stride=2)
+        x = F.conv2d(F.pad(x, (0, 1, 0, 1)), self.quarter.weight, stride=2)
+        return self.code(x)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Map latents back to pixels."""
+        x = F.interpolate(self.read(latents), scale_factor=2.0, mode="nearest")
+        x = F.interpolate(self.double(x), scale_factor=2.0, mode="nearest")
+        return self.paint(self.quadruple(x))
+
+
+def _start_as_haar(conv: nn.Conv2d) -> None:
+    """Begin as a space-to-depth step in an orthogonal basis, lowest frequencies first."""
+    conv.weight.mul_(0.05)
+    inputs, outputs = conv.in_channels, conv.out_channels
+    for channel in range(outputs):
+        basis = torch.tensor(_HAAR[channel // inputs], dtype=torch.float32).view(2, 2) / 2
+        conv.weight[channel, channel % inputs, :2, :2] += basis
+
+
+def _start_as_identity(conv: nn.Conv2d) -> None:
+    conv.weight.mul_(0.3)
+    for channel in range(min(conv.in_channels, conv.out_channels)):
+        conv.weight[channel, channel, 1, 1] += 1
+
+
+def build_vae() -> "AutoencoderKL":
+    """Return the network with random weights; 4x4 pixels per latent, as the name of its class."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=WIDTHS,
+        layers_per_block=1,
+        latent_channels=LATENT,
+        norm_num_groups=1,
+        sample_size=128,
+        mid_block_add_attention=False,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        scaling_factor=1.0,
+        shift_factor=0.0,
+    )
+
+
+@torch.no_grad()
+def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
+    """Make `vae` compute exactly the linear code, in place."""
+    for module in vae.modules():
+        if isinstance(module, nn.GroupNorm):
+            gain = (2 / module.num_channels) ** 0.5
+            module.weight.fill_(_CONSTANT * gain)
+            module.weight[-2:] = gain
+        elif type(module).__name__ == "ResnetBlock2D":
+            module.conv2.weight.zero_()
+            module.conv2.bias.zero_()
+            if module.conv_shortcut is not None:
+                _write(module.conv_shortcut, _eye(module.conv_shortcut.out_channels - 2))
+    encoder, decoder = vae.encoder, vae.decoder
+    low, high = encoder.down_blocks, decoder.up_blocks
+    _write(encoder.conv_in, _centred(_eye(3)))
+    _write(low[0].downsamplers[0].conv, linear.halve.weight)
+    _write(low[1].downsamplers[0].conv, linear.quarter.weight)
+    _write(low[2].resnets[0].conv_shortcut, torch.cat([_eye(_CODE), -_eye(_CODE)]))
+    _write(decoder.conv_in, linear.read.weight)
+    _write(high[0].upsamplers[0].conv, linear.double.weight)
+    _write(high[1].upsamplers[0].conv, linear.quadruple.weight)
+    _write(high[2].resnets[0].conv_shortcut, torch.cat([_eye(_HIGH), -_eye(_HIGH)]))
+    _write_last(encoder.conv_out, linear.code.weight)
+    # The second half of the encoder's output is the log variance: as small as it gets.
+    encoder.conv_out.bias[LATENT:] = -30.0
+    _write_last(decoder.conv_out, linear.paint.weight)
+
+
+def _eye(size: int) -> torch.Tensor:
+    return torch.eye(size)[:, :, None, None]
+
+
+def _centred(kernel: torch.Tensor) -> torch.Tensor:
+    return F.pad(kernel, (1, 1, 1, 1))
+
+
+def _write(conv: nn.Conv2d, kernel: torch.Tensor) -> None:
+    """Put a kernel into the first channels, and the two constants into the last."""
+    conv.weight.zero_()
+    outputs, inputs = (min(a, b) for a, b in zip(conv.weight.shape[:2], kernel.shape[:2]))
+    conv.weight[:outputs, :inputs] = kernel[:outputs, :inputs]
+    assert conv.bias is not None  # noqa: S101
+    conv.bias.zero_()
+    conv.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
+
+
+def _write_last(conv: nn.Conv2d, kernel: torch.Tensor) -> None:
+    """Read the pairs: SiLU(x) - SiLU(-x) = x."""
+    outputs, inputs = kernel.shape[:2]
+    conv.weight.zero_()
+    conv.weight[:outputs, :inputs] = kernel
+    conv.weight[:outputs, inputs : 2 * inputs] = -kernel
+    assert conv.bias is not None  # noqa: S101
+    conv.bias.zero_()

@@ -1,0 +1,73 @@
+"""`e2r-bench adapter inspect`: what stands in a LoRA file and what diffusers makes of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from e2r_adapters.lint import AdapterReport, PartReport
+
+
+@click.group("adapter", short_help="Inspect a LoRA adapter file.")
+def command() -> None:
+    """Inspect a LoRA adapter file."""
+
+
+@command.command("inspect", short_help="Rank, alpha, scale, targets, problems.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def inspect_file(file: Path, as_json: bool) -> int:
+    """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
+
+    The exit code is 1 if something is wrong: alpha lost, unknown keys, keys that do not load.
+    """
+    from dataclasses import asdict
+
+    from e2r_adapters.lint import inspect
+
+    report = inspect(file)
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2, default=list))
+    else:
+        _print(report)
+    return 1 if report.problems else 0
+
+
+def _print(report: "AdapterReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    rows = [("file", report.path), ("layout", f"{report.layout}, {', '.join(report.dtypes)}")]
+    for name in ("transformer", "text_encoder"):
+        part: PartReport | None = getattr(report, name)
+        rows += (
+            _rows(name.replace("_", " "), part) if part else [(name.replace("_", " "), "no keys")]
+        )
+    rows += [("base", report.base), ("diffusers", report.outcome)]
+    if report.record:
+        told = {k: v for k, v in report.record.items() if k != "profile"}
+        told["profile"] = report.record.get("profile", {}).get("name", "")
+        rows.append(("training", ", ".join(f"{key} {value}" for key, value in told.items())))
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    for problem in report.problems:
+        table.add_row("PROBLEM", Text(problem, style="red"))
+    Console().print(table)
+
+
+def _rows(name: str, part: "PartReport") -> list[tuple[str, str]]:
+    alpha = "not recorded" if part.alpha is None else f"{part.alpha:g}"
+    scale = "differs by layer" if part.scale is None else f"{part.scale:g}"
+    ranks = ", ".join(str(rank) for rank in part.ranks)
+    targets = ", ".join(f"{target} x{count}" for target, count in part.targets.items())
+    return [
+        (name, f"rank {ranks}, alpha {alpha}, scale after load {scale}"),
+        ("", f"{part.parameters:,} parameters in {part.linears} Linears"),
+        ("", targets),
+    ]

@@ -1,0 +1,317 @@
+"""The training loop: what it is fed, that it goes on to the same bits, and how it fails."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from e2r_adapters import checkpoint, feed, journal, loop, lora
+from e2r_adapters.config import TrainConfig
+from e2r_adapters.fewshot import select
+from e2r_adapters.lint import inspect
+from e2r_adapters.profiles import PROFILES, prompt_for, repeats_for, total_steps, with_changes
+from e2r_adapters.prompt_cache import misaligned_share
+from e2r_baselines.method import MethodError
+from e2r_bench.commands.train import train_config
+from e2r_bench.errors import UsageError
+
+TINY = dataclasses.replace(
+    PROFILES["nano"],
+    name="tiny",
+    exposure=8,
+    epochs=2,
+    resolution=16,
+    painted=32,
+    rank=4,
+    alpha=4,
+    sequence=96,
+)
+
+
+@pytest.fixture
+def base(tiny_pipe, tmp_path):
+    tiny_pipe.save_pretrained(tmp_path / "base")
+    return str(tmp_path / "base")
+
+
+@pytest.fixture
+def config(base, tmp_path):
+    return TrainConfig(
+        out=tmp_path / "out",
+        profile=TINY,
+        tasks=("denoise", "derain"),
+        pairs=4,
+        backbone=base,
+        device="cpu",
+        checkpoint_every=2,
+        sample_every=0,
+    )
+
+
+def changed(config, **fields):
+    return dataclasses.replace(config, **fields)
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / lora.ADAPTER_FILE)
+
+
+def test_exposure_and_steps_are_the_papers():
+    g1, g2 = PROFILES["g1"], PROFILES["g2"]
+    assert total_steps(g1, tasks=3) == 1920
+    assert total_steps(g1, tasks=1) == 640
+    assert total_steps(g2, tasks=5) == 3200
+    assert [repeats_for(g1, pairs) for pairs in (128, 64, 32, 16)] == [1, 2, 4, 8]
+    with pytest.raises(MethodError, match="divides 128"):
+        repeats_for(g1, 48)
+    assert with_changes(g1, epochs=20) is g1
+    assert with_changes(g1, epochs=3, resolution=256).name == "g1+epochs=3+resolution=256"
+
+
+def test_prompts_are_their_generations():
+    assert prompt_for(PROFILES["g1"], "denoise25") == "remove the noise from the image"
+    assert prompt_for(PROFILES["g2"], "derain") == "Remove rain streaks and restore the clean image"
+    assert prompt_for(PROFILES["nano"], "denoise") == "remove the noise from the image"
+    assert prompt_for(PROFILES["nano"], "dejpeg").startswith("Remove compression")
+    with pytest.raises(MethodError, match="g1 has no prompt for 'dejpeg'"):
+        prompt_for(PROFILES["g1"], "dejpeg")
+    with pytest.raises(MethodError, match="unknown training task 'desnow'"):
+        prompt_for(PROFILES["g1"], "desnow")
+
+
+@pytest.mark.parametrize(("tasks", "share"), [(1, 0.0), (3, 0.668), (5, 0.787)])
+def test_replayed_defect_misaligns_as_many_as_the_release(tasks, share):
+    samples = [f"task{t}" for t in range(tasks) for _ in range(128)]
+    found = [misaligned_share(samples, seed, epochs=20) for seed in range(5)]
+    assert np.mean(found) == pytest.approx(share, abs=0.015)
+
+
+def a_feed(pipe, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
+    chosen = select(tasks, pairs, seed=0, data={}, painted=32).pairs
+    with torch.no_grad():
+        return feed.make_feed(pipe, chosen, TINY, seed=1, replicate_bug=bug)
+
+
+def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe):
+    for pairs in (2, 8):
+        fed = a_feed(tiny_pipe, pairs)
+        assert fed.steps_per_epoch == 6
+        seen = [sample for step in range(6) for sample in fed.samples(step)]
+        assert all(pair.task == task for pair, task in seen)
+        counts = {}
+        for pair, task in seen:
+            counts[task, pair.name] = counts.get((task, pair.name), 0) + 1
+        assert set(counts.values()) == {8 // pairs}
+        later = [pair.key for step in range(6, 12) for pair, _ in fed.samples(step)]
+        assert later != [pair.key for pair, _ in seen]
+        assert sorted(later) == sorted(pair.key for pair, _ in seen)
+
+
+def test_the_defect_changes_prompts_and_nothing_else(tiny_pipe):
+    right, wrong = a_feed(tiny_pipe), a_feed(tiny_pipe, bug=True)
+    both = [(right.samples(step), wrong.samples(step)) for step in range(12)]
+    assert all([p.key for p, _ in a] == [p.key for p, _ in b] for a, b in both)
+    share = np.mean([p.task != task for _, b in both for p, task in b])
+    assert 0.4 < share < 0.9
+    one = a_feed(tiny_pipe, tasks=("derain",), bug=True)
+    assert {task for step in range(4) for _, task in one.samples(step)} == {"derain"}
+
+
+def test_each_picture_is_encoded_once(tiny_pipe, monkeypatch):
+    seen = []
+    encode = tiny_pipe.vae.encode
+    monkeypatch.setattr(tiny_pipe.vae, "encode", lambda x: seen.append(len(x)) or encode(x))
+    fed = a_feed(tiny_pipe, pairs=2)
+    assert sum(seen) == 2 * 2 * 3
+    assert len(fed.latents) == 6
+    assert len(fed.pairs) == 24
+
+
+def test_processes_share_a_batch_without_changing_it(tiny_pipe):
+    fed = a_feed(tiny_pipe)
+
+    def pooled(tasks):
+        return torch.tensor([[float(len(task))] for task in tasks])
+
+    cpu = torch.device("cpu")
+    whole = fed.draw(3, 0, 1, pooled, cpu)
+    halves = [fed.draw(3, rank, 2, pooled, cpu) for rank in range(2)]
+    for name in ("clean", "condition", "prompt", "pooled", "noise", "u"):
+        for rank, half in enumerate(halves):
+            assert torch.equal(getattr(whole, name)[rank::2], getattr(half, name))
+    assert not torch.equal(fed.draw(4, 0, 1, pooled, cpu).noise, whole.noise)
+    assert len(set(whole.u.tolist())) == 4
+
+
+def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_pipe):
+    told = []
+    result = loop.train(config, lambda done, steps, loss: told.append((done, steps)))
+    assert told == [(step, 8) for step in range(1, 9)]
+    assert (result.steps, result.resumed) == (8, 0)
+    report = inspect(result.adapter)
+    assert report.problems == ()
+    assert report.record["profile"]["name"] == "tiny"
+    assert report.record["prompts"]["derain"] == "remove the rain from the image"
+    assert report.record["painted"] == ["denoise", "derain"]
+    assert lora.load(make_tiny_pipe(), result.adapter, "a") == 1.0
+    rows = journal.read_log(config.out)
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    assert {row["learning_rate"] for row in rows} == {TINY.learning_rate}
+    pairs = json.loads((config.out / "pairs.json").read_text())
+    assert len({entry["sha256"] for entry in pairs["pairs"]}) == 8
+    assert (config.out / "loss.png").read_bytes().startswith(b"\x89PNG")
+    moved = [t.abs().max() for key, t in weights(config.out).items() if "lora_B" in key]
+    assert min(moved) > 0
+
+
+def test_it_learns(config):
+    profile = dataclasses.replace(TINY, epochs=100, learning_rate=1e-2)
+    loop.train(changed(config, profile=profile, tasks=("denoise",), pairs=2, checkpoint_every=0))
+    loss = [row["loss"] for row in journal.read_log(config.out)]
+    assert np.mean(loss[-40:]) < 0.8 * np.mean(loss[:40])
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(config):
+    straight = loop.train(changed(config, out=config.out / "straight"))
+
+    def interrupt(done, steps, loss):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, interrupt)
+    assert not (config.out / lora.ADAPTER_FILE).exists()
+    resumed = loop.train(config)
+    assert resumed.resumed == 4
+    assert resumed.adapter.read_bytes() == straight.adapter.read_bytes()
+    logs = [journal.read_log(out) for out in (config.out, config.out / "straight")]
+    same = [[{k: v for k, v in row.items() if k != "seconds"} for row in log] for log in logs]
+    assert same[0] == same[1]
+    assert [path.name for path in checkpoint.found(config.out)] == [
+        "step000006.pt",
+        "step000008.pt",
+    ]
+
+
+def test_the_seeds_change_the_adapter(config):
+    first = loop.train(changed(config, out=config.out / "a"))
+    for name, fields in (("b", {"seed": 1}), ("c", {"pairs_seed": 1})):
+        other = loop.train(changed(config, out=config.out / name, **fields))
+        assert any(
+            not torch.equal(tensor, weights(other.adapter.parent)[key])
+            for key, tensor in weights(first.adapter.parent).items()
+        )
+
+
+def test_another_training_in_the_folder_is_refused(config):
+    loop.train(config)
+    with pytest.raises(MethodError, match="holds a training with pairs = 4, asked is 2"):
+        loop.train(changed(config, pairs=2))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(config, monkeypatch, bad):
+    real, calls = loop.flow_matching_loss, []
+
+    def loss(*arguments):
+        calls.append(1)
+        return real(*arguments) * (bad if len(calls) == 6 else 1.0)
+
+    monkeypatch.setattr(loop, "flow_matching_loss", loss)
+    with pytest.raises(MethodError, match=r"step 6: expected a finite.*checkpoint is .*step000004"):
+        loop.train(config)
+    assert not (config.out / lora.ADAPTER_FILE).exists()
+    monkeypatch.undo()
+    assert loop.train(config).resumed == 4
+    assert all(torch.isfinite(tensor).all() for tensor in weights(config.out).values())
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(config, monkeypatch):
+    real, calls = torch.save, []
+
+    def save(state, stream):
+        calls.append(1)
+        if len(calls) == 3:
+            stream.write(b"half a checkpoint")
+            raise OSError(28, "No space left on device")
+        real(state, stream)
+
+    monkeypatch.setattr("torch.save", save)
+    with pytest.raises(MethodError, match=r"No space left on device; step000004\.pt is whole"):
+        loop.train(config)
+    assert [p.name for p in (config.out / "checkpoints").iterdir()] == [
+        "step000002.pt",
+        "step000004.pt",
+    ]
+    monkeypatch.undo()
+    assert loop.train(config).resumed == 4
+
+
+def test_the_text_encoder_learns_at_its_own_rate(config):
+    profile = dataclasses.replace(TINY, text_learning_rate=1e-3)
+    result = loop.train(changed(config, profile=profile, text_encoder=True))
+    report = inspect(result.adapter)
+    assert report.text_encoder.linears == 8
+    text = {k: t for k, t in weights(config.out).items() if k.startswith("text_encoder.text_model")}
+    moved = [float(t.abs().max()) for key, t in text.items() if "lora_B" in key]
+    # AdamW moves an entry by about the learning rate per step.
+    assert 9 * 1e-3 > max(moved) > 1e-3
+    state = torch.load(checkpoint.found(config.out)[-1], weights_only=True)
+    assert [group["weight_decay"] for group in state["optimizer"]["param_groups"]] == [1e-4, 1e-3]
+
+
+def test_bfloat16_weights_with_checkpointing_train_float32_parameters(config):
+    profile = dataclasses.replace(TINY, dtype="bfloat16", checkpointing=True, learning_rate=5e-6)
+    result = loop.train(changed(config, profile=profile))
+    tensors = weights(config.out)
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    # A step of 5e-6 is below half a bfloat16 step of most entries of A, and must still count.
+    start = lora_start(config)
+    moved = [(tensors[f"transformer.{key}"] - value).abs() for key, value in start.items()]
+    assert np.mean([float((m > 0).float().mean()) for m in moved]) > 0.9
+    assert result.steps == 8
+
+
+def lora_start(config):
+    """The A matrices before the first step."""
+    from diffusers import FluxKontextPipeline
+    from peft import get_peft_model_state_dict
+
+    pipe = FluxKontextPipeline.from_pretrained(config.backbone)
+    lora.attach(pipe.transformer, lora.TARGETS["full"], TINY, config.seed)
+    tensors = get_peft_model_state_dict(pipe.transformer)
+    return {key: tensor for key, tensor in tensors.items() if "lora_A" in key}
+
+
+def test_settings_that_contradict_are_refused(config):
+    with pytest.raises(MethodError, match="do not have the defect"):
+        loop.train(changed(config, text_encoder=True, replicate_prompt_cache_bug=True))
+    with pytest.raises(MethodError, match="different tasks"):
+        loop.train(changed(config, tasks=("derain", "derain")))
+    with pytest.raises(MethodError, match="data for 'dehaze', which is not trained"):
+        loop.train(changed(config, data={"dehaze": config.out}))
+    with pytest.raises(MethodError, match="batches of 4, found 6"):
+        loop.train(changed(config, pairs=1, profile=dataclasses.replace(TINY, exposure=3)))
+
+
+def test_settings_come_from_flags_and_toml(tmp_path):
+    said = {"out": "x", "tasks": "denoise15,derain", "data": "derain=here", "pairs": 16}
+    config = train_config(said, "here")
+    assert config.tasks == ("denoise15", "derain")
+    assert {task: str(folder) for task, folder in config.data.items()} == {"derain": "here"}
+    assert (config.profile.name, config.pairs, config.seed) == ("nano", 16, 42)
+    toml = {"out": "x", "profile": "g2", "tasks": ["derain"], "data": {"derain": "here"}}
+    config = train_config(toml, "there")
+    assert (config.profile.name, config.pairs, config.tasks) == ("g2", 32, ("derain",))
+    with pytest.raises(UsageError, match=r"unknown key in f\.toml 'pair': did you mean 'pairs'"):
+        train_config({"out": "x", "pair": 3}, "f.toml")
+    with pytest.raises(UsageError, match="did you mean 'nano'"):
+        train_config({"out": "x", "profile": "nan"}, "here")
+    with pytest.raises(UsageError, match="give --out"):
+        train_config({}, "here")
+    with pytest.raises(UsageError, match="expected TASK=FOLDER"):
+        train_config({"out": "x", "data": "folder"}, "here")
