@@ -12,6 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from e2r_baselines.blocks import (
+    ChannelAttention,
+    ChannelNorm,
+    GatedFeedForward,
+    PatchEmbed,
+    downsample,
+    upsample,
+)
 from e2r_baselines.checkpoints import load_strict, read_tensors
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
@@ -60,58 +68,6 @@ NANO = PromptIRConfig(
 )
 
 
-class ChannelNorm(nn.Module):
-    """Normalise each pixel over its channels: biased variance, eps 1e-5, affine with bias."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.body = nn.LayerNorm(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        return self.body(x.movedim(1, -1)).movedim(-1, 1)
-
-
-class ChannelAttention(nn.Module):
-    """Transposed attention of Restormer: the map is channel x channel, its cost linear in pixels.
-
-    Heads are contiguous groups of channels; queries and keys are L2-normalised along space.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
-        self.qkv_dwconv = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, groups=3 * dim, bias=False)
-        self.project_out = nn.Conv2d(dim, dim, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        batch, dim, height, width = x.shape
-        heads = self.temperature.shape[0]
-        parts = self.qkv_dwconv(self.qkv(x)).reshape(batch, 3, heads, dim // heads, -1)
-        query, key, value = parts.unbind(1)
-        query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-        weights = (query @ key.mT * self.temperature).softmax(-1)
-        return self.project_out((weights @ value).reshape(batch, dim, height, width))
-
-
-class GatedFeedForward(nn.Module):
-    """1x1 up, depthwise 3x3, one half gated by the exact GELU of the other, 1x1 down."""
-
-    def __init__(self, dim: int, expansion: float) -> None:
-        super().__init__()
-        hidden = int(dim * expansion)
-        self.project_in = nn.Conv2d(dim, 2 * hidden, 1, bias=False)
-        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
-        self.project_out = nn.Conv2d(hidden, dim, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(gate) * value)
-
-
 class TransformerBlock(nn.Module):
     """Attention and feed-forward, each after a norm and around an identity."""
 
@@ -144,30 +100,6 @@ class PromptGenerator(nn.Module):
         return self.conv3x3(F.interpolate(mixed, x.shape[-2:], mode="bilinear"))
 
 
-class Resample(nn.Module):
-    """3x3 convolution, then halve or double the resolution by moving pixels into channels."""
-
-    def __init__(self, dim: int, out: int, shuffle: nn.Module) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(dim, out, 3, padding=1, bias=False), shuffle)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, 2C, H/2, W/2) or (B, C/2, 2H, 2W)."""
-        return self.body(x)
-
-
-class PatchEmbed(nn.Module):
-    """The first 3x3 convolution, under the name it has in the checkpoint."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, dim, 3, padding=1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to (B, dim, H, W)."""
-        return self.proj(x)
-
-
 class PromptIR(nn.Module):
     """The whole network; see `PromptIRConfig`."""
 
@@ -191,18 +123,18 @@ class PromptIR(nn.Module):
             return TransformerBlock(dim, config.prompt_heads, config.expansion)
 
         self.patch_embed = PatchEmbed(d1)
-        self.encoder_level1, self.down1_2 = level(d1, h1, n1), _down(d1)
-        self.encoder_level2, self.down2_3 = level(d2, h2, n2), _down(d2)
-        self.encoder_level3, self.down3_4 = level(d3, h3, n3), _down(d3)
+        self.encoder_level1, self.down1_2 = level(d1, h1, n1), downsample(d1)
+        self.encoder_level2, self.down2_3 = level(d2, h2, n2), downsample(d2)
+        self.encoder_level3, self.down3_4 = level(d3, h3, n3), downsample(d3)
         self.latent = level(d4, h4, n4)
         self.prompt3, self.noise_level3 = prompt(2, d4), reader(d4 + p3)
-        self.reduce_noise_level3, self.up4_3 = _mix(d4 + p3, d3), _up(d3)
+        self.reduce_noise_level3, self.up4_3 = _mix(d4 + p3, d3), upsample(d3)
         self.reduce_chan_level3, self.decoder_level3 = _mix(d2 + d3, d3), level(d3, h3, n3)
         self.prompt2, self.noise_level2 = prompt(1, d3), reader(d3 + p2)
-        self.reduce_noise_level2, self.up3_2 = _mix(d3 + p2, d3), _up(d3)
+        self.reduce_noise_level2, self.up3_2 = _mix(d3 + p2, d3), upsample(d3)
         self.reduce_chan_level2, self.decoder_level2 = _mix(d2 + d2, d2), level(d2, h2, n2)
         self.prompt1, self.noise_level1 = prompt(0, d2), reader(d2 + p1)
-        self.reduce_noise_level1, self.up2_1 = _mix(d2 + p1, d2), _up(d2)
+        self.reduce_noise_level1, self.up2_1 = _mix(d2 + p1, d2), upsample(d2)
         self.decoder_level1 = level(d2, h1, n1)
         self.refinement = level(d2, h1, config.refinement)
         self.output = nn.Conv2d(d2, 3, 3, padding=1, bias=False)
@@ -235,14 +167,6 @@ class PromptIR(nn.Module):
 
 def _mix(dim: int, out: int) -> nn.Conv2d:
     return nn.Conv2d(dim, out, 1, bias=False)
-
-
-def _down(dim: int) -> Resample:
-    return Resample(dim, dim // 2, nn.PixelUnshuffle(2))
-
-
-def _up(dim: int) -> Resample:
-    return Resample(dim, 2 * dim, nn.PixelShuffle(2))
 
 
 def open_promptir(build: Build, files: Mapping[str, Path], compute: Compute) -> NetworkRestorer:
