@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from e2r_metrics.errors import MetricError
     from e2r_metrics.session import Session
     from e2r_metrics.store import FeatureStore
-    from e2r_metrics.weights import Found, Missing, Resolver, read_declarations
+    from e2r_metrics.weights import Found, Missing, Resolver, own_declarations, read_declarations
 
 __all__ = [
     "CATALOG",
@@ -26,6 +26,7 @@ __all__ = [
     "Missing",
     "Resolver",
     "Session",
+    "own_declarations",
     "read_declarations",
     "resolve",
 ]
@@ -42,6 +43,7 @@ _HOME = {
     "Missing": "weights",
     "Resolver": "weights",
     "Session": "session",
+    "own_declarations": "weights",
     "read_declarations": "weights",
     "resolve": "catalog",
 }

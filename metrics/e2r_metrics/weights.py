@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from e2r_metrics.digests import cache_folder, remembered_sha256
+from e2r_metrics.digests import remembered_sha256
 from e2r_metrics.errors import MetricError, unknown
 from e2r_metrics.places import Place, fetched_path, local_candidates
 
@@ -70,6 +70,11 @@ def read_declarations(path: Path) -> dict[str, WeightFile]:
     except (OSError, ValueError) as error:
         raise MetricError(f"{path}: expected a TOML file of weight files: {error}") from error
     return {name: _declared(path, name, table) for name, table in tables.items()}
+
+
+def own_declarations() -> dict[str, WeightFile]:
+    """Return the files that this package's metrics need."""
+    return read_declarations(Path(__file__).with_name("weights.toml"))
 
 
 def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
@@ -247,6 +252,3 @@ def _another(row: WeightFile, path: Path) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size < 10_000_000 else f"{size / 1e6:.0f} MB"
-
-
-__all__ = ["Found", "Missing", "Place", "Resolver", "WeightFile", "cache_folder"]
