@@ -1,0 +1,95 @@
+"""The report as Markdown: verdicts, tables and facts, for an issue or a paper's supplement."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from e2r_bench.report.facts import Fact
+from e2r_bench.report.sections import Section, Verdicts
+from e2r_bench.report.table import Block, Cell, Column, Line
+
+_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+def markdown_page(content: Mapping[str, Any]) -> str:
+    """Return the page's content as CommonMark with tables; names are escaped."""
+    parts = [f"# {escape(content['title'])}", *_miniatures(content["miniatures"])]
+    parts.append("## Verdicts")
+    parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
+    parts.append("## Metrics")
+    parts += [part for block in content["blocks"] for part in _block(block)]
+    parts += [part for section in content["sections"] for part in _section(section)]
+    parts.append("## What was run")
+    for origin, short, long in content["runs"]:
+        parts += [f"### {escape(origin)}"] if origin else []
+        parts.append("\n".join(line for fact in (*short, *long) for line in _fact(fact)))
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return _SIGNS.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _miniatures(names: Mapping[str, None]) -> Iterator[str]:
+    for name in names:
+        yield (
+            f"**Miniature.** {escape(name)} is our own small stand-in; its numbers say nothing "
+            "about the full model."
+        )
+
+
+def _verdicts(origin: str, verdicts: Verdicts) -> Iterator[str]:
+    if origin:
+        yield f"### {escape(origin)}"
+    if not verdicts.rows:
+        yield "No claim has been judged on this run yet: `e2r-bench claims`."
+        return
+    yield _table(verdicts.columns, verdicts.rows)
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield f"### {escape(block.task)}"
+    yield escape(block.caption)
+    heads = ["method", "build", *(_head(column) for column in block.columns)]
+    rows = [[*_names(line), *(_cell(cell) for cell in line.cells)] for line in block.lines]
+    yield _table(heads, rows, escaped=True)
+    notes = [
+        note
+        for c in block.columns
+        for note in (c.mixture and f"{c.key}: {c.mixture}", *c.footnotes)
+    ]
+    yield "\n".join(f"- {escape(note)}" for note in notes if note)
+
+
+def _names(line: Line) -> list[str]:
+    named = " ".join(part for part in (line.origin, line.method, line.drawn) if part)
+    return [escape(named), escape("control" if line.control else line.build)]
+
+
+def _head(column: Column) -> str:
+    unit = f" ({column.unit})" if column.unit else ""
+    return escape(f"{column.key}{unit}") + (" ↑" if column.higher_is_better else " ↓")
+
+
+def _cell(cell: Cell) -> str:
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    notes = f" ({'; '.join(cell.notes)})" if cell.notes and cell.status == "ok" else ""
+    return escape(f"{cell.text}{spread}{notes}")
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {escape(section.title)}"
+    yield section.markdown.strip()
+    yield from (f"![](<studies/{section.name}/{plot.name}>)" for plot in section.plots)
+
+
+def _fact(fact: Fact) -> Iterator[str]:
+    yield f"- **{fact.term}:** {escape(fact.lines[0])}"
+    yield from (f"  {escape(line)}" for line in fact.lines[1:])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:
+    keep = str if escaped else escape
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(keep(cell) for cell in line)} |" for line in lines)

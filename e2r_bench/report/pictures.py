@@ -1,0 +1,80 @@
+"""Pictures for a page: embedded as WebP data URIs, or linked as the PNG files of the run."""
+
+import base64
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from e2r_bench.errors import UsageError
+from e2r_bench.files import read_image, write_bytes
+
+WEBP_QUALITY = 85
+_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+
+
+@dataclass
+class Album:
+    """Collects the pictures of one page; each is stored once, whoever shows it.
+
+    Attributes:
+        page: the page's path; links are relative to its folder.
+        embed: True for data URIs inside the page, False for files beside it.
+        sources: what the page loads, by key.
+    """
+
+    page: Path
+    embed: bool
+    sources: list[str] = field(default_factory=list[str])
+    _known: dict[Path, int] = field(default_factory=dict[Path, int])
+
+    def photo(self, path: Path) -> int:
+        """Add a picture of the run and return its key.
+
+        Raises:
+            UsageError: the file is not a whole image.
+        """
+        if path not in self._known:
+            self._known[path] = self._add(lambda: webp(read_image(path)), path)
+        return self._known[path]
+
+    def drawn(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:
+        """Add a picture that was computed, written to `path` when it is not embedded."""
+        if not self.embed:
+            write_bytes(path, _encode(".png", pixels, []))
+        return self._add(lambda: webp(pixels), path)
+
+    def _add(self, content: Callable[[], bytes], path: Path) -> int:
+        source = data_uri(content(), "image/webp") if self.embed else self._link(path)
+        self.sources.append(source)
+        return len(self.sources) - 1
+
+    def _link(self, path: Path) -> str:
+        return quote(os.path.relpath(path, self.page.parent).replace(os.sep, "/"))
+
+
+def plot_uri(path: Path) -> str:
+    """Return a study's PNG or SVG as a data URI; scripts inside an SVG image never run."""
+    return data_uri(path.read_bytes(), _TYPES[path.suffix.lower()])
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Return bytes as a data URI of a media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def webp(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Encode (H, W, 3) uint8 RGB for looking at; numbers never come from it."""
+    return _encode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
+
+
+def _encode(kind: str, pixels: npt.NDArray[np.uint8], options: list[int]) -> bytes:
+    done, coded = cv2.imencode(kind, pixels[..., ::-1], options)
+    if not done:
+        raise UsageError(f"cannot encode a {pixels.shape} {pixels.dtype} picture as {kind[1:]}")
+    return coded.tobytes()
