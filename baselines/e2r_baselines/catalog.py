@@ -18,6 +18,7 @@ from e2r_baselines.method import (
     Restorer,
 )
 from e2r_baselines.outside import command_method, folder_method
+from e2r_baselines.spandrel_files import spandrel_method
 
 ENTRY_POINTS = "e2r_bench.methods"
 _NO_WEIGHTS = (Build("no weights"),)
@@ -44,6 +45,32 @@ _PROMPTIR = MethodSpec(
     tasks=frozenset({"denoise", "derain", "dehaze"}),
     open=_late("promptir", "open_promptir"),
 )
+_INSTRUCTIR = MethodSpec(
+    name="instructir",
+    title="InstructIR-7D",
+    source="Conde et al., ECCV 2024",
+    licence="own code; weights MIT",
+    builds=(
+        Build("instructir-7d", ("instructir-image", "instructir-prompts")),
+        Build("instructir-7d", ("instructir-image", "instructir-head", "bge-micro-v2")),
+    ),
+    tasks=frozenset({"denoise", "derain", "dehaze", "lowlight"}),
+    open=_late("instructir", "open_instructir"),
+)
+
+
+def _moce_ir(name: str, title: str) -> MethodSpec:
+    return MethodSpec(
+        name=name,
+        title=title,
+        source="Zamfir et al., CVPR 2025",
+        licence="own code; weights Apache-2.0, the user's file",
+        builds=(Build(name, (name,)),),
+        tasks=frozenset({"denoise", "derain", "dehaze"}),
+        open=_late("moce_ir", "open_moce_ir"),
+    )
+
+
 _PRENET = MethodSpec(
     name="prenet",
     title="PReNet",
@@ -79,19 +106,28 @@ def _filter(name: str, title: str, source: str, licence: str, task: str) -> Meth
 _CLASSICAL = (
     _filter("bm3d", "BM3D", "Dabov et al., IEEE TIP 2007", "PyPI bm3d, non-commercial", "denoise"),
     _filter("nlm", "non-local means", "Buades et al., CVPR 2005", "scikit-image, BSD", "denoise"),
-    _filter(
-        "wavelet", "BayesShrink", "Chang et al., TIP 2000", "scikit-image, BSD", "denoise"
-    ),
+    _filter("wavelet", "BayesShrink", "Chang et al., TIP 2000", "scikit-image, BSD", "denoise"),
     _filter("dcp", "dark channel prior", "He et al., CVPR 2009", "own code", "dehaze"),
     _filter("gf-derain", "guided filters", "after Zheng et al., ICIP 2013", "own code", "derain"),
 )
 
-METHODS: Mapping[str, MethodSpec] = MappingProxyType(
-    {spec.name: spec for spec in (DEGRADED, CLEAN, _PROMPTIR, _PRENET, _FFDNET, *_CLASSICAL)}
+_ALL = (
+    DEGRADED,
+    CLEAN,
+    _PROMPTIR,
+    _INSTRUCTIR,
+    _moce_ir("moce-ir", "MoCE-IR"),
+    _moce_ir("moce-ir-s", "MoCE-IR-S"),
+    _PRENET,
+    _FFDNET,
+    *_CLASSICAL,
 )
+METHODS: Mapping[str, MethodSpec] = MappingProxyType({spec.name: spec for spec in _ALL})
 """The methods that come with this package, by name."""
 
-_PARAMETRISED = MappingProxyType({"folder": folder_method, "command": command_method})
+_PARAMETRISED = MappingProxyType(
+    {"folder": folder_method, "command": command_method, "spandrel": spandrel_method}
+)
 
 
 @cache

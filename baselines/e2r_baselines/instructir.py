@@ -135,7 +135,7 @@ def _row(dim: int, count: int) -> nn.Sequential:
 
 def open_instructir(build: Build, files: Mapping[str, Path], compute: Compute) -> NetworkRestorer:
     """Load the image network, and the cached sentences or the text path; see `MethodSpec.open`."""
-    image, *rest = build.files
+    image, *rest = build.files  # the cache of sentences, or the head and the encoder's folder
     network = InstructIR()
     load_strict(network, read_tensors(files[image]), files[image], "InstructIR-7D, image network")
     network = place(network, compute)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from e2r_baselines.controls import ANY_TASK
 from e2r_baselines.method import (
     Build,
     Compute,
@@ -23,7 +24,6 @@ from e2r_baselines.method import (
 from e2r_baselines.tasks import Task
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_ANY_TASK = frozenset({"denoise", "derain", "dehaze", "dejpeg", "lowlight"})
 
 
 def folder_method(name: str) -> MethodSpec:
@@ -80,7 +80,7 @@ def _foreign(name: str, title: str, opened: Opener) -> MethodSpec:
         source="the user's",
         licence="the user's",
         builds=(Build(name.partition(":")[0]),),
-        tasks=_ANY_TASK,
+        tasks=ANY_TASK,
         open=opened,
     )
 
