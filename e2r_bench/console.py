@@ -92,17 +92,20 @@ def _block(run: Run, task: str, lines: Sequence[_Line]) -> Table:
         row = rows.setdefault((line["method"], line["seed"], line["steps"]), {})
         row[f"{line['metric']}:{line['variant']}"] = line
     for (method, seed, steps), by_metric in rows.items():
-        table.add_row(_label(run, method, seed, steps), *(_cell(by_metric[key]) for key in metrics))
+        table.add_row(
+            _label(run, task, method, seed, steps), *(_cell(by_metric[key]) for key in metrics)
+        )
     return table
 
 
-def _label(run: Run, method: str, seed: int, steps: int) -> str:
+def _label(run: Run, task: str, method: str, seed: int, steps: int) -> str:
     info = run.info.methods[method]
     size = " [miniature]" if info.miniature else ""
     named = "" if info.build in (method, "control") else f" ({info.build})"
     drawn = f" seed {seed}" if info.stochastic and len(run.info.seeds) > 1 else ""
     drawn += f" {steps} steps" if info.stepped and len(run.info.steps) > 1 else ""
-    return f"{method}{named}{size}{drawn}".replace("[", r"\[")
+    outside = " †" if task in info.outside else ""
+    return f"{method}{named}{size}{drawn}{outside}".replace("[", r"\[")
 
 
 def _cell(line: _Line) -> str:
@@ -128,6 +131,8 @@ def _footnotes(run: Run) -> list[str]:
     notes.append(
         "± half a 95% interval of the mean, clustered by scene; set metrics: see summary.csv"
     )
+    if any(task in info.outside for info in run.info.methods.values() for task in run.info.tasks):
+        notes.append("† the method is not made for this task")
     if any(info.miniature for info in run.info.methods.values()):
         notes.append(
             "[miniature]: our own small stand-in, trained on procedural images; not the named model"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from e2r_baselines.tasks import TASKS
 from e2r_bench.config import ADDITIVE, NEUTRAL
 from e2r_bench.errors import UsageError
 from e2r_bench.plan import Plan, PlannedMethod
@@ -64,6 +65,7 @@ def _method_info(method: PlannedMethod, hashes: Callable[[str], str]) -> MethodI
         weights={name: hashes(name) for name in method.build.files},
         stochastic=spec.stochastic,
         stepped=spec.stepped,
+        outside=tuple(name for name, task in TASKS.items() if task.kind not in spec.tasks),
     )
 
 

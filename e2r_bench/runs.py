@@ -36,6 +36,8 @@ class MethodInfo(_Frozen):
     """Weight file name to sha256 (of the listing, for folders)."""
     stochastic: bool
     stepped: bool
+    outside: tuple[str, ...] = ()
+    """Tasks that it is not made for; it runs on them when asked, and is marked."""
 
 
 class MetricInfo(_Frozen):

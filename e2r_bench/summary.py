@@ -21,6 +21,7 @@ COLUMNS = (
     "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol", "note",
 )  # fmt: skip
 LEVEL = 0.95
+OUTSIDE = "the method is not made for this task"
 
 
 def write_summary(run: Run, session: "Session", watch: Watch) -> None:
@@ -59,6 +60,8 @@ def _lines(run: Run, session: "Session", watch: Watch) -> Iterator[dict[str, Any
                 made = _per_image(rows[method, task, draw, key])
             else:
                 made = _set_value(run, session, key, (method, task, draw))
+            if task in run.info.methods[method].outside:
+                made["note"] = "; ".join(filter(None, (OUTSIDE, made.get("note"))))
             yield named | made
         watch("summarise", count, len(cells))
 
