@@ -28,30 +28,30 @@ class LinearCode(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.halve = nn.Conv2d(3, _FIRST, 3, 2, bias=False)
-        self.quarter = nn.Conv2d(_FIRST, _CODE, 3, 2, bias=False)
+        self.to_half = nn.Conv2d(3, _FIRST, 3, 2, bias=False)
+        self.to_quarter = nn.Conv2d(_FIRST, _CODE, 3, 2, bias=False)
         self.code = nn.Conv2d(_CODE, LATENT, 3, padding=1, bias=False)
         self.read = nn.Conv2d(LATENT, _LOW, 3, padding=1, bias=False)
-        self.double = nn.Conv2d(_LOW, _LOW, 3, padding=1, bias=False)
-        self.quadruple = nn.Conv2d(_LOW, _HIGH, 3, padding=1, bias=False)
+        self.up_half = nn.Conv2d(_LOW, _LOW, 3, padding=1, bias=False)
+        self.up_full = nn.Conv2d(_LOW, _HIGH, 3, padding=1, bias=False)
         self.paint = nn.Conv2d(_HIGH, 3, 3, padding=1, bias=False)
         with torch.no_grad():
-            for conv in (self.halve, self.quarter):
+            for conv in (self.to_half, self.to_quarter):
                 _start_as_haar(conv)
-            for conv in (self.code, self.read, self.double, self.quadruple, self.paint):
+            for conv in (self.code, self.read, self.up_half, self.up_full, self.paint):
                 _start_as_identity(conv)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map (B, 3, H, W) in [-1, 1] to (B, 16, H/4, W/4)."""
-        x = F.conv2d(F.pad(pixels, (0, 1, 0, 1)), self.halve.weight, stride=2)
-        x = F.conv2d(F.pad(x, (0, 1, 0, 1)), self.quarter.weight, stride=2)
+        x = F.conv2d(F.pad(pixels, (0, 1, 0, 1)), self.to_half.weight, stride=2)
+        x = F.conv2d(F.pad(x, (0, 1, 0, 1)), self.to_quarter.weight, stride=2)
         return self.code(x)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Map latents back to pixels."""
         x = F.interpolate(self.read(latents), scale_factor=2.0, mode="nearest")
-        x = F.interpolate(self.double(x), scale_factor=2.0, mode="nearest")
-        return self.paint(self.quadruple(x))
+        x = F.interpolate(self.up_half(x), scale_factor=2.0, mode="nearest")
+        return self.paint(self.up_full(x))
 
 
 def _start_as_haar(conv: nn.Conv2d) -> None:
@@ -105,12 +105,12 @@ def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
     encoder, decoder = vae.encoder, vae.decoder
     low, high = encoder.down_blocks, decoder.up_blocks
     _write(encoder.conv_in, _centred(_eye(3)))
-    _write(low[0].downsamplers[0].conv, linear.halve.weight)
-    _write(low[1].downsamplers[0].conv, linear.quarter.weight)
+    _write(low[0].downsamplers[0].conv, linear.to_half.weight)
+    _write(low[1].downsamplers[0].conv, linear.to_quarter.weight)
     _write(low[2].resnets[0].conv_shortcut, torch.cat([_eye(_CODE), -_eye(_CODE)]))
     _write(decoder.conv_in, linear.read.weight)
-    _write(high[0].upsamplers[0].conv, linear.double.weight)
-    _write(high[1].upsamplers[0].conv, linear.quadruple.weight)
+    _write(high[0].upsamplers[0].conv, linear.up_half.weight)
+    _write(high[1].upsamplers[0].conv, linear.up_full.weight)
     _write(high[2].resnets[0].conv_shortcut, torch.cat([_eye(_HIGH), -_eye(_HIGH)]))
     _write_last(encoder.conv_out, linear.code.weight)
     # The second half of the encoder's output is the log variance: as small as it gets.

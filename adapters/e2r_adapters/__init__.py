@@ -1,0 +1,1 @@
+"""Few-shot Kontext adapters: training, inference and the embedded miniature."""

@@ -1,0 +1,141 @@
+"""The seam to an instruction-editing transformer: everything that differs between families.
+
+Training and inference speak to a `Backbone` alone. FLUX.1 Kontext is the one family so far; the
+next one (FLUX.2-klein has its own ids, no guidance embedding and one text encoder) is one more
+class in one more module, and one more line in `backbone_of`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from e2r_baselines.method import MethodError
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+
+NANO = "kontext-nano"
+"""The embedded miniature; see docs/kontext.md."""
+FULL = "black-forest-labs/FLUX.1-Kontext-dev"
+
+
+class Backbone(Protocol):
+    """One loaded editing model: B pictures, N target tokens, M condition tokens, C channels."""
+
+    @property
+    def pipe(self) -> "FluxKontextPipeline":
+        """The diffusers pipeline; its parts are read, never changed."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Side of a token in pixels: heights and widths must be multiples of it."""
+        ...
+
+    @property
+    def trained_area(self) -> int | None:
+        """Pixels of the pictures that the full model was trained at; None for any size."""
+        ...
+
+    def pack(self, latents: "torch.Tensor") -> "torch.Tensor":
+        """Return (B, N, C) tokens of (B, c, h, w) latents."""
+        ...
+
+    def unpack(self, tokens: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
+        """Return (B, c, h, w) latents of (B, N, C) tokens of pictures of `height` x `width`."""
+        ...
+
+    def token_ids(self, target: "torch.Tensor", condition: "torch.Tensor") -> "torch.Tensor":
+        """Return (N + M, 3) positions for (B, c, h, w) latents of target and condition."""
+        ...
+
+    def fresh_scheduler(self) -> "FlowMatchEulerDiscreteScheduler":
+        """Return an own scheduler: calling a pipeline changes the state of its one."""
+        ...
+
+    def schedule(self, steps: int, target_tokens: int) -> "FlowMatchEulerDiscreteScheduler":
+        """Return an own scheduler, set to so many steps, shifted for so many target tokens."""
+        ...
+
+    def predict(
+        self,
+        transformer: "torch.nn.Module",
+        *,
+        tokens: "torch.Tensor",
+        token_ids: "torch.Tensor",
+        timestep: "torch.Tensor",
+        prompt: "torch.Tensor",
+        pooled: "torch.Tensor",
+        guidance: float,
+    ) -> "torch.Tensor":
+        """Return the predicted velocity of every token, (B, N + M, C).
+
+        Args:
+            transformer: the pipe's, perhaps wrapped for training.
+            tokens: (B, N + M, C), the noisy target first, then the condition.
+            token_ids: see `token_ids`.
+            timestep: (B,) in [0, 1000].
+            prompt: (B, L, D) text states.
+            pooled: (B, P) text vector.
+            guidance: the embedded guidance scale.
+        """
+        ...
+
+
+def backbone_of(pipe: "FluxKontextPipeline") -> Backbone:
+    """Return the seam to a loaded pipeline.
+
+    Raises:
+        MethodError: a pipeline of a family that is not supported.
+    """
+    from e2r_adapters.flux import FluxKontext
+
+    if type(pipe).__name__ != "FluxKontextPipeline":
+        raise MethodError(
+            f"expected a FluxKontextPipeline, found {type(pipe).__name__}; choose another --backbone"
+        )
+    return FluxKontext(pipe)
+
+
+def nano_folder() -> Path:
+    """Return the folder of the embedded miniature."""
+    return Path(__file__).parent / "embedded" / NANO
+
+
+def folder_of(name: str) -> str:
+    """Return what `from_pretrained` takes for "kontext-nano", a folder or a hub id."""
+    return str(nano_folder()) if name == NANO else name
+
+
+def load_pipeline(
+    name: str, dtype: "torch.dtype", device: "torch.device | str"
+) -> "FluxKontextPipeline":
+    """Load a pipeline from this machine; nothing is downloaded.
+
+    Args:
+        name: "kontext-nano", a folder as diffusers saves it, or a hub id in the local hub cache.
+        dtype: of all its networks.
+        device: where they go.
+
+    Raises:
+        MethodError: nothing there, or something else than a Kontext pipeline.
+    """
+    from diffusers import DiffusionPipeline
+
+    from e2r_adapters.flux import PARTS
+
+    place = folder_of(name)
+    try:
+        pipe = DiffusionPipeline.from_pretrained(place, torch_dtype=dtype, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise MethodError(
+            f"--backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
+            f"cache: {reason}; `hf download {name}` fetches a hub id"
+        ) from error
+    backbone_of(pipe)
+    for part in PARTS:
+        getattr(pipe, part).eval().requires_grad_(False)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)

@@ -1,0 +1,170 @@
+"""Pre-training of `kontext-nano`: pairs of generic edits, and the flow-matching loop over them."""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from e2r_adapters.backbone import Backbone
+from e2r_adapters.encode import encode_images, encode_prompt
+from e2r_adapters.nano_edits import EDITS, draw_edit
+from e2r_adapters.nano_text import LENGTH, WIDTH
+from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
+from e2r_baselines.draws import rng_for
+from e2r_baselines.method import Pixels
+from e2r_baselines.procedural import dead_leaves
+
+if TYPE_CHECKING:
+    from diffusers import FluxTransformer2DModel
+
+SIDE = 64
+_CANVAS = 256
+_AVERAGE = 0.998
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Encoded training pairs: (n, c, h, w) half-precision latents, and which prompt each has."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    prompt: torch.Tensor
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """How long and how fast the base is trained; see `train_base`."""
+
+    steps: int
+    batch: int = 16
+    rate: float = 2e-3
+    warmup: int = 100
+    decay: float = 0.4
+    seed: int = 1
+
+
+def build_transformer(seed: int) -> "FluxTransformer2DModel":
+    """Return the untrained transformer: 1 double and 4 single blocks of 4 heads x 32."""
+    from diffusers import FluxTransformer2DModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=4,
+            attention_head_dim=32,
+            num_attention_heads=4,
+            joint_attention_dim=WIDTH,
+            pooled_projection_dim=WIDTH,
+            guidance_embeds=True,
+            axes_dims_rope=(8, 12, 12),
+        )
+
+
+def paint_canvases(count: int, seed: int) -> list[Pixels]:
+    """Return dead-leaves pictures of 256x256."""
+    return [dead_leaves(rng_for(seed, str(i), "nano-base"), _CANVAS)[0] for i in range(count)]
+
+
+def all_prompts() -> list[str]:
+    """Return every wording of every edit, in a fixed order."""
+    return [prompt for edit in EDITS.values() for prompt in edit.prompts]
+
+
+def encode_edits(backbone: Backbone, canvases: list[Pixels], count: int, seed: int) -> Edited:
+    """Cut, edit and encode `count` pairs."""
+    prompts = all_prompts()
+    source, target, chosen = [], [], []
+    for index in range(count):
+        rng = rng_for(seed, str(index), "nano-edit")
+        crop = _crop(canvases[int(rng.integers(len(canvases)))], rng)
+        edit, prompt = draw_edit(rng)
+        edited = np.clip(edit.apply(crop), 0, 1).astype(np.float32)
+        latents = encode_images(backbone.pipe, [crop, edited]).half()
+        source.append(latents[0])
+        target.append(latents[1])
+        chosen.append(prompts.index(prompt))
+    return Edited(torch.stack(source), torch.stack(target), torch.tensor(chosen))
+
+
+def _crop(canvas: Pixels, rng: np.random.Generator) -> Pixels:
+    top, left = rng.integers(0, _CANVAS - SIDE + 1, 2)
+    crop = canvas[top : top + SIDE, left : left + SIDE]
+    crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+    crop = crop.transpose(1, 0, 2) if rng.random() < 0.5 else crop
+    return np.ascontiguousarray(crop)
+
+
+def train_base(backbone: Backbone, pairs: Edited, settings: BaseSettings, folder: Path) -> None:
+    """Train the transformer of a pipeline in place; ends with the running mean of its weights.
+
+    Writes `base.jsonl` (a row per 50 steps) and, every 500 steps, `base.pt` with the running mean.
+    """
+    model = backbone.pipe.transformer.train().requires_grad_(True)
+    states = [encode_prompt(backbone.pipe, text, LENGTH) for text in all_prompts()]
+    t5 = torch.cat([state.t5 for state in states])
+    pooled = torch.cat([state.pooled for state in states])
+    average = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.98))
+    levels = noise_levels(backbone, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(settings.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    began, recent = time.perf_counter(), 0.0
+    for step in range(settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * _rate(step, settings)
+        batch = _draw(pairs, t5, pooled, settings.batch, generator)
+        # The guidance scale is drawn too: the miniature is not distilled and must not react to it.
+        guidance = 1 + 4 * float(torch.rand((), generator=generator))
+        loss = flow_matching_loss(backbone, model, batch, levels, guidance)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        keep = min(_AVERAGE, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                average[name].lerp_(value, 1 - keep)
+        recent += float(loss.detach()) / 50
+        if step % 50 == 49:
+            row = {"step": step + 1, "loss": round(recent, 5),
+                   "seconds": round(time.perf_counter() - began, 1)}  # fmt: skip
+            with (folder / "base.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row) + "\n")
+            recent = 0.0
+        if step % 500 == 499:
+            torch.save(average, folder / "base.pt")
+    model.load_state_dict(average, strict=False)
+    model.eval().requires_grad_(False)
+
+
+def _rate(step: int, settings: BaseSettings) -> float:
+    """Return the factor on the learning rate: warm up, hold, then fall to nothing as a cosine."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    hold = settings.steps * (1 - settings.decay)
+    if step < hold:
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - hold) / (settings.steps - hold)))
+
+
+def _draw(
+    pairs: Edited, t5: torch.Tensor, pooled: torch.Tensor, size: int, generator: torch.Generator
+) -> Batch:
+    index = torch.randint(len(pairs.prompt), (size,), generator=generator)
+    prompt, clean = pairs.prompt[index], pairs.target[index].float()
+    return Batch(
+        clean=clean,
+        condition=pairs.source[index].float(),
+        prompt=t5[prompt],
+        pooled=pooled[prompt],
+        noise=torch.randn(clean.shape, generator=generator),
+        u=torch.rand(size, generator=generator),
+    )

@@ -1,0 +1,92 @@
+"""A whole Kontext pipeline, tiny and hub-free, that every test of the adapters runs on."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from diffusers import FluxKontextPipeline
+    from transformers import PreTrainedTokenizerFast
+
+
+def build_tiny_pipe(seed: int = 0) -> "FluxKontextPipeline":
+    """Return a random pipeline with 4x4 pixels per token and 78,544 transformer parameters."""
+    import torch
+    from diffusers import (
+        AutoencoderKL,
+        FlowMatchEulerDiscreteScheduler,
+        FluxKontextPipeline,
+        FluxTransformer2DModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+
+    torch.manual_seed(seed)
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32,
+        guidance_embeds=True, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        sample_size=32, block_out_channels=(8, 8), layers_per_block=1, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=1, use_quant_conv=False, use_post_quant_conv=False,
+        shift_factor=0.0609, scaling_factor=1.5035,
+    )  # fmt: skip
+    clip = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=1000, hidden_size=32, intermediate_size=37, num_hidden_layers=2,
+            num_attention_heads=4, projection_dim=32, bos_token_id=0, eos_token_id=2,
+        )
+    )  # fmt: skip
+    t5 = T5EncoderModel(
+        T5Config(vocab_size=1000, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+    )
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15,
+        base_image_seq_len=256, max_image_seq_len=4096,
+    )  # fmt: skip
+    pipe = FluxKontextPipeline(
+        scheduler=scheduler,
+        vae=vae,
+        text_encoder=clip,
+        tokenizer=_letters(77),
+        text_encoder_2=t5,
+        tokenizer_2=_letters(512),
+        transformer=transformer,
+    )
+    for part in (transformer, vae, clip, t5):
+        part.eval()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _letters(longest: int) -> "PreTrainedTokenizerFast":
+    """Return a tokenizer of single characters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    letters = (*special, *(chr(code) for code in range(32, 127)))
+    vocabulary = {letter: index for index, letter in enumerate(letters)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>",
+        unk_token="<unk>", model_max_length=longest,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny_pipe() -> "FluxKontextPipeline":
+    """A fresh pipeline for each test: adapters and schedulers leave traces."""
+    return build_tiny_pipe()
+
+
+@pytest.fixture
+def make_tiny_pipe() -> "Callable[..., FluxKontextPipeline]":
+    """Builds the same pipeline as `tiny_pipe`, as often as a test needs one."""
+    return build_tiny_pipe
