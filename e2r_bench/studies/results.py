@@ -1,0 +1,116 @@
+"""What a test, an interval or an equivalence test says: small values that explain themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from e2r_bench.errors import UsageError
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval.
+
+    Attributes:
+        value: the estimate.
+        error: its standard error.
+        low, high: ends of the interval.
+        level: coverage of the interval, such as 0.95.
+        n: images.
+        scenes: independent units; `error` has scenes - 1 degrees of freedom.
+        how: the interval's name.
+    """
+
+    value: float
+    error: float
+    low: float
+    high: float
+    level: float
+    n: int
+    scenes: int
+    how: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A test of no difference.
+
+    Attributes:
+        effect: the difference, first arm minus second.
+        p: two-sided.
+        floor: the smallest p that so many permutations or scenes can give.
+        permutations: how many were drawn; 0 where all were enumerated, or none is needed.
+        n, scenes: images and independent units.
+        how: the test's name.
+    """
+
+    effect: float
+    p: float
+    floor: float
+    permutations: int
+    n: int
+    scenes: int
+    how: str
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests (TOST) against a margin.
+
+    Attributes:
+        effect: the difference, first arm minus second.
+        low, high: the 1 - 2 alpha interval; equivalence is that it lies inside the margins.
+        margin: half-width of what counts as no difference.
+        p: the larger of the two one-sided p-values.
+        equivalent: p <= alpha.
+        how: where the standard error comes from.
+    """
+
+    effect: float
+    low: float
+    high: float
+    margin: float
+    p: float
+    equivalent: bool
+    how: str
+
+
+def scene_index(scenes: Sequence[str], n: int) -> npt.NDArray[np.intp]:
+    """Return each image's scene as a number from 0, in the order of the scenes' names.
+
+    Draws are made per number, so that a result does not depend on the order of the images.
+
+    Raises:
+        UsageError: another number of scenes than of images, or a single scene.
+    """
+    if len(scenes) != n:
+        raise UsageError(f"expected one scene for each of {n} images, found {len(scenes)}")
+    names, index = np.unique(np.asarray(scenes), return_inverse=True)
+    if len(names) < 2:
+        raise UsageError(
+            f"expected at least two scenes to judge by, found {len(names)} ({n} images); "
+            "one scene has no spread: give more photographs"
+        )
+    return index
+
+
+def check_values(values: Values, what: str) -> Values:
+    """Return (n,) float64; UsageError for another shape, n < 2, NaN, infinity or a constant."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise UsageError(f"{what}: expected at least two values, found shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise UsageError(
+            f"{what}: expected finite values, found {int((~np.isfinite(values)).sum())} that are "
+            "not (identical pictures have infinite PSNR); leave those images out in both arms"
+        )
+    if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+        raise UsageError(
+            f"{what}: all {len(values)} values are {values[0]:g}; a constant has no noise to "
+            "test against"
+        )
+    return values
