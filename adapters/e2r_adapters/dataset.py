@@ -117,7 +117,8 @@ def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
     rng = rng_for(seed, f"{task}/{index}", "training-pair")
     clean, depth = dead_leaves(rng, side)
     clean = _eight_bit(clean)
-    hurt = degrade(_degradation(task, index), clean.astype(np.float32) / 255, depth, rng)
+    pixels: Pixels = np.divide(clean, 255, dtype=np.float32)
+    hurt = degrade(_degradation(task, index), pixels, depth, rng)
     degraded = _eight_bit(hurt)
     return Pair(task, f"{index:05d}", content_hash(clean, degraded), clean, degraded)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from e2r_adapters.dataset import Pair, squared
 from e2r_adapters.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.prompt_cache import epoch_order, prompt_order
@@ -109,7 +111,7 @@ def make_feed(
     Raises:
         MethodError: an epoch does not divide into whole batches, or a picture is too small.
     """
-    from e2r_adapters.encode import encode_images, encode_prompt
+    from e2r_adapters.encode import encode_prompt
 
     tasks = sorted({pair.task for pair in pairs})
     repeats = repeats_for(profile, len(pairs) // len(tasks))
@@ -118,16 +120,24 @@ def make_feed(
             f"expected an epoch that divides into batches of {profile.batch}, found "
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )
-    latents = {
-        pair.key: tuple(
-            encode_images(pipe, [picture])[0].float().cpu()
-            for picture in squared(pair, profile.resolution, profile.fit)
-        )
-        for pair in pairs
-    }
+    latents = {pair.key: _encode(pipe, pair, profile) for pair in pairs}
     prompts = {
         task: encode_prompt(pipe, prompt_for(profile, task), profile.sequence).t5[0].cpu()
         for task in tasks
     }
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
     return Feed(repeated, latents, prompts, seed, profile.batch, replicate_bug)
+
+
+def _encode(
+    pipe: "FluxKontextPipeline", pair: Pair, profile: Profile
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return the (C, h, w) latents of the clean and the degraded picture, float32 on the CPU."""
+    from e2r_adapters.encode import encode_images
+
+    pictures = squared(pair, profile.resolution, profile.fit)
+    clean, degraded = (
+        encode_images(pipe, [np.divide(picture, 255, dtype=np.float32)])[0].float().cpu()
+        for picture in pictures
+    )
+    return clean, degraded

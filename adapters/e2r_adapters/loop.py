@@ -189,17 +189,18 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
             session.backbone, session.transformer, batch, session.levels, profile.guidance
         )
     accelerator.backward(loss)
-    norm = accelerator.clip_grad_norm_(session.trained, profile.clip)
-    mean = float(accelerator.reduce(loss.detach(), "mean"))
-    if not (math.isfinite(mean) and math.isfinite(float(norm))):
-        raise _diverged(config.out, step + 1, mean, float(norm))
+    norm = float(torch.nn.utils.clip_grad_norm_(session.trained, profile.clip))
+    reduced: Any = accelerator.reduce(loss.detach(), "mean")
+    mean = float(reduced)
+    if not (math.isfinite(mean) and math.isfinite(norm)):
+        raise _diverged(config.out, step + 1, mean, norm)
     session.optimizer.step()
     session.optimizer.zero_grad()
     return {
         "step": step + 1,
         "epoch": step // session.feed.steps_per_epoch,
         "loss": mean,
-        "gradient_norm": float(norm),
+        "gradient_norm": norm,
         "learning_rate": profile.learning_rate * rate,
         "seconds": round(time.perf_counter() - began, 4),
     }

@@ -76,7 +76,8 @@ def attach(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, type(model).__name__, "lora-init"))
-        model.add_adapter(config)  # type: ignore[operator]
+        adaptable: Any = model  # diffusers' and transformers' models both have the method
+        adaptable.add_adapter(config)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
@@ -132,8 +133,10 @@ def save(pipe: "FluxKontextPipeline", folder: Path, record: Mapping[str, Any]) -
     Raises:
         OSError: the disk is full or the folder cannot be written to; no file is left behind.
     """
-    from diffusers import FluxKontextPipeline
-    from diffusers.training_utils import _collate_lora_metadata
+    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+    from diffusers.training_utils import (
+        _collate_lora_metadata,  # pyright: ignore[reportPrivateUsage]  # the only public way is a copy
+    )
 
     parts = {"transformer": pipe.transformer, "text_encoder": pipe.text_encoder}
     trained = {name: part for name, part in parts.items() if _has_lora(part)}
@@ -192,7 +195,7 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
         name: of the adapter in the pipeline; must be free.
 
     Returns:
-        The scale with which its transformer part acts, alpha / rank.
+        The scale with which its transformer part acts, alpha / rank; 1 if it has none.
 
     Raises:
         MethodError: the file fails the lint, is for another base, or loads at another scale than
@@ -211,7 +214,7 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
         found = scales(getattr(pipe, part)).get(name)
         if said is not None and found != said.scale:
             raise MethodError(f"{path}: {part}: expected scale {said.scale}, loaded at {found}")
-    return 1.0 if report.transformer is None else report.transformer.scale
+    return scales(pipe.transformer).get(name, 1.0)
 
 
 def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:

@@ -111,18 +111,19 @@ def prompt_for(profile: Profile, task: str) -> str:
     Raises:
         MethodError: no such task, or the profile's generation has no prompt for it.
     """
-    kinds = {name: known.kind for name, known in TASKS.items()} | {k: k for k in PROMPTS["g2"]}
-    kind = kinds.get(task)
-    if kind is None:
-        raise MethodError(f"unknown training task {task!r}: known: {', '.join(sorted(kinds))}")
-    default = {known.kind: known.prompt for known in TASKS.values()}
-    prompts = default if profile.prompts is None else PROMPTS[profile.prompts]
-    if kind not in prompts:
+    known = next((t for name, t in TASKS.items() if task in (name, t.kind)), None)
+    if known is None:
+        names = ", ".join(dict.fromkeys([*PROMPTS["g2"], *TASKS]))
+        raise MethodError(f"unknown training task {task!r}: known: {names}")
+    if profile.prompts is None:
+        return known.prompt
+    prompts = PROMPTS[profile.prompts]
+    if known.kind not in prompts:
         raise MethodError(
             f"profile {profile.name} has no prompt for {task!r}, only for {', '.join(prompts)}; "
             "use --profile g2"
         )
-    return prompts[kind]
+    return prompts[known.kind]
 
 
 def repeats_for(profile: Profile, pairs: int) -> int:

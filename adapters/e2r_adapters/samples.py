@@ -55,7 +55,8 @@ def _row(session: "Session", pair: Pair, profile: Profile, seed: int) -> EightBi
     clean, degraded = squared(pair, profile.resolution, profile.fit)
     height, width = clean.shape[:2]
     with torch.no_grad():
-        restored: Any = session.pipe(
+        pipe: Any = session.pipe
+        restored = pipe(
             image=torch.from_numpy(degraded.copy()).permute(2, 0, 1)[None] / 255,
             prompt_embeds=session.feed.prompts[pair.task][None].to(session.accelerator.device),
             pooled_prompt_embeds=session.pooled_of([pair.task]),

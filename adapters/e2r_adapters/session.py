@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from e2r_adapters import lora
-from e2r_adapters.backbone import Backbone, load_pipeline
+from e2r_adapters.backbone import Backbone, backbone_of, load_pipeline
 from e2r_adapters.config import TrainConfig
 from e2r_adapters.encode import encode_prompt
 from e2r_adapters.feed import Feed, make_feed
@@ -84,7 +84,7 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
     accelerator = Accelerator(cpu=config.device == "cpu")
     _check_world(profile, accelerator.num_processes)
     pipe = load_pipeline(config.backbone, getattr(torch, profile.dtype), accelerator.device)
-    backbone = Backbone(pipe)
+    backbone = backbone_of(pipe)
     with torch.no_grad():
         feed = make_feed(
             pipe, selection.pairs, profile, config.seed, config.replicate_prompt_cache_bug

@@ -5,7 +5,7 @@ of Liu et al., ICLR 2023; Kontext's sequence layout after Black Forest Labs, 202
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.backbone import Backbone
 
@@ -49,7 +49,7 @@ class NoiseLevels:
 
 def noise_levels(backbone: Backbone, device: "torch.device") -> NoiseLevels:
     """Return the unshifted levels; from a fresh scheduler, since inference changes the pipe's."""
-    scheduler = backbone.fresh_scheduler()
+    scheduler: Any = backbone.fresh_scheduler()
     return NoiseLevels(scheduler.sigmas.to(device), scheduler.timesteps.to(device))
 
 

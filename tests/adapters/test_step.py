@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from e2r_adapters import lora
-from e2r_adapters.backbone import Backbone
+from e2r_adapters.backbone import backbone_of
 from e2r_adapters.profiles import PROFILES
 from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
 
@@ -63,7 +63,7 @@ def restated_loss(transformer, batch):
 
 
 def test_loss_and_gradients_equal_the_restatement(tiny_pipe, batch):
-    backbone = Backbone(tiny_pipe)
+    backbone = backbone_of(tiny_pipe)
     trained = lora.attach(tiny_pipe.transformer, lora.TARGETS["full"], PROFILES["g1"], seed=0)
     for parameter in trained:  # B starts at zero, which would hide the gradient of A
         parameter.data = parameter.data + 0.05
@@ -82,7 +82,7 @@ def test_loss_and_gradients_equal_the_restatement(tiny_pipe, batch):
 
 def test_inference_does_not_shift_the_training_levels(tiny_pipe):
     tiny_pipe.scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=1.0)
-    levels = noise_levels(Backbone(tiny_pipe), torch.device("cpu"))
+    levels = noise_levels(backbone_of(tiny_pipe), torch.device("cpu"))
     expected = torch.arange(1000, 0, -1) / 1000
     torch.testing.assert_close(levels.sigmas, expected)
     torch.testing.assert_close(levels.timesteps, expected * 1000)

@@ -17,6 +17,9 @@ from e2r_baselines.method import MethodError
 from e2r_bench.commands.train import train_config
 from e2r_bench.errors import UsageError
 
+# diffusers 0.36 knows only the old name of the argument.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
+
 TINY = dataclasses.replace(
     PROFILES["nano"],
     name="tiny",
