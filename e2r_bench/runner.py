@@ -8,6 +8,7 @@ from e2r_bench.config import Experiment
 from e2r_bench.describe import open_folder
 from e2r_bench.plan import Plan, make_plan
 from e2r_bench.prepare import prepare
+from e2r_bench.report.page import write_report
 from e2r_bench.restore import Failures, Watch, restore_all
 from e2r_bench.runs import Run
 from e2r_bench.scoring import score_all
@@ -60,6 +61,7 @@ def run_experiment(
     failures = restore_all(plan, run, device, watch)
     score_all(plan, run, session, failures, watch)
     write_summary(run, session, watch)
+    write_report(run)
     return Outcome(run, failures)
 
 
