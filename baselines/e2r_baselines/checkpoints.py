@@ -90,14 +90,13 @@ def _first_line(error: Exception) -> str:
 
 
 def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off one prefix after the other; beside a prefixed network, other tensors are losses."""
-    names = dict(tensors)
+    """Take off prefixes until none is left; tensors beside a prefixed network are losses."""
     for prefix in _PREFIXES:
-        inside = {k.removeprefix(prefix): v for k, v in names.items() if k.startswith(prefix)}
+        inside = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         # DnCNN's own layers are called "model.0", so a prefix must leave a name behind.
         if inside and not any(key[:1].isdigit() for key in inside):
-            names = inside
-    return names
+            return _without_prefix(inside)
+    return dict(tensors)
 
 
 def looks_like(tensors: Mapping[str, Tensor]) -> str:

@@ -1,0 +1,62 @@
+"""Methods by name, and what the catalog promises about each."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import e2r_baselines
+from e2r_baselines.catalog import METHODS, method_named
+from e2r_baselines.method import MethodError
+
+DECLARED = tomllib.loads(
+    Path(e2r_baselines.__file__).with_name("weights.toml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_found_under_its_own_name(name: str) -> None:
+    assert method_named(name) is METHODS[name]
+    assert METHODS[name].name == name
+
+
+@pytest.mark.parametrize("spec", METHODS.values(), ids=lambda spec: spec.name)
+def test_every_file_of_every_build_is_declared(spec: "e2r_baselines.method.MethodSpec") -> None:
+    assert spec.builds
+    for build in spec.builds:
+        assert set(build.files) <= DECLARED.keys()
+        for file in build.files:
+            assert spec.name in DECLARED[file]["used_by"]
+
+
+def test_every_declared_file_is_used() -> None:
+    used = {f for spec in METHODS.values() for build in spec.builds for f in build.files}
+    assert used == DECLARED.keys()
+
+
+def test_a_miniature_is_called_one() -> None:
+    (official, nano) = METHODS["promptir"].builds
+    assert (official.name, official.miniature) == ("promptir", False)
+    assert (nano.name, nano.miniature) == ("promptir-nano", True)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(MethodError, match="the nearest is 'promptir'"):
+        method_named("prompt-ir")
+    with pytest.raises(MethodError, match="the nearest is 'kontext_lora'"):
+        method_named("kontextlora", also=("kontext", "kontext_lora"))
+    with pytest.raises(MethodError, match="unknown method 'folder:'"):
+        method_named("folder:")
+
+
+def test_the_catalog_costs_no_heavy_import() -> None:
+    heavy = ["torch", "cv2", "skimage", "spandrel", "transformers", "scipy", "bm3d"]
+    code = "import sys, e2r_baselines.catalog; print(*sys.modules)"
+    paths = str(Path(e2r_baselines.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": paths},
+    )  # fmt: skip
+    assert not set(heavy) & set(done.stdout.split())
