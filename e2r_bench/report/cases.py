@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.method import Draw
-from e2r_bench.report.table import is_control
+from e2r_bench.maps.selection import restorers, shown_draw
 from e2r_bench.runs import Run
 
 if TYPE_CHECKING:
@@ -29,18 +29,6 @@ class Case:
     method: str
     draw: Draw
     scores: Mapping[str, float]
-
-
-def shown_draw(run: Run, method: str) -> Draw:
-    """Return the draw whose pictures a page shows: the first seed, the longest schedule."""
-    draws = run.draws(method)
-    return max((d for d in draws if d.seed == draws[0].seed), key=lambda draw: draw.steps)
-
-
-def restorers(run: Run) -> list[str]:
-    """Return the methods that are not controls; all of them where a run has controls only."""
-    named = [name for name, info in run.info.methods.items() if not is_control(info)]
-    return named or list(run.info.methods)
 
 
 def cases_of(origin: str, run: Run) -> Iterator[Case]:

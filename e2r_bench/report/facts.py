@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e2r_bench.report.table import is_control, label_build
+from e2r_bench.maps.selection import is_control
+from e2r_bench.report.table import label_build
 from e2r_bench.runs import Run
 
 

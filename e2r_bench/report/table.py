@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from e2r_bench.maps.selection import is_control
 from e2r_bench.runs import MethodInfo, MetricInfo, Run
 
 # A line of a mixed column differs from the others in one of these; two never share a column.
@@ -76,11 +77,6 @@ class Block:
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-
-
-def is_control(info: MethodInfo) -> bool:
-    """Return whether a method shows what the pipeline costs rather than what it restores."""
-    return info.build == "control" or info.title.endswith("(control)")
 
 
 def label_build(name: str, info: MethodInfo) -> str:

@@ -1,0 +1,4 @@
+"""Error maps: where a restored picture lost, invented or shifted something, and where to trust it.
+
+Every map is (H, W) float32 in a stated unit; "levels" are 8-bit levels, 0 to 255.
+"""

@@ -1,0 +1,117 @@
+"""All maps of one picture, by name, with the scale each is painted at."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from e2r_baselines.tasks import Task
+from e2r_bench.errors import unknown
+from e2r_bench.files import EightBit
+from e2r_bench.maps.bands import Map, band_split
+from e2r_bench.maps.colour import ciede2000, signed_error
+from e2r_bench.maps.consistency import consistency, has_model
+from e2r_bench.maps.paint import Scale
+from e2r_bench.maps.spread import MIN_SAMPLES, hallucination, seed_deviation
+
+VERSION = "1"
+"""Raised whenever a map below changes what a number means."""
+
+SpatialLpips = Callable[[EightBit, EightBit], Map]
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "signed_error": Scale("restored - clean, luma", "levels", -64, 64),
+        "ciede2000": Scale("CIEDE2000", "", 0, 20),
+        "ssim_luminance": Scale("1 - SSIM luminance", "", 0, 1),
+        "ssim_contrast": Scale("1 - SSIM contrast", "", 0, 1),
+        "ssim_structure": Scale("1 - SSIM structure", "", 0, 1),
+        "lpips": Scale("LPIPS alex, spatial", "", 0, 1),
+        "unfaithful": Scale("unfaithful", "levels", 0, 32),
+        "lost": Scale("lost", "levels", 0, 32),
+        "invented": Scale("invented", "levels", 0, 32),
+        "inconsistency": Scale("residual vs noise", "chi2 / dof", 0, 16),
+        "unexplained": Scale("unexplained by model", "levels", 0, 32),
+        "seed_deviation": Scale("deviation over seeds", "levels", 0, 16),
+        "hallucination": Scale("Hellinger to truth", "", 0, 1),
+        "trusted": Scale("trusted", "", 0, 1),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the maps of one picture are made from.
+
+    Attributes:
+        task: names the degradation.
+        restored, clean, degraded: (H, W, 3) uint8 RGB.
+        seeds: the outputs of all seeds for this input, the shown one included.
+        truncate: the protocol truncated noisy inputs to 8 bits.
+    """
+
+    task: Task
+    restored: EightBit
+    clean: EightBit
+    degraded: EightBit
+    seeds: Sequence[EightBit] = ()
+    truncate: bool = False
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Maps by name, and image-level scores by name; units are in `SCALES` and the docstrings."""
+
+    values: Mapping[str, Map]
+    scores: Mapping[str, float]
+
+
+def with_truth(restored: EightBit, clean: EightBit) -> Maps:
+    """Return every map that compares with the truth and needs no weights."""
+    from e2r_metrics.ssim import ssim_parts
+
+    bands = band_split(restored, clean)
+    difference = ciede2000(restored, clean)
+    values: dict[str, Map] = {
+        "signed_error": signed_error(restored, clean),
+        "ciede2000": difference,
+        "unfaithful": bands.unfaithful,
+        "lost": bands.lost,
+        "invented": bands.invented,
+    }
+    for name, part in ssim_parts(restored, clean)._asdict().items():
+        values[f"ssim_{name}"] = 1 - part.mean(axis=2, dtype=np.float32)
+    return Maps(values, {"ciede2000": _mean(difference), **bands.scores()})
+
+
+def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
+    """Return every map that the sample allows; `lpips` is left out where there are no weights."""
+    found = with_truth(sample.restored, sample.clean)
+    values, scores = dict(found.values), dict(found.scores)
+    if lpips is not None:
+        values["lpips"] = lpips(sample.restored, sample.clean)
+        scores["lpips_spatial"] = _mean(values["lpips"])
+    if has_model(sample.task.kind):
+        seen = consistency(sample.task, sample.restored, sample.degraded, sample.truncate)
+        values["unexplained" if seen.unit == "levels" else "inconsistency"] = seen.values
+        scores |= seen.scores
+    if len(sample.seeds) > 1:
+        values["seed_deviation"] = seed_deviation(sample.seeds)
+        scores["seed_deviation"] = _mean(values["seed_deviation"])
+    if len(sample.seeds) >= MIN_SAMPLES:
+        index = hallucination(sample.seeds, sample.clean)
+        values["hallucination"] = index.values
+        scores |= {"hallucination_index": index.index, "hallucination_floor": index.floor}
+    return Maps(values, scores)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `UsageError`, naming the nearest, for a name that is no map."""
+    for name in names:
+        if name not in SCALES:
+            raise unknown("map", name, SCALES)
+
+
+def _mean(values: Map) -> float:
+    return float(values.mean(dtype=np.float64))

@@ -1,0 +1,76 @@
+"""Maps as pictures: perceptually uniform, colour-blind safe, with their scale."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from e2r_bench.files import EightBit
+from e2r_bench.maps.bands import Map
+
+_BAR, _PAD = 10, 4
+# Ends and middle of the diverging map in CIELAB: blue and orange of one lightness and one chroma,
+# so that equal errors of both signs look equally strong, also to colour-blind eyes.
+_DIVERGING = ((45.0, -8.0, -45.0), (96.0, 0.0, 0.0), (45.0, 33.0, 45.0))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the colours of a map mean; values beyond the ends take the ends' colours.
+
+    Attributes:
+        title: what is shown.
+        unit: of the numbers at the ends.
+        low, high: the ends, fixed so that pictures compare.
+    """
+
+    title: str
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def diverging(self) -> bool:
+        """Return whether zero is in the middle."""
+        return self.low < 0
+
+
+def paint(values: Map, scale: Scale) -> EightBit:
+    """Return a map as (H + bar, W, 3) uint8 RGB with its scale below."""
+    share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
+    coloured = _palette(scale.diverging)[np.rint(share * 255).astype(np.uint8)]
+    return np.concatenate([coloured, _legend(scale, values.shape[1])])
+
+
+@cache
+def _palette(diverging: bool) -> EightBit:
+    """Return 256 colours, (256, 3): viridis, or a diverging map that is even in lightness."""
+    if not diverging:
+        ramp = np.arange(256, dtype=np.uint8)[:, None]
+        return cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+    at = np.linspace(0, 2, 256)
+    lab = np.stack([np.interp(at, (0, 1, 2), part) for part in zip(*_DIVERGING, strict=True)], -1)
+    rgb = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+
+
+def _legend(scale: Scale, width: int) -> npt.NDArray[np.uint8]:
+    """Return the bar with its ends, and the title below them."""
+    ends = f"{scale.low:g}", f"{scale.high:g}"
+    lines = [f"{scale.title}, {scale.unit}"] if scale.unit else [scale.title]
+    size = 0.36
+    height = _BAR + 3 * _PAD + 13 * (len(lines) + 1)
+    legend = np.full((height, width, 3), 255, np.uint8)
+    ramp = np.linspace(0, 255, max(width - 2 * _PAD, 1)).astype(np.uint8)
+    legend[_PAD : _PAD + _BAR, _PAD : _PAD + len(ramp)] = _palette(scale.diverging)[ramp]
+    base = _PAD + _BAR + 12
+    right = cv2.getTextSize(ends[1], cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    texts = [(ends[0], _PAD, base), (ends[1], width - _PAD - right, base)]
+    texts += [(line, _PAD, base + 13 * (k + 1)) for k, line in enumerate(lines)]
+    for text, x, y in texts:
+        cv2.putText(
+            legend, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, (40, 40, 40), 1, cv2.LINE_AA
+        )
+    return legend
