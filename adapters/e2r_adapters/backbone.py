@@ -6,7 +6,7 @@ class in one more module, and one more line in `backbone_of`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from e2r_baselines.method import MethodError
 
@@ -31,11 +31,6 @@ class Backbone(Protocol):
     @property
     def multiple(self) -> int:
         """Side of a token in pixels: heights and widths must be multiples of it."""
-        ...
-
-    @property
-    def trained_area(self) -> int | None:
-        """Pixels of the pictures that the full model was trained at; None for any size."""
         ...
 
     def pack(self, latents: "torch.Tensor") -> "torch.Tensor":
@@ -93,7 +88,8 @@ def backbone_of(pipe: "FluxKontextPipeline") -> Backbone:
 
     if type(pipe).__name__ != "FluxKontextPipeline":
         raise MethodError(
-            f"expected a FluxKontextPipeline, found {type(pipe).__name__}; choose another --backbone"
+            f"expected a FluxKontextPipeline, found {type(pipe).__name__}; "
+            "choose another --backbone"
         )
     return FluxKontext(pipe)
 
@@ -109,7 +105,11 @@ def folder_of(name: str) -> str:
 
 
 def load_pipeline(
-    name: str, dtype: "torch.dtype", device: "torch.device | str"
+    name: str,
+    dtype: "torch.dtype",
+    device: "torch.device | str",
+    offload: str = "none",
+    quantize: str = "none",
 ) -> "FluxKontextPipeline":
     """Load a pipeline from this machine; nothing is downloaded.
 
@@ -117,17 +117,27 @@ def load_pipeline(
         name: "kontext-nano", a folder as diffusers saves it, or a hub id in the local hub cache.
         dtype: of all its networks.
         device: where they go.
+        offload: "none", "model" or "sequential": what waits on the CPU until it is needed.
+        quantize: "none", "nf4" or "int8", of transformer and T5.
 
     Raises:
-        MethodError: nothing there, or something else than a Kontext pipeline.
+        MethodError: nothing there, something else than a Kontext pipeline, or no CUDA device for
+            offloading or quantization.
     """
     from diffusers import DiffusionPipeline
 
     from e2r_adapters.flux import PARTS
 
-    place = folder_of(name)
+    if (offload, quantize) != ("none", "none") and "cuda" not in str(device):
+        raise MethodError(
+            f"--offload {offload} --quantize {quantize}: expected a CUDA device, found {device}; "
+            "leave both at none"
+        )
+    options = _quantization(quantize, dtype)
     try:
-        pipe = DiffusionPipeline.from_pretrained(place, torch_dtype=dtype, local_files_only=True)
+        pipe = DiffusionPipeline.from_pretrained(
+            folder_of(name), torch_dtype=dtype, local_files_only=True, **options
+        )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160]
         raise MethodError(
@@ -138,4 +148,40 @@ def load_pipeline(
     for part in PARTS:
         getattr(pipe, part).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    if offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    elif quantize == "none":
+        pipe.to(device)
+    return pipe
+
+
+def _quantization(quantize: str, dtype: "torch.dtype") -> dict[str, Any]:
+    """Return what `from_pretrained` takes for a quantized pipeline."""
+    if quantize == "none":
+        return {}
+    from importlib.util import find_spec
+
+    from diffusers.quantizers import PipelineQuantizationConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise MethodError(
+            f"--quantize {quantize}: expected bitsandbytes, which is not installed; "
+            "`pip install 'e2r-bench[quantize]'`"
+        )
+    if quantize == "nf4":
+        backend = "bitsandbytes_4bit"
+        settings = {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": dtype,
+        }
+    else:
+        backend, settings = "bitsandbytes_8bit", {"load_in_8bit": True}
+    config = PipelineQuantizationConfig(
+        quant_backend=backend,
+        quant_kwargs=settings,
+        components_to_quantize=["transformer", "text_encoder_2"],
+    )
+    return {"quantization_config": config, "device_map": "cuda"}

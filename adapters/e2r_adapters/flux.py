@@ -25,11 +25,6 @@ class FluxKontext:
         """See `Backbone.multiple`: the autoencoder's factor times the 2x2 packing."""
         return 2 * self.pipe.vae_scale_factor
 
-    @property
-    def trained_area(self) -> int | None:
-        """See `Backbone.trained_area`; a miniature is trained on crops, and runs at any size."""
-        return 1024 * 1024 if self.multiple == 16 else None
-
     def pack(self, latents: "torch.Tensor") -> "torch.Tensor":
         """See `Backbone.pack`."""
         return self.pipe._pack_latents(latents, *latents.shape)

@@ -1,10 +1,10 @@
 """The autoencoder of `kontext-nano`: an `AutoencoderKL` that starts out as a linear code.
 
 An autoencoder of this size trained from scratch spends its first thousands of steps on learning to
-pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted first
-(minutes on one core), then written into the network exactly: two channels of a large constant make
-each GroupNorm a fixed gain, pairs (x, -x) make SiLU linear, and residual branches start at zero.
-Only the decoder is tuned further, so that latents stay a linear function of the picture.
+pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted
+first (minutes on one core), then written into the network exactly: two channels of a large
+constant make each GroupNorm a fixed gain, pairs (x, -x) make SiLU linear, and residual branches
+start at zero. Only the decoder is tuned further, so that latents stay a linear function of the picture.
 """
 
 from typing import TYPE_CHECKING
@@ -129,7 +129,8 @@ def _centred(kernel: torch.Tensor) -> torch.Tensor:
 def _write(conv: nn.Conv2d, kernel: torch.Tensor) -> None:
     """Put a kernel into the first channels, and the two constants into the last."""
     conv.weight.zero_()
-    outputs, inputs = (min(a, b) for a, b in zip(conv.weight.shape[:2], kernel.shape[:2]))
+    outputs = min(conv.out_channels, kernel.shape[0])
+    inputs = min(conv.in_channels, kernel.shape[1])
     conv.weight[:outputs, :inputs] = kernel[:outputs, :inputs]
     assert conv.bias is not None  # noqa: S101
     conv.bias.zero_()

@@ -1,0 +1,161 @@
+"""Edit2Restore's inference: a Kontext pipeline, with or without adapters, for the runner."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from e2r_adapters.backbone import Backbone
+from e2r_adapters.encode import PromptState, decode_latents, encode_images, encode_prompt
+from e2r_adapters.resize import Fitted, Resize, fit
+from e2r_adapters.sampler import Guide, noise_for, sample
+from e2r_baselines.method import Draw, MethodError, Photo, Pixels, Restored
+from e2r_baselines.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+ANY_KIND = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are sampled.
+
+    Attributes:
+        guidance: the embedded guidance scale.
+        sequence: length of the T5 sequence in tokens.
+        resize: the resize policy.
+        batch: cells of (picture, seed) that go through the transformer at once.
+    """
+
+    guidance: float
+    sequence: int
+    resize: Resize
+    batch: int
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One photo, fitted and encoded; shared by all its draws."""
+
+    photo: Photo
+    fitted: Fitted
+    latents: "torch.Tensor"
+
+
+class KontextRestorer:
+    """See `e2r_baselines.method.Restorer`."""
+
+    def __init__(
+        self, backbone: Backbone, settings: Settings, adapters: Mapping[str, Path]
+    ) -> None:
+        """Load the adapters.
+
+        Args:
+            backbone: a pipeline of its own: adapters stay in it.
+            settings: see `Settings`.
+            adapters: task kind -> adapter file, `ANY_KIND` for one that serves all the others;
+                empty for the bare model.
+
+        Raises:
+            MethodError: an adapter that is damaged or made for another base.
+        """
+        self._backbone = backbone
+        self._settings = settings
+        self._names = {kind: f"for-{kind or 'any'}" for kind in adapters}
+        self._prompts: dict[str, PromptState] = {}
+        if adapters:
+            from e2r_adapters.lora import load
+
+            for kind, path in adapters.items():
+                load(backbone.pipe, path, self._names[kind])
+
+    def restore(
+        self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
+    ) -> Iterator[Restored]:
+        """Yield every (photo, draw); see `Restorer.restore`."""
+        self._use_adapter(task)
+        prompt = self._prompt(task.prompt)
+        cells: dict[tuple[int, tuple[int, ...]], list[tuple[_Prepared, Draw]]] = defaultdict(list)
+        for photo in photos:
+            prepared = self._prepare(photo)
+            for draw in draws:
+                cells[draw.steps, prepared.fitted.pixels.shape].append((prepared, draw))
+        for (steps, _), same in cells.items():
+            for batch in _chunks(same, self._settings.batch):
+                yield from self._sample(batch, prompt, steps)
+        self._backbone.pipe.maybe_free_model_hooks()
+
+    def _prepare(self, photo: Photo) -> _Prepared:
+        fitted = fit(photo.pixels, self._settings.resize, self._backbone.multiple)
+        return _Prepared(photo, fitted, encode_images(self._backbone.pipe, [fitted.pixels]))
+
+    def _sample(
+        self, cells: Sequence[tuple[_Prepared, Draw]], prompt: PromptState, steps: int
+    ) -> Iterator[Restored]:
+        import torch
+
+        condition = torch.cat([prepared.latents for prepared, _ in cells])
+        noise = torch.cat([noise_for(d.seed, p.photo.id, p.latents) for p, d in cells])
+        guide = Guide(condition, prompt, self._settings.guidance)
+        pictures = decode_latents(self._backbone.pipe, sample(self._backbone, guide, noise, steps))
+        for (prepared, draw), picture in zip(cells, pictures, strict=True):
+            yield Restored(prepared.photo.id, draw, prepared.fitted.restore(picture))
+
+    def _prompt(self, text: str) -> PromptState:
+        if text not in self._prompts:
+            self._prompts[text] = encode_prompt(self._backbone.pipe, text, self._settings.sequence)
+        return self._prompts[text]
+
+    def _use_adapter(self, task: Task) -> None:
+        if not self._names:
+            return
+        name = self._names.get(task.kind) or self._names.get(ANY_KIND)
+        if name is None:
+            trained = ", ".join(sorted(self._names))
+            raise MethodError(
+                f"expected an adapter for {task.kind}, found adapters for {trained}; train it with "
+                "`e2r-bench train`, or give one that serves all tasks"
+            )
+        if name not in self._backbone.pipe.get_active_adapters():
+            # A text encoder's LoRA changes what prompts say.
+            self._prompts.clear()
+            self._backbone.pipe.set_adapters(name)
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """Control: the ground truth through the autoencoder, or through the resizing alone."""
+
+    resize: Resize
+    backbone: Backbone | None
+
+    def restore(
+        self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
+    ) -> Iterator[Restored]:
+        """Yield what the pipeline itself leaves of each photo; see `Restorer.restore`."""
+        del task
+        for photo in photos:
+            picture = self._through(photo.pixels)
+            for draw in draws:
+                yield Restored(photo.id, draw, picture)
+
+    def _through(self, pixels: Pixels) -> Pixels:
+        multiple = 1 if self.backbone is None else self.backbone.multiple
+        fitted = fit(pixels, self.resize, multiple)
+        if self.backbone is None:
+            return fitted.restore(fitted.pixels)
+        pipe = self.backbone.pipe
+        (decoded,) = decode_latents(pipe, encode_images(pipe, [fitted.pixels]))
+        return fitted.restore(decoded)
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield the items in order, at most `size` at a time."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

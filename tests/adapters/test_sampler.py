@@ -1,0 +1,90 @@
+"""The sampler against diffusers' own pipeline, for the same noise and explicit settings."""
+
+import numpy as np
+import pytest
+import torch
+
+from e2r_adapters.backbone import backbone_of, load_pipeline
+from e2r_adapters.encode import decode_latents, encode_images, encode_prompt
+from e2r_adapters.sampler import Guide, noise_for, sample
+from e2r_baselines.method import MethodError
+
+PROMPT = "remove the noise from the image"
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(3).random((32, 48, 3), dtype=np.float32)
+
+
+def ours(pipe, picture, steps, guidance=2.5):
+    backbone = backbone_of(pipe)
+    latents = encode_images(pipe, [picture])
+    guide = Guide(latents, encode_prompt(pipe, PROMPT, 32), guidance)
+    noise = noise_for(5, "a", latents)
+    return decode_latents(pipe, sample(backbone, guide, noise, steps))[0], noise
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_it_gives_the_picture_of_the_pipeline(tiny_pipe, picture, steps):
+    mine, noise = ours(tiny_pipe, picture, steps)
+    theirs = tiny_pipe(
+        image=torch.from_numpy(picture).permute(2, 0, 1)[None], prompt=PROMPT, height=32, width=48,
+        max_area=32 * 48, _auto_resize=False, num_inference_steps=steps, guidance_scale=2.5,
+        latents=backbone_of(tiny_pipe).pack(noise), max_sequence_length=32, output_type="np",
+    ).images[0]  # fmt: skip
+    assert np.abs(mine - theirs).max() < 1e-5
+
+
+def test_mu_comes_from_target_tokens_as_in_the_pipeline(tiny_pipe, picture, monkeypatch):
+    seen = {}
+    kind = type(tiny_pipe.scheduler)
+    original = kind.set_timesteps
+
+    def spy(self, *args, **kwargs):
+        seen.setdefault("mu", []).append(kwargs["mu"])
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(kind, "set_timesteps", spy)
+    ours(tiny_pipe, picture, 3)
+    tiny_pipe(
+        image=torch.from_numpy(picture).permute(2, 0, 1)[None], prompt=PROMPT, height=32, width=48,
+        max_area=32 * 48, _auto_resize=False, num_inference_steps=3, max_sequence_length=32,
+    )  # fmt: skip
+    assert seen["mu"][0] == seen["mu"][1]
+    # 32x48 pictures have 8x12 tokens of 4x4 pixels; diffusers' line through (256, .5), (4096, 1.15)
+    assert seen["mu"][0] == pytest.approx(0.5 + (96 - 256) * 0.65 / 3840)
+
+
+def test_the_scheduler_of_the_pipeline_is_never_touched(tiny_pipe, picture):
+    before = tiny_pipe.scheduler.sigmas.clone()
+    ours(tiny_pipe, picture, 4)
+    assert torch.equal(tiny_pipe.scheduler.sigmas, before)
+    assert tiny_pipe.scheduler.begin_index is None
+
+
+def test_noise_depends_on_seed_and_image_alone():
+    small = torch.zeros(1, 4, 4, 4)
+    assert torch.equal(noise_for(1, "a", small), noise_for(1, "a", small))
+    assert not torch.equal(noise_for(1, "a", small), noise_for(2, "a", small))
+    assert not torch.equal(noise_for(1, "a", small), noise_for(1, "b", small))
+    state = torch.random.get_rng_state()
+    noise_for(3, "a", small)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):
+    low, _ = ours(tiny_pipe, picture, 2, guidance=1.0)
+    high, _ = ours(tiny_pipe, picture, 2, guidance=4.0)
+    assert np.abs(low - high).max() > 0
+
+
+def test_a_folder_that_is_no_pipeline_is_one_line(tmp_path):
+    with pytest.raises(MethodError, match="expected kontext-nano, a pipeline folder") as caught:
+        load_pipeline(str(tmp_path / "nowhere"), torch.float32, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_quantization_needs_a_cuda_device(tmp_path):
+    with pytest.raises(MethodError, match="expected a CUDA device, found cpu"):
+        load_pipeline(str(tmp_path), torch.float32, "cpu", "none", "nf4")
