@@ -147,7 +147,7 @@ def _check_memory(
         return
     largest = max((source for _, left in todo for source in left), key=_pixels)
     height, width = largest.size()
-    needed, there = estimate(height, width) * compute.batch, available_bytes(compute.device)
+    needed, there = estimate(method.build, height, width) * compute.batch, available_bytes(compute.device)
     if needed > there:
         raise UsageError(
             f"{method.spec.name} on {largest.id} ({width}x{height}, batch {compute.batch}) needs "

@@ -121,7 +121,8 @@ class MethodSpec:
         stochastic: whether the seed of a `Draw` changes the result.
         stepped: whether the steps of a `Draw` change the result.
         feed: what it is given; "clean" is for controls that show what the pipeline itself costs.
-        peak_bytes: estimated peak memory in bytes for (height, width), None when unknown.
+        peak_bytes: estimated peak memory in bytes of a build on one picture of (height, width);
+            None when unknown.
     """
 
     name: str
@@ -134,7 +135,7 @@ class MethodSpec:
     stochastic: bool = False
     stepped: bool = False
     feed: Literal["degraded", "clean"] = "degraded"
-    peak_bytes: Callable[[int, int], int] | None = None
+    peak_bytes: Callable[[Build, int, int], int] | None = None
 
 
 def draws_of(spec: MethodSpec, seeds: Sequence[int], steps: Sequence[int]) -> tuple[Draw, ...]:
