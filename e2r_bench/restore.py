@@ -147,7 +147,8 @@ def _check_memory(
         return
     largest = max((source for _, left in todo for source in left), key=_pixels)
     height, width = largest.size()
-    needed, there = estimate(method.build, height, width) * compute.batch, available_bytes(compute.device)
+    needed = estimate(method.build, height, width) * compute.batch
+    there = available_bytes(compute.device)
     if needed > there:
         raise UsageError(
             f"{method.spec.name} on {largest.id} ({width}x{height}, batch {compute.batch}) needs "

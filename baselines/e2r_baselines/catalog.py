@@ -50,8 +50,8 @@ _PEAKS: Mapping[str, int] = MappingProxyType(
 
 def _peak_bytes(build: Build, height: int, width: int) -> int:
     """Return what the activations of one picture take; the weights come on top."""
-    padded = (max(-(-side // 16) * 16, 16) for side in (height, width))
-    return _PEAKS[build.name] * next(padded) * next(padded)
+    tall, wide = (-(-side // 16) * 16 for side in (height, width))
+    return _PEAKS[build.name] * tall * wide
 
 
 _PROMPTIR = MethodSpec(
