@@ -1,7 +1,9 @@
 """What a run says of itself, and whether a second invocation may add to it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from e2r_baselines.tasks import TASKS
@@ -42,7 +44,7 @@ def _describe(
     distinct = {metric.id: metric for row in plan.metrics.values() for metric in row}
     return RunInfo(
         passed=json.loads(json.dumps(passed, default=str)),
-        settings=experiment.model_dump(mode="json"),
+        settings=experiment.model_dump(mode="json") | _adapter_hash(experiment.adapter),
         protocol=plan.protocol.describe(),
         methods={m.spec.name: _method_info(m, hashes) for m in plan.methods},
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
@@ -53,6 +55,17 @@ def _describe(
         versions=package_versions(),
         git=git_revision(),
     )
+
+
+def _adapter_hash(adapter: Path | None) -> Mapping[str, str]:
+    """Name the content of a user's adapter: a file of the same name may hold another one later."""
+    if adapter is None:
+        return {}
+    files = [adapter] if adapter.is_file() else sorted(adapter.rglob("*.safetensors"))
+    content = hashlib.sha256()
+    for file in files:
+        content.update(hashlib.sha256(file.read_bytes()).digest())
+    return {"adapter_sha256": content.hexdigest()}
 
 
 def _method_info(method: PlannedMethod, hashes: Callable[[str], str]) -> MethodInfo:
