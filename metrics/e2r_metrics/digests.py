@@ -33,6 +33,8 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
+        # Temporary files are private; what they become is not.
+        os.chmod(temporary, 0o644)  # noqa: S103
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

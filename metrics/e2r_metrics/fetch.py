@@ -155,6 +155,7 @@ def _write(stream: IO[bytes], path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
+        os.chmod(temporary, 0o644)  # noqa: S103
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -83,7 +83,8 @@ def _on_luma(
 def _squared_error(x: Image, y: Image) -> float:
     if x.dtype == np.float32:
         x, y = cast(Image, x.astype(np.float64)), cast(Image, y.astype(np.float64))
-    return cv2.norm(np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.NORM_L2SQR)
+    total = cv2.norm(np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.NORM_L2SQR)
+    return round(total) if x.dtype == np.uint8 else total
 
 
 def _decibel(squared_error: float, count: int, top: float) -> float:

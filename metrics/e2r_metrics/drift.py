@@ -1,0 +1,172 @@
+"""The drift gate: numbers that must not move, and what to say when one does.
+
+Goldens are values of the catalog's functions on inputs made from seeds; they are written only by
+an explicit call with a reason, which is recorded beside them.
+"""
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from e2r_metrics.digests import replace_file
+from e2r_metrics.errors import MetricError
+
+GOLDENS = Path(__file__).with_name("goldens.json")
+PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "torch", "torchvision", "timm")
+TOLERANCE: Mapping[str, float] = {"float64": 1e-12, "float32": 1e-6}
+"""Relative, with an absolute floor of the same size: what a changed order of sums may move."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One watched number.
+
+    Attributes:
+        name: what is computed, on what.
+        value: what it was.
+        dtype: the precision it is computed in, which sets the tolerance.
+    """
+
+    name: str
+    value: float
+    dtype: Literal["float64", "float32"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """All goldens, why they were written, when, and with which packages."""
+
+    reason: str
+    written: str
+    versions: Mapping[str, str]
+    goldens: tuple[Golden, ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One number that is not what it was; `now` is None where it could not be computed."""
+
+    golden: Golden
+    now: float | None
+
+    def __str__(self) -> str:
+        allowed = f"{TOLERANCE[self.golden.dtype]:g} ({self.golden.dtype})"
+        if self.now is None:
+            return f"{self.golden.name}: golden {self.golden.value!r}, no longer computed"
+        gap = self.now - self.golden.value
+        return (
+            f"{self.golden.name}: {self.golden.value!r} -> {self.now!r}, moved by {gap:.3g}, "
+            f"allowed {allowed}"
+        )
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What a check found: the numbers that moved, and the packages that changed since."""
+
+    checked: int
+    moved: tuple[Moved, ...]
+    changed: Mapping[str, tuple[str, str]]
+
+
+Numbers = Callable[[], Iterator[Golden]]
+
+
+def catalog_numbers() -> Iterator[Golden]:
+    """Yield every number of the catalog that needs no weight file, on inputs made from seeds.
+
+    Networks are watched through the code around their weights: resizes, LPIPS and DISTS heads on
+    a fixed random backbone are covered by the tests, since pretrained files are not everywhere.
+    """
+    from e2r_metrics.goldens import feature_numbers, image_numbers, resize_numbers
+
+    yield from image_numbers()
+    yield from feature_numbers()
+    yield from resize_numbers()
+
+
+def check(path: Path = GOLDENS, numbers: Numbers = catalog_numbers) -> Drift:
+    """Recompute the numbers and compare them with the goldens in `path`.
+
+    Raises:
+        MetricError: no goldens there, or a number that has no golden yet.
+    """
+    record = read_record(path)
+    now = {golden.name: golden for golden in numbers()}
+    new = sorted(set(now) - {golden.name for golden in record.goldens})
+    if new:
+        raise MetricError(f"{path}: no golden for {', '.join(new)}; write goldens with a reason")
+    pairs = [(golden, now.get(golden.name)) for golden in record.goldens]
+    moved = [
+        Moved(golden, current.value if current else None)
+        for golden, current in pairs
+        if current is None or not _close(golden, current.value)
+    ]
+    versions = package_versions()
+    changed = {
+        name: (before, versions.get(name, "absent"))
+        for name, before in record.versions.items()
+        if versions.get(name, "absent") != before
+    }
+    return Drift(len(pairs), tuple(moved), changed)
+
+
+def write(reason: str, path: Path = GOLDENS, numbers: Numbers = catalog_numbers) -> Record:
+    """Write goldens anew, whole or not at all.
+
+    Raises:
+        MetricError: a reason too short to be one.
+    """
+    if len(reason.split()) < 3:
+        raise MetricError(f"expected a reason of at least three words, found {reason!r}")
+    when = datetime.now(UTC).date().isoformat()
+    record = Record(reason.strip(), when, package_versions(), tuple(numbers()))
+    replace_file(path, (json.dumps(asdict(record), indent=1) + "\n").encode())
+    return record
+
+
+def read_record(path: Path) -> Record:
+    """Read goldens.
+
+    Raises:
+        MetricError: no such file, or not one that `write` made.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        goldens = tuple(Golden(**row) for row in content["goldens"])
+        return Record(content["reason"], content["written"], content["versions"], goldens)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MetricError(f"{path}: expected a file of goldens: {error}") from error
+
+
+def report(drift: Drift) -> Sequence[str]:
+    """Return what a person should read, line by line."""
+    lines = [f"{drift.checked} numbers checked, {len(drift.moved)} moved"]
+    lines += [f"  {moved}" for moved in drift.moved]
+    lines += [f"  {name}: {old} -> {new}" for name, (old, new) in drift.changed.items()]
+    return lines
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what the numbers stand on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _close(golden: Golden, now: float) -> bool:
+    if np.isinf(golden.value) or np.isnan(golden.value):
+        return bool(np.array_equal(golden.value, now, equal_nan=True))
+    allowed = TOLERANCE[golden.dtype] * max(1.0, abs(golden.value))
+    return bool(abs(now - golden.value) <= allowed)

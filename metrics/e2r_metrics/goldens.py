@@ -1,0 +1,94 @@
+"""The watched numbers: inputs made from seeds, and the catalog's functions on them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from e2r_metrics.catalog import CATALOG
+from e2r_metrics.drift import Golden
+from e2r_metrics.frechet import frechet_distance
+from e2r_metrics.kid import kid
+from e2r_metrics.mmd import cmmd_both
+
+_SEED = 20240607
+
+
+def synthetic_pair(height: int = 200, width: int = 184) -> tuple[npt.NDArray, npt.NDArray]:
+    """Return a picture and a worse one, (H, W, 3) uint8 each, from a seed.
+
+    Ramps, a grid, discs and noise give every window something else to look at.
+    """
+    rng = np.random.Generator(np.random.PCG64(_SEED))
+    y, x = np.mgrid[:height, :width]
+    channels = [
+        x * 255.0 / width,
+        128 + 100 * np.sign(np.sin(x / 5.0) * np.sin(y / 7.0)),
+        255.0 * ((x - width / 2) ** 2 + (y - height / 2) ** 2 < (width / 3) ** 2),
+    ]
+    clean = np.stack(channels, -1) * 0.8 + rng.normal(20, 4, (height, width, 3))
+    worse = 0.9 * clean + 12 + rng.normal(0, 18, clean.shape)
+    return _eight_bit(worse), _eight_bit(clean)
+
+
+def synthetic_features(n: int, dimension: int, shift: float, seed: int) -> npt.NDArray[np.float64]:
+    """Return (n, D) float64 features with correlated columns, from a seed."""
+    rng = np.random.Generator(np.random.PCG64(_SEED + seed))
+    mix = rng.normal(size=(dimension, dimension)) / np.sqrt(dimension)
+    return np.abs(rng.normal(shift, 1, (n, dimension)) @ mix) + 0.1
+
+
+def image_numbers() -> Iterator[Golden]:
+    """Yield the per-image metrics that need no weights, from 8 bits and from float64."""
+    from importlib import import_module
+
+    worse, clean = synthetic_pair()
+    floats = [worse / 255.0], [clean / 255.0]
+    for metric in CATALOG.values():
+        if metric.scope == "image" and not metric.weights:
+            module = import_module(f"e2r_metrics.{metric.module}")
+            measure = module.open_metric(metric.variant, {}, "cpu")
+            exact = metric.name != "ssim" or metric.variant == "y"
+            dtype = "float64" if exact else "float32"
+            yield Golden(f"{metric.id} uint8", float(measure([worse], [clean])[0]), dtype)
+            yield Golden(f"{metric.id} float64", float(measure(*floats)[0]), "float64")
+            yield Golden(f"{metric.id} identical", float(measure([clean], [clean])[0]), dtype)
+
+
+def feature_numbers() -> Iterator[Golden]:
+    """Yield the set metrics on features, on both sides of n = D, from both float types."""
+    for n, m, dimension in ((20, 24, 48), (90, 70, 32)):
+        X = synthetic_features(n, dimension, 0.4, 1)
+        Y = synthetic_features(m, dimension, 0.5, 2)
+        label = f"{n} and {m} of {dimension}"
+        yield Golden(f"frechet {label}", frechet_distance(X, Y), "float64")
+        yield Golden(f"kid {label}", kid(X, Y), "float64")
+        both = cmmd_both(X, Y)
+        yield Golden(f"mmd v {label}", both.v, "float64")
+        yield Golden(f"mmd u {label}", both.u, "float64")
+        single = cmmd_both(X.astype(np.float32), Y.astype(np.float32))
+        yield Golden(f"mmd v {label} float32", single.v, "float32")
+
+
+def resize_numbers() -> Iterator[Golden]:
+    """Yield the mean and the spread of every preprocessing's output."""
+    from e2r_metrics import clip_features, inception
+    from e2r_metrics.catalog import EXTRACTORS
+    from e2r_metrics.effnet import SIDE
+    from e2r_metrics.resize import pillow_bicubic
+
+    worse, _ = synthetic_pair()
+    inputs = {
+        name: inception.prepare(name, worse).numpy()
+        for name, row in EXTRACTORS.items()
+        if row.module == "inception"
+    }
+    inputs["clip-vit-l-14-336"] = clip_features.prepare(worse).numpy()
+    inputs["effnet-lite0"] = pillow_bicubic(worse, SIDE) / np.float32(127.5) - 1
+    for name, pixels in inputs.items():
+        yield Golden(f"{name} input mean", float(pixels.mean(dtype=np.float64)), "float32")
+        yield Golden(f"{name} input spread", float(pixels.std(dtype=np.float64)), "float32")
+
+
+def _eight_bit(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
