@@ -31,6 +31,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         "unfaithful": Scale("unfaithful", "levels", 0, 32),
         "lost": Scale("lost", "levels", 0, 32),
         "invented": Scale("invented", "levels", 0, 32),
+        "noise": Scale("white leftover noise, luma", "levels", 0, 32),
         "inconsistency": Scale("residual vs noise", "chi2 / dof", 0, 16),
         "unexplained": Scale("unexplained by model", "levels", 0, 32),
         "seed_deviation": Scale("deviation over seeds", "levels", 0, 16),
@@ -79,6 +80,7 @@ def with_truth(restored: EightBit, clean: EightBit) -> Maps:
         "unfaithful": bands.unfaithful,
         "lost": bands.lost,
         "invented": bands.invented,
+        "noise": bands.noise,
     }
     for name, part in ssim_parts(restored, clean)._asdict().items():
         values[f"ssim_{name}"] = 1 - part.mean(axis=2, dtype=np.float32)

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, shown_draw
-from e2r_bench.runs import Run
+from e2r_bench.maps.write import ROWS as MAP_ROWS
+from e2r_bench.runs import Run, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,11 @@ class Case:
 
 def cases_of(origin: str, run: Run) -> Iterator[Case]:
     """Yield every restored picture on disk that a page shows, in the run's order."""
-    rows = run.rows()
+    import pandas as pd
+
+    # Scores of maps are rows too, in a file of their own.
+    mapped = [row.model_dump() for row in read_rows(run.folder / MAP_ROWS)]
+    rows = pd.concat([run.rows(), pd.DataFrame(mapped)]) if mapped else run.rows()
     for method in restorers(run):
         draw = shown_draw(run, method)
         scores = _scores(rows, method, draw)
@@ -54,7 +59,8 @@ def _scores(
     found: dict[tuple[str, str], dict[str, float]] = {}
     for row in mine.to_dict("records"):
         key = (str(row["task"]), str(row["image"]))
-        found.setdefault(key, {})[f"{row['metric']}:{row['variant']}"] = float(row["value"])
+        name = row["metric"] if row["variant"] == "map" else f"{row['metric']}:{row['variant']}"
+        found.setdefault(key, {})[str(name)] = float(row["value"])
     return found
 
 
@@ -72,12 +78,3 @@ def median_case(cases: Sequence[Case], score: str) -> Case:
 
 def _rank(value: float | None) -> float:
     return value if value is not None and math.isfinite(value) else math.inf
-
-
-def json_scores(scores: Mapping[str, float]) -> dict[str, Any]:
-    """Return scores that JSON can hold; an infinite PSNR becomes a string that still sorts."""
-    return {
-        key: value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
-        for key, value in scores.items()
-        if not math.isnan(value)
-    }

@@ -13,10 +13,13 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from e2r_bench.files import write_text
+from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report.cases import Case, cases_of, median_case
 from e2r_bench.report.facts import details, facts, miniatures
+from e2r_bench.report.gallery import gallery
 from e2r_bench.report.markdown import markdown_page
 from e2r_bench.report.pictures import Album, plot_uri
+from e2r_bench.report.plots import HEIGHT, WIDTH, charts
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
 from e2r_bench.report.table import blocks, label_build, number
 from e2r_bench.runs import Run
@@ -61,6 +64,9 @@ def write_page(page: Path, runs: Mapping[str, Run], title: str, embed: bool) -> 
         "verdicts": [(origin, read_verdicts(run.folder)) for origin, run in runs.items()],
         "blocks": tables,
         "looks": _looks(cases, album),
+        "plots": [(origin, drawn) for origin, run in runs.items() if (drawn := charts(run))],
+        "gallery": gallery(cases, album),
+        "sources": album.sources,
         "sections": [s for run in runs.values() for s in read_sections(run.folder)],
     }
     write_text(page, _html(content))
@@ -116,7 +122,9 @@ def _html(content: Mapping[str, Any]) -> str:
         policy=_policy(style, script, bool(content["embed"])),
         prose=_prose,
         plot_uri=plot_uri,
-        number=number,
+        width=WIDTH,
+        height=HEIGHT,
+        ramp=ramp_tables(),
     )
 
 

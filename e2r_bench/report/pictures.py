@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -40,17 +39,17 @@ class Album:
             UsageError: the file is not a whole image.
         """
         if path not in self._known:
-            self._known[path] = self._add(lambda: webp(read_image(path)), path)
+            embedded = data_uri(webp(read_image(path)), "image/webp") if self.embed else None
+            self.sources.append(embedded or self._link(path))
+            self._known[path] = len(self.sources) - 1
         return self._known[path]
 
-    def drawn(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:
-        """Add a picture that was computed, written to `path` when it is not embedded."""
+    def overlay(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:
+        """Add computed channels without loss, as a file at `path` when not embedded."""
+        content = _encode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
         if not self.embed:
-            write_bytes(path, _encode(".png", pixels, []))
-        return self._add(lambda: webp(pixels), path)
-
-    def _add(self, content: Callable[[], bytes], path: Path) -> int:
-        source = data_uri(content(), "image/webp") if self.embed else self._link(path)
+            write_bytes(path, content)
+        source = data_uri(content, _TYPES[".png"]) if self.embed else self._link(path)
         self.sources.append(source)
         return len(self.sources) - 1
 

@@ -1,0 +1,29 @@
+"""`e2r-bench compare`: two runs of one protocol on one page."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("compare", short_help="Put two runs of one protocol on one page.")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("comparison.html"),
+    show_default=True,
+    help="The page; its Markdown twin stands beside it.",
+)
+@click.option(
+    "--embed/--beside",
+    default=True,
+    show_default=True,
+    help="Pictures inside the page, or links to the PNG files of the runs.",
+)
+def command(first: Path, second: Path, out: Path, embed: bool) -> None:
+    """Write one page for two runs; refused unless protocol, pictures and noise are the same."""
+    from e2r_bench.report.compare import write_comparison
+    from e2r_bench.runs import open_run
+
+    click.echo(str(write_comparison(open_run(first), open_run(second), out, embed)))

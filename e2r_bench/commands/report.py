@@ -1,0 +1,21 @@
+"""`e2r-bench report`: the report of a run, written again."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report", short_help="Write a run's report again.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--embed/--beside",
+    default=True,
+    show_default=True,
+    help="Pictures inside the page, or links to the PNG files of the run.",
+)
+def command(run: Path, embed: bool) -> None:
+    """Write RUN/report.html and RUN/report.md, with the studies and maps that RUN has by now."""
+    from e2r_bench.report.page import write_report
+    from e2r_bench.runs import open_run
+
+    click.echo(str(write_report(open_run(run), embed)))

@@ -1,0 +1,146 @@
+"""The gallery as data: pictures, scores and map overlays of every case, for the page's script."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from e2r_bench.files import read_image
+from e2r_bench.maps.bands import Map, band_split
+from e2r_bench.maps.compute import SCALES
+from e2r_bench.maps.write import Place, read_arrays
+from e2r_bench.report.cases import Case
+from e2r_bench.report.pictures import Album
+from e2r_bench.report.table import label_build
+
+OVERLAYS = (
+    "invented", "lost", "unfaithful",
+    "ciede2000", "inconsistency", "unexplained",
+    "seed_deviation", "hallucination", "trusted",
+)  # fmt: skip
+"""In threes: each three share one picture, one in each of its channels."""
+_LEVELS = 31
+_LARGEST_OVERLAY = 256
+
+_MAP_SCORES: Mapping[str, str] = {
+    "invented": "RMS levels",
+    "lost": "RMS levels",
+    "unfaithful": "RMS levels",
+    "noise": "RMS levels",
+    "invented_share": "% of pixels",
+    "lost_share": "% of pixels",
+    "unfaithful_share": "% of pixels",
+}
+
+
+def gallery(cases: Sequence[Case], album: Album) -> dict[str, Any]:
+    """Return what the page's script shows; pictures are added to the album.
+
+    Args:
+        cases: every restored picture of the page.
+        album: where pictures go; keys in the result are indices of `album.sources`.
+    """
+    rows = [_row(case, album) for case in cases]
+    keys = dict.fromkeys(key for row in rows for key in row["scores"])
+    metrics = {key: m for case in cases for key, m in case.run.info.metrics.items()}
+    return {
+        "cases": rows,
+        "scores": [
+            {
+                "key": key,
+                "unit": metrics[key].unit if key in metrics else _MAP_SCORES.get(key, "map"),
+                "higher": key in metrics and metrics[key].higher_is_better,
+            }
+            for key in keys
+        ],
+        "overlays": [
+            {
+                "key": name,
+                "title": SCALES[name].title,
+                "unit": SCALES[name].unit,
+                "high": SCALES[name].high,
+                "slot": at // 3,
+                "channel": at % 3,
+            }
+            for at, name in enumerate(OVERLAYS)
+        ],
+    }
+
+
+def _row(case: Case, album: Album) -> dict[str, Any]:
+    run, info = case.run, case.run.info.methods[case.method]
+    restored = run.restored_path(case.method, case.task, case.draw, case.image)
+    clean = run.clean_path(case.task, case.image)
+    maps, scores = _maps(case)
+    height, width = next(iter(maps.values())).shape
+    return {
+        "origin": case.origin,
+        "task": case.task,
+        "image": case.image,
+        "method": case.method,
+        "build": label_build(case.method, info),
+        "drawn": f"seed {case.draw.seed}, {case.draw.steps} steps" if info.stepped else "",
+        "size": [width, height],
+        "scores": _json({**case.scores, **scores}),
+        "input": album.photo(run.degraded_path(case.task, case.image)),
+        "truth": album.photo(clean),
+        "restored": album.photo(restored),
+        "maps": _overlays(maps, album),
+        "has": [name for name in OVERLAYS if name in maps],
+    }
+
+
+def _maps(case: Case) -> tuple[dict[str, Map], dict[str, float]]:
+    """Return the maps that `e2r-bench maps` wrote; else the band split, which is quick."""
+    info = case.run.info.tasks[case.task]
+    scene = info.scenes[info.images.index(case.image)]
+    place = Place(case.method, case.task, case.draw, case.image, scene)
+    stored = read_arrays(case.run, place)
+    if {"invented", "lost", "unfaithful"} <= stored.keys():
+        return stored, {}
+    restored = read_image(case.run.restored_path(case.method, case.task, case.draw, case.image))
+    bands = band_split(restored, read_image(case.run.clean_path(case.task, case.image)))
+    found = {"invented": bands.invented, "lost": bands.lost, "unfaithful": bands.unfaithful}
+    return stored | found, bands.scores()
+
+
+def _overlays(maps: Mapping[str, Map], album: Album) -> list[int | None]:
+    """Add one picture for each three overlays that this case has any of; None for the others."""
+    folder = album.page.parent / f"{album.page.stem}_maps"
+    found: list[int | None] = []
+    for slot in range(0, len(OVERLAYS), 3):
+        names = OVERLAYS[slot : slot + 3]
+        if not any(name in maps for name in names):
+            found.append(None)
+            continue
+        packed = np.stack([_quantised(name, maps) for name in names], axis=-1)
+        found.append(album.overlay(_smaller(packed), folder / f"{len(album.sources)}.png"))
+    return found
+
+
+def _quantised(name: str, maps: Mapping[str, Map]) -> npt.NDArray[np.uint8]:
+    """Return a map on its own scale in few levels, which compress well; 0 where there is none."""
+    if name not in maps:
+        shape = next(iter(maps.values())).shape
+        return np.zeros(shape, np.uint8)
+    share = np.clip(maps[name] / SCALES[name].high, 0, 1)
+    return np.rint(np.rint(share * _LEVELS) * (255 / _LEVELS)).astype(np.uint8)
+
+
+def _smaller(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    factor = _LARGEST_OVERLAY / max(packed.shape[:2])
+    if factor >= 1:
+        return packed
+    return cv2.resize(packed, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)  # pyright: ignore[reportReturnType]
+
+
+def _json(scores: Mapping[str, float]) -> dict[str, float | str]:
+    """Return scores that JSON can hold: an identical pair has infinite PSNR."""
+    return {
+        key: round(value, 6) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+        for key, value in scores.items()
+        if not math.isnan(value)
+    }

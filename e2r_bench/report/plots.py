@@ -1,0 +1,144 @@
+"""Seed and step plots: what a number does when only the sampler's settings change."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from e2r_bench.report.table import label_build, number
+from e2r_bench.runs import MetricInfo, Run
+
+WIDTH, HEIGHT = 260.0, 132.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 8.0, 20.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One seed at one schedule, in the drawing's units, with what it says."""
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """One method: a dot per seed, a path through the means over seeds.
+
+    Attributes:
+        level: for a method without seeds and steps, its height; None for others.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+    path: str
+    level: float | None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One metric on one task."""
+
+    task: str
+    metric: str
+    unit: str
+    ticks: tuple[tuple[float, str], ...]
+    steps: tuple[tuple[float, str], ...]
+    series: tuple[Series, ...]
+
+
+def charts(run: Run) -> tuple[Chart, ...]:
+    """Return a chart per task and metric; none where the run has one seed and one schedule."""
+    varied = [name for name in run.info.methods if len(run.draws(name)) > 1]
+    if not varied:
+        return ()
+    summary = run.summary()
+    good = [row for row in summary.to_dict("records") if row["status"] == "ok"]
+    return tuple(
+        chart
+        for task in run.info.tasks
+        for key, metric in run.info.metrics.items()
+        if (chart := _chart(run, task, key, metric, good)) is not None
+    )
+
+
+def _chart(
+    run: Run, task: str, key: str, metric: MetricInfo, rows: Sequence[Mapping[Any, Any]]
+) -> Chart | None:
+    named = (metric.name, metric.variant)
+    mine = [
+        row
+        for row in rows
+        if row["task"] == task
+        and (row["metric"], row["variant"]) == named
+        and row["build"] != "control"
+        and math.isfinite(float(row["value"]))
+    ]
+    if not any(len(run.draws(str(row["method"]))) > 1 for row in mine):
+        return None
+    values = [float(row["value"]) for row in mine]
+    low, high = min(values), max(values)
+    pad = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
+    frame = _Frame(run.info.steps, low - pad, high + pad)
+    methods = dict.fromkeys(str(row["method"]) for row in mine)
+    ticks = tuple((frame.y(v), number(v, metric.unit)) for v in (low, high) if low < high or v)
+    return Chart(
+        task=task,
+        metric=key,
+        unit=metric.unit,
+        ticks=tuple(dict.fromkeys(ticks)),
+        steps=tuple((frame.x(count), str(count)) for count in run.info.steps),
+        series=tuple(
+            _series(run, name, [row for row in mine if row["method"] == name], frame)
+            for name in methods
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where values stand in the drawing; schedules stand side by side, in order."""
+
+    steps: tuple[int, ...]
+    low: float
+    high: float
+
+    def x(self, count: int) -> float:
+        order = sorted(self.steps)
+        room = WIDTH - _LEFT - _RIGHT
+        return _LEFT + room * (order.index(count) + 0.5) / len(order)
+
+    def y(self, value: float) -> float:
+        room = HEIGHT - _TOP - _BOTTOM
+        return _TOP + room * (self.high - value) / (self.high - self.low)
+
+
+def _series(run: Run, method: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+    info = run.info.methods[method]
+    name = " ".join(part for part in (method, label_build(method, info)) if part)
+    if not info.stepped:
+        return _flat(name, rows, frame)
+    points = [
+        Point(
+            frame.x(int(row["steps"])),
+            frame.y(float(row["value"])),
+            f"{name}, seed {row['seed']}, {row['steps']} steps: {float(row['value']):.6g}",
+        )
+        for row in rows
+    ]
+    by_x = {x: [p.y for p in points if p.x == x] for x in sorted({p.x for p in points})}
+    means = [f"{x:.1f} {sum(ys) / len(ys):.1f}" for x, ys in by_x.items()]
+    return Series(name, tuple(points), "M" + " L".join(means), None)
+
+
+def _flat(name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+    """A method without steps is a level line; its seeds, if any, are dots on the left edge."""
+    heights = [frame.y(float(row["value"])) for row in rows]
+    points = tuple(_edge_points(name, rows, frame)) if len(rows) > 1 else ()
+    return Series(name, points, "", sum(heights) / len(heights))
+
+
+def _edge_points(name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Iterator[Point]:
+    for row in rows:
+        value = float(row["value"])
+        yield Point(_LEFT, frame.y(value), f"{name}, seed {row['seed']}: {value:.6g}")
