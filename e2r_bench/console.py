@@ -128,9 +128,7 @@ def _footnotes(run: Run) -> list[str]:
         for key, m in run.info.metrics.items()
         if m.missing
     ]
-    notes.append(
-        "± half a 95% interval of the mean, clustered by scene; set metrics: see summary.csv"
-    )
+    notes.append("± half of a 95% interval with scenes as the units, for this n; see summary.csv")
     if any(task in info.outside for info in run.info.methods.values() for task in run.info.tasks):
         notes.append("† the method is not made for this task")
     if any(info.miniature for info in run.info.methods.values()):

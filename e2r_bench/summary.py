@@ -3,15 +3,21 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e2r_baselines.method import Draw
+from e2r_bench.errors import UsageError
 from e2r_bench.files import write_text
 from e2r_bench.restore import Watch
 from e2r_bench.runs import ROWS, MetricInfo, Row, Run, read_rows
+from e2r_bench.studies.paired import mean_estimate
+from e2r_bench.studies.results import Estimate
+from e2r_bench.studies.sets import Kind, jackknife, make_blocks
+from e2r_metrics.catalog import CATALOG, Metric
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -20,7 +26,6 @@ COLUMNS = (
     "method", "build", "miniature", "task", "seed", "steps", "metric", "variant", "n", "scenes",
     "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol", "note",
 )  # fmt: skip
-LEVEL = 0.95
 OUTSIDE = "the method is not made for this task"
 
 
@@ -92,62 +97,53 @@ def _per_image(rows: Sequence[Row]) -> dict[str, Any]:
     if not good:
         return {"status": "failed", "note": note or "no rows"}
     values, scenes = [value for value, _ in good], [scene for _, scene in good]
-    low, high, how = mean_interval(values, scenes)
-    return {
-        "n": len(good), "scenes": len(set(scenes)), "value": float(np.mean(values)),
-        "low": low, "high": high, "interval": how, "note": note,
-    }  # fmt: skip
+    interval = _interval(lambda: mean_estimate(np.asarray(values), scenes))
+    value = float(np.mean(values))
+    return {"n": len(good), "scenes": len(set(scenes)), "value": value, "note": note} | interval
 
 
-def mean_interval(
-    values: Sequence[float], scenes: Sequence[str]
-) -> tuple[float | None, float | None, str]:
-    """Return the 95% interval of a mean whose images come in scenes, and its name.
-
-    Cluster-robust standard error with Student's t on (scenes - 1) degrees of freedom: crops of one
-    photograph are not independent, and few scenes give the wide interval that they deserve.
-
-    Args:
-        values: one number per image.
-        scenes: the scene of each.
-
-    Returns:
-        low, high and the interval's name; None, None with the reason for one scene or values
-        without a finite mean.
-    """
-    from scipy import stats
-
-    array = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        return None, None, "none: values are not finite"
-    _, index = np.unique(np.asarray(scenes), return_inverse=True)
-    clusters = int(index.max()) + 1
-    if clusters < 2:
-        return None, None, "none: one scene"
-    sums = np.bincount(index, array - array.mean())
-    error = math.sqrt(clusters / (clusters - 1) * float(sums @ sums)) / len(array)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, clusters - 1)) * error
-    mean = float(array.mean())
-    return mean - half, mean + half, f"95% t, clustered by scene ({clusters})"
+def _interval(estimate: Callable[[], Estimate]) -> dict[str, Any]:
+    """Return an interval's ends and name; or why there is none, which is an answer too."""
+    try:
+        made = estimate()
+    except UsageError as reason:
+        return {"interval": f"none: {reason}"}
+    how = f"{made.level:.0%} {made.how}, {made.scenes} scenes"
+    return {"low": made.low, "high": made.high, "interval": how}
 
 
 def _set_value(
     run: Run, session: "Session", key: str, cell: tuple[str, str, Draw]
 ) -> dict[str, Any]:
     """Compute one set metric over the pictures that exist; its n says how many they are."""
-    from e2r_metrics import CATALOG
-
     method, task, draw = cell
     metric = CATALOG[key]
-    pairs = [
-        (path, run.clean_path(task, image))
-        for image in run.images(task)
-        if (path := run.restored_path(method, task, draw, image)).is_file()
-    ]
-    gone = len(run.images(task)) - len(pairs)
-    note = f"{gone} of {len(run.images(task))} images failed" if gone else ""
-    if len(pairs) < 2 or metric.extractor is None:
+    info = run.info.tasks[task]
+    found = {
+        image: scene
+        for image, scene in zip(info.images, info.scenes, strict=True)
+        if run.restored_path(method, task, draw, image).is_file()
+    }
+    gone = len(info.images) - len(found)
+    note = f"{gone} of {len(info.images)} images failed" if gone else ""
+    if len(found) < 2 or metric.extractor is None:
         return {"status": "failed", "note": note or "needs at least two images"}
-    restored = session.features(metric.extractor, [path for path, _ in pairs])
-    clean = session.features(metric.extractor, [path for _, path in pairs])
-    return {"n": len(pairs), "value": session.set_value(metric, restored, clean), "note": note}
+    restored = session.features(
+        metric.extractor, [run.restored_path(method, task, draw, image) for image in found]
+    )
+    clean = session.features(metric.extractor, [run.clean_path(task, image) for image in found])
+    scenes = list(found.values())
+    # The second arm is the reference itself: a jackknife of one arm never looks at it.
+    blocks = partial(make_blocks, _kind(metric), restored, clean, clean)
+    interval = _interval(lambda: jackknife(blocks(), scenes))
+    value = session.set_value(metric, restored, clean)
+    return {"n": len(found), "scenes": len(set(scenes)), "value": value, "note": note} | interval
+
+
+def _kind(metric: Metric) -> Kind:
+    """Say which distance a set metric is, for the resamples of `e2r_bench.studies.sets`."""
+    if metric.name == "kid":
+        return "kid"
+    if metric.name in ("cmmd", "mmd_effnet"):
+        return "mmd_u" if metric.variant == "u" else "mmd_v"
+    return "frechet"
