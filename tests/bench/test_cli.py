@@ -132,3 +132,14 @@ def test_a_failed_image_is_exit_code_one(
     captured = capsys.readouterr()
     assert "failed: shaker on denoise25/chelsea_022_030: RuntimeError: planted" in captured.err
     assert "denoise25: n = 2" in captured.out
+
+
+def test_methods_are_listed_with_what_they_would_run_with(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    assert main(["methods", "--offline"]) == 0
+    out = capsys.readouterr().out
+    assert "promptir-nano (miniature)" in out
+    assert "needs" in out
+    assert "GPL-3.0" in out

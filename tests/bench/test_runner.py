@@ -1,12 +1,14 @@
 """The main job: what a run leaves behind, and that nothing changes it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import e2r_bench.plan
 from e2r_baselines.method import Draw
 from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
@@ -146,6 +148,23 @@ def test_a_method_that_changes_the_size_is_a_failure(
     outcome = run_experiment(experiment)
     assert all("expected (128, 128, 3)" in text for text in outcome.failures.values())
     assert len(outcome.failures) == 6
+
+
+def test_a_picture_that_will_not_fit_is_said_before_anything_runs(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hungry = replace(
+        e2r_bench.plan.METHODS["shaker"], peak_bytes=lambda build, height, width: 2**60
+    )
+    methods = {**e2r_bench.plan.METHODS, "shaker": hungry}
+    monkeypatch.setattr(e2r_bench.plan, "METHODS", methods)
+    with pytest.raises(
+        UsageError, match=r"128x128, batch 4\) needs about .* GiB free; give --tile"
+    ):
+        run_experiment(experiment)
+    assert not (experiment.out / "images" / "shaker").exists()
+    # In tiles the estimate for whole pictures says nothing.
+    run_experiment(experiment.model_copy(update={"tile": 64, "out": experiment.out / "tiled"}))
 
 
 def test_summary_says_n_interval_and_protocol(experiment: Experiment) -> None:
