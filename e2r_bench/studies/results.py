@@ -23,6 +23,7 @@ class Estimate:
         n: images.
         scenes: independent units; `error` has scenes - 1 degrees of freedom.
         how: the interval's name.
+        skew: skewness of the scenes' influence on the value.
     """
 
     value: float
@@ -33,6 +34,7 @@ class Estimate:
     n: int
     scenes: int
     how: str
+    skew: float = 0.0
 
 
 @dataclass(frozen=True)

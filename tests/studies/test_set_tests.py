@@ -41,11 +41,12 @@ def _peer(kind: str, first: np.ndarray, second: np.ndarray) -> float:
 def test_blocks_give_the_metrics_own_numbers(kind, n):
     first, second, clean = _arms(n)
     blocks = sets.make_blocks(kind, first, second, clean)
-    rows = np.arange(n)
-    assert blocks.distance(rows, rows) == pytest.approx(_peer(kind, first, clean), rel=1e-8)
+    chosen, references = np.zeros((2, 2 * n)), np.zeros((2, n))
+    chosen[0, :n], references[0] = 1, 1
     part = np.array([1, 3, 4, 7, 11])
-    expected = _peer(kind, second[part], clean[: n // 2])
-    assert blocks.distance(n + part, rows[: n // 2]) == pytest.approx(expected, rel=1e-8)
+    chosen[1, n + part], references[1, : n // 2] = 1, 1
+    expected = [_peer(kind, first, clean), _peer(kind, second[part], clean[: n // 2])]
+    assert blocks.distances(chosen, references) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,8 +68,8 @@ def test_swaps_are_exact_where_all_are_enumerated(kind):
 def test_a_planted_difference_is_found(kind):
     arms = _arms(40, 0.4)
     blocks = sets.make_blocks(kind, *arms)
-    found = sets.swap_test(blocks, _names(40), np.random.default_rng(0), 199)
-    assert (found.p, found.floor) == (1 / 200, 1 / 200)
+    found = sets.swap_test(blocks, _names(40), np.random.default_rng(0), 99)
+    assert (found.p, found.floor) == (1 / 100, 1 / 100)
     assert found.effect > 0
     estimate = sets.jackknife_difference(blocks, _names(40))
     assert estimate.low > 0
@@ -101,12 +102,12 @@ def test_images_of_a_scene_are_swapped_together():
 @pytest.mark.parametrize("kind", ["frechet", "mmd_u"])
 def test_jackknife_error_is_the_spread_over_repetitions(kind):
     spread, said = [], []
-    for seed in range(150):
+    for seed in range(60):
         blocks = sets.make_blocks(kind, *_arms(40, 0.3, seed))
         estimate = sets.jackknife_difference(blocks, _names(40))
         spread.append(estimate.value)
         said.append(estimate.error)
-    assert np.mean(said) == pytest.approx(np.std(spread), rel=0.2)
+    assert np.mean(said) == pytest.approx(np.std(spread), rel=0.3)
 
 
 def test_jackknife_of_one_arm():
@@ -121,8 +122,8 @@ def test_null_floor_is_the_distance_of_halves():
     clean = _arms(20)[2]
     generator = np.random.default_rng(0)
     floor = sets.null_floor("frechet", clean, generator, 1)
-    order = np.random.default_rng(0).permutation(20)
-    expected = frechet_distance(clean[order[:10]], clean[order[10:]])
+    ranks = np.random.default_rng(0).permuted(np.arange(20)[None], axis=1)[0]
+    expected = frechet_distance(clean[ranks < 10], clean[ranks >= 10])
     assert (floor.n, floor.mean) == (10, pytest.approx(expected, rel=1e-8))
 
 
@@ -149,5 +150,5 @@ def test_one_scene_is_refused():
     blocks = sets.make_blocks("frechet", *_arms(9))
     with pytest.raises(UsageError, match="at least two scenes"):
         sets.swap_test(blocks, ["a"] * 9, np.random.default_rng(0))
-    with pytest.raises(UsageError, match="at least 3 scenes"):
+    with pytest.raises(UsageError, match="at least 4 scenes"):
         sets.jackknife_difference(blocks, ["a"] * 5 + ["b"] * 4)
