@@ -54,12 +54,14 @@ def _row(session: "Session", pair: Pair, profile: Profile, seed: int) -> EightBi
 
     clean, degraded = squared(pair, profile.resolution, profile.fit)
     height, width = clean.shape[:2]
+    pipe: Any = session.pipe
+    # Not the wrapped encoder: only the main process is here, and the wrapper waits for all.
+    encoder = pipe.text_encoder if session.text_encoder is not None else None
     with torch.no_grad():
-        pipe: Any = session.pipe
         restored = pipe(
             image=torch.from_numpy(degraded.copy()).permute(2, 0, 1)[None] / 255,
             prompt_embeds=session.feed.prompts[pair.task][None].to(session.accelerator.device),
-            pooled_prompt_embeds=session.pooled_of([pair.task]),
+            pooled_prompt_embeds=session.pool([pair.task], encoder),
             height=height,
             width=width,
             max_area=height * width,

@@ -55,16 +55,23 @@ class Session:
         """Return this process's part of a step's batch, on its device."""
         accelerator = self.accelerator
         rank, world = accelerator.process_index, accelerator.num_processes
-        return self.feed.draw(step, rank, world, self.pooled_of, accelerator.device)
+        return self.feed.draw(
+            step, rank, world, lambda tasks: self.pool(tasks, self.text_encoder), accelerator.device
+        )
 
-    def pooled_of(self, tasks: Sequence[str]) -> "torch.Tensor":
-        """Return the (B, P) CLIP vectors of tasks, with gradients where CLIP is trained."""
+    def pool(self, tasks: Sequence[str], text_encoder: "torch.nn.Module | None") -> "torch.Tensor":
+        """Return the (B, P) CLIP vectors of tasks.
+
+        Args:
+            tasks: task names.
+            text_encoder: runs on the tokens, with gradients; None for the untrained vectors.
+        """
         import torch
 
-        if self.text_encoder is None:
+        if text_encoder is None:
             return torch.stack([self.pooled[task] for task in tasks])
         tokens = torch.stack([self.tokens[task] for task in tasks])
-        return self.text_encoder(tokens).pooler_output
+        return text_encoder(tokens).pooler_output
 
 
 def open_session(config: TrainConfig, selection: Selection) -> Session:
