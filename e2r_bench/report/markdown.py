@@ -32,10 +32,10 @@ def escape(text: str) -> str:
 
 
 def _miniatures(names: Mapping[str, None]) -> Iterator[str]:
-    for name in names:
+    if names:
         yield (
-            f"**Miniature.** {escape(name)} is our own small stand-in; its numbers say nothing "
-            "about the full model."
+            f"**Miniature.** {escape(' and '.join(names))}: our own small stand-in, trained on "
+            "procedural images; such numbers say nothing about the full model."
         )
 
 
