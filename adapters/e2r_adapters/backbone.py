@@ -136,7 +136,7 @@ def load_pipeline(
     options = _quantization(quantize, dtype)
     try:
         pipe = DiffusionPipeline.from_pretrained(
-            folder_of(name), torch_dtype=dtype, local_files_only=True, **options
+            folder_of(name), dtype=dtype, local_files_only=True, **options
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160]

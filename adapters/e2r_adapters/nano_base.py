@@ -68,9 +68,9 @@ def build_transformer(seed: int) -> "FluxTransformer2DModel":
         )
 
 
-def paint_canvases(count: int, seed: int) -> list[Pixels]:
-    """Return dead-leaves pictures of 256x256."""
-    return [dead_leaves(rng_for(seed, str(i), "nano-base"), _CANVAS)[0] for i in range(count)]
+def paint_canvases(count: int, seed: int, purpose: str) -> list[Pixels]:
+    """Return dead-leaves pictures of 256x256; `purpose` names the draw."""
+    return [dead_leaves(rng_for(seed, str(i), purpose), _CANVAS)[0] for i in range(count)]
 
 
 def all_prompts() -> list[str]:

@@ -1,5 +1,6 @@
 """Edit2Restore's inference: a Kontext pipeline, with or without adapters, for the runner."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,8 @@ class KontextRestorer:
         self._settings = settings
         self._names = {kind: f"for-{kind or 'any'}" for kind in adapters}
         self._prompts: dict[str, PromptState] = {}
-        if adapters:
-            from e2r_adapters.lora import load
-
-            for kind, path in adapters.items():
-                load(backbone.pipe, path, self._names[kind])
+        for kind, path in adapters.items():
+            _load(backbone, path, self._names[kind])
 
     def restore(
         self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
@@ -152,6 +150,15 @@ class RoundTrip:
         pipe = self.backbone.pipe
         (decoded,) = decode_latents(pipe, encode_images(pipe, [fitted.pixels]))
         return fitted.restore(decoded)
+
+
+def _load(backbone: Backbone, path: Path, name: str) -> None:
+    from e2r_adapters.lora import load
+
+    with warnings.catch_warnings():
+        # PEFT warns whoever loads a second adapter that there will be several; that is meant.
+        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+        load(backbone.pipe, path, name)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -56,8 +56,8 @@ def test_one_seed_or_five_give_the_same_picture(tiny_pipe):
 def test_batches_stay_within_one_eight_bit_level(tiny_pipe):
     given = [*photos(3), *photos(1, 40, 24)]
     draws = [Draw(0, 2), Draw(1, 2)]
-    one = results(restorer(tiny_pipe, 1), given[:3] + [Photo("q", given[3].pixels)], draws)
-    four = results(restorer(tiny_pipe, 4), given[:3] + [Photo("q", given[3].pixels)], draws)
+    one = results(restorer(tiny_pipe, 1), [*given[:3], Photo("q", given[3].pixels)], draws)
+    four = results(restorer(tiny_pipe, 4), [*given[:3], Photo("q", given[3].pixels)], draws)
     levels = [np.abs(np.rint(255 * one[k]) - np.rint(255 * four[k])).ravel() for k in one]
     every = np.concatenate(levels)
     assert every.max() <= 1

@@ -1,5 +1,7 @@
 """The sampler against diffusers' own pipeline, for the same noise and explicit settings."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,7 @@ def test_mu_comes_from_target_tokens_as_in_the_pipeline(tiny_pipe, picture, monk
     kind = type(tiny_pipe.scheduler)
     original = kind.set_timesteps
 
+    @functools.wraps(original)
     def spy(self, *args, **kwargs):
         seen.setdefault("mu", []).append(kwargs["mu"])
         return original(self, *args, **kwargs)

@@ -1,0 +1,116 @@
+"""The miniature: its linear autoencoder, its prompts, its edits, and the embedded folder."""
+
+import hashlib
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+
+from e2r_adapters.backbone import NANO, backbone_of, load_pipeline, nano_folder
+from e2r_adapters.encode import encode_prompt
+from e2r_adapters.make_kontext_nano import save_pipeline
+from e2r_adapters.nano_base import BaseSettings, Edited, build_transformer, train_base
+from e2r_adapters.nano_edits import EDITS, draw_edit
+from e2r_adapters.nano_text import LENGTH, build_text
+from e2r_adapters.nano_vae import LinearCode, build_vae, fit_linear, write_linear
+from e2r_baselines.draws import rng_for
+from e2r_baselines.tasks import PROMPTS
+
+
+def test_the_network_computes_the_linear_code():
+    torch.manual_seed(0)
+    linear, vae = LinearCode(), build_vae().eval()
+    write_linear(vae, linear)
+    pixels = torch.rand(1, 3, 32, 48) * 2 - 1
+    with torch.no_grad():
+        code = vae.encode(pixels).latent_dist.mode()
+        assert torch.allclose(code, linear.encode(pixels), atol=2e-3)
+        assert torch.allclose(vae.decode(code).sample, linear.decode(code), atol=2e-2)
+    assert code.shape == (1, 16, 8, 12)
+
+
+def test_fitting_the_code_lowers_its_error():
+    rng = np.random.default_rng(0)
+    small = [rng.random((16, 16, 3), np.float32).repeat(6, 0).repeat(6, 1) for _ in range(4)]
+    pictures = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2) * 2 - 1
+
+    def error(code):
+        with torch.no_grad():
+            return float((code.decode(code.encode(pictures)) - pictures).square().mean())
+
+    first, later = fit_linear(small, 10, 0), fit_linear(small, 60, 0)
+    assert error(later) < 0.5 * error(first)
+
+
+def test_prompts_stay_apart_and_any_text_can_be_typed():
+    text = build_text(PROMPTS["g1"].values(), seed=0)
+    said = [
+        "remove the noise from the image",
+        "remove the rain from the image",
+        "Entferne Rauschen",
+    ]
+    tokens = [text.tokenizer_2(one).input_ids for one in said]
+    assert len({tuple(one) for one in tokens}) == 3
+    unknown = text.tokenizer_2.unk_token_id
+    assert all(unknown not in one and len(one) <= LENGTH for one in tokens)
+
+
+def test_edits_change_what_they_say_and_draws_are_a_function_of_the_generator():
+    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    for name, edit in EDITS.items():
+        changed = np.abs(edit.apply(image) - image).max() > 0.01
+        assert changed == (name != "keep")
+        # Zero-shot restoration must stay poor, as in the paper: no edit may teach it.
+        assert not any(word in p for p in edit.prompts for word in ("noise", "rain", "haze"))
+    assert draw_edit(rng_for(0, "a", "t"))[1] == draw_edit(rng_for(0, "a", "t"))[1]
+
+
+def test_the_base_learns_and_leaves_a_log(tiny_pipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("e2r_adapters.nano_base.LENGTH", 8)
+    latents = torch.randn(8, 4, 4, 4).half()
+    before = tiny_pipe.transformer.proj_out.weight.clone()
+    pairs = Edited(latents, latents, torch.zeros(8, dtype=torch.long))
+    train_base(backbone_of(tiny_pipe), pairs, BaseSettings(50, batch=2, warmup=2), tmp_path)
+    assert '"step": 50' in (tmp_path / "base.jsonl").read_text()
+    assert not torch.equal(tiny_pipe.transformer.proj_out.weight, before)
+
+
+def test_the_transformer_is_the_size_that_is_said():
+    count = sum(value.numel() for value in build_transformer(0).parameters())
+    assert count == pytest.approx(1.76e6, rel=0.01)
+
+
+def test_a_saved_pipeline_says_nothing_of_this_machine(tiny_pipe, tmp_path):
+    save_pipeline(tiny_pipe, tmp_path / "nano")
+    for path in (tmp_path / "nano").rglob("*.json"):
+        assert str(tmp_path) not in path.read_text()
+    again = load_pipeline(str(tmp_path / "nano"), torch.float32, "cpu")
+    assert again.transformer.dtype == torch.float32
+    expected = encode_prompt(again, "a", 8)
+    assert torch.isfinite(expected.t5).all()
+
+
+def declared() -> dict:
+    import tomllib
+
+    return tomllib.loads(files("e2r_adapters").joinpath("weights.toml").read_text())
+
+
+def test_embedded_files_are_the_declared_ones():
+    row = declared()[NANO]
+    for relative, digest in row["files"].items():
+        assert hashlib.sha256((nano_folder() / relative).read_bytes()).hexdigest() == digest
+    adapter = declared()["kontext-nano-adapter"]
+    path = nano_folder().parents[1] / adapter["sources"][0]["path"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == adapter["sha256"]
+    every = [path for path in nano_folder().parent.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in every) < 26_000_000
+
+
+def test_prompts_of_the_tasks_differ_in_the_embedded_encoders():
+    pipe = load_pipeline(NANO, torch.float32, "cpu")
+    said = [encode_prompt(pipe, text, LENGTH) for text in PROMPTS["g1"].values()]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (said[one].t5 - said[other].t5).abs().mean() > 0.1
+        assert (said[one].pooled - said[other].pooled).abs().mean() > 0.1
