@@ -104,9 +104,10 @@ def _dark_channel(pixels: Pixels) -> _Map:
 def guided_derain(pixels: Pixels, task: Task) -> Pixels:
     """Derain by guided filters, after Zheng et al. (ICIP 2013).
 
-    Each channel is split by a guided filter of radius 3, eps 0.01; the fine part is rebuilt with
+    Each channel is split by a guided filter of radius 3, eps 0.04; the fine part is rebuilt with
     the smooth part as its guide, which holds no streaks; since rain only brightens, the result is
-    bounded by the input; the input, filtered by that bound, keeps the detail that stands in both.
+    bounded by the input; the input, filtered by that bound (radius 7, eps 0.001), keeps the detail
+    that stands in both. The settings were chosen on synthetic rain over dead-leaves pictures.
     """
     del task
     return np.stack([_derain_channel(pixels[..., c]) for c in range(3)], -1)
@@ -114,11 +115,11 @@ def guided_derain(pixels: Pixels, task: Task) -> Pixels:
 
 def _derain_channel(channel: _Map) -> _Map:
     channel = np.ascontiguousarray(channel)
-    smooth = guided_filter(channel, channel, 3, 0.01)
-    rebuilt = smooth + guided_filter(smooth, channel - smooth, 3, 0.01)
+    smooth = guided_filter(channel, channel, 3, 0.04)
+    rebuilt = smooth + guided_filter(smooth, channel - smooth, 3, 0.04)
     bound = np.minimum(rebuilt, channel)
     guide = 0.8 * bound + 0.2 * rebuilt
-    return guided_filter(guide, channel, 3, 1e-4)
+    return guided_filter(guide, channel, 7, 1e-3)
 
 
 def guided_filter(guide: _Map, source: _Map, radius: int, eps: float) -> _Map:

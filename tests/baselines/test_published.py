@@ -46,7 +46,7 @@ def test_each_carries_what_makes_it_comparable() -> None:
     [
         "method = ",
         'method = "a"\nsource = "b"\nprotocol = "c"',
-        'method = "a"\nsource = "b"\n[[result]]\ntask = "derain"\ndataset = "d"\nn = 3\npsnr = 30.0',
+        'method="a"\nsource="b"\n[[result]]\ntask="derain"\ndataset="d"\nn=3\npsnr=30.0',
         'method="a"\nsource="b"\nprotocol="c"\n[[result]]\ntask="derain"\ndataset="d"\npsnr=30.0',
         'method="a"\nsource="b"\nprotocol="c"\n[[result]]\ntask="derain"\nn=3\npnsr=30.0',
     ],
