@@ -163,6 +163,13 @@ def difference(blocks: Blocks) -> float:
     return float(_swapped(blocks, np.ones((1, blocks.n)))[0])
 
 
+def distance_of(blocks: Blocks, arm: Literal[0, 1]) -> float:
+    """Return one arm's distance from the reference."""
+    chosen = np.zeros((1, 2 * blocks.n))
+    chosen[0, arm * blocks.n : (arm + 1) * blocks.n] = 1
+    return float(blocks.distances(chosen, np.ones((1, len(blocks.reference))))[0])
+
+
 def _swapped(blocks: Blocks, keeps: Values) -> Values:
     """Return (S,) differences when the arms trade the images where `keeps`, (S, n), is not one."""
     trades = 1 - keeps
