@@ -1,7 +1,9 @@
 """Pictures for a page: embedded as WebP data URIs, or linked as the PNG files of the run."""
 
 import base64
+import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -30,28 +32,33 @@ class Album:
     page: Path
     embed: bool
     sources: list[str] = field(default_factory=list[str])
-    _known: dict[Path, int] = field(default_factory=dict[Path, int])
+    _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
     def photo(self, path: Path) -> int:
-        """Add a picture of the run and return its key.
+        """Add a picture of the run and return its key; equal files are stored once.
 
         Raises:
             UsageError: the file is not a whole image.
         """
-        if path not in self._known:
-            embedded = data_uri(webp(read_image(path)), "image/webp") if self.embed else None
-            self.sources.append(embedded or self._link(path))
-            self._known[path] = len(self.sources) - 1
-        return self._known[path]
+        if not self.embed:
+            return self._add(os.fsencode(path), lambda: self._link(path))
+        image = read_image(path)
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        return self._add(digest, lambda: data_uri(webp(image), "image/webp"))
 
     def overlay(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:
         """Add computed channels without loss, as a file at `path` when not embedded."""
         content = _encode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
         if not self.embed:
             write_bytes(path, content)
-        source = data_uri(content, _TYPES[".png"]) if self.embed else self._link(path)
-        self.sources.append(source)
-        return len(self.sources) - 1
+            return self._add(os.fsencode(path), lambda: self._link(path))
+        return self._add(content, lambda: data_uri(content, _TYPES[".png"]))
+
+    def _add(self, key: bytes, source: Callable[[], str]) -> int:
+        if key not in self._known:
+            self.sources.append(source())
+            self._known[key] = len(self.sources) - 1
+        return self._known[key]
 
     def _link(self, path: Path) -> str:
         return quote(os.path.relpath(path, self.page.parent).replace(os.sep, "/"))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,6 +166,15 @@ def run_copy(plain_run: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "plain", plain_run.info)
 
 
+class Builder:
+    """`make_run`, with the plain run's spec to start from."""
+
+    plain = PLAIN
+
+    def __call__(self, folder: Path, spec: Spec) -> Run:
+        return make_run(folder, spec)
+
+
 @pytest.fixture(scope="session")
-def build_run() -> Callable[[Path, Spec], Run]:
-    return make_run
+def build_run() -> Builder:
+    return Builder()

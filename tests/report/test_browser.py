@@ -1,0 +1,266 @@
+"""The page in a real browser: it works, stays on the machine, and shows names as text."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from e2r_bench.report.page import write_report
+from e2r_bench.runs import Run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's client")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt-get install chromium"),
+]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HOSTILE_METHOD = "command:<script>alert('m')</script>\"&é"
+HOSTILE_IMAGE = '"><img src=x onerror=alert(1)>ünï'
+
+
+@dataclass
+class Watched:
+    """A page with everything it said and asked for."""
+
+    page: "playwright.Page"
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        assert self.said == []
+        assert [url for url in self.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as client:
+        launched = client.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def embedded(plain_run: Run) -> Path:
+    return write_report(plain_run)
+
+
+@pytest.fixture
+def opened(browser: "playwright.Browser", embedded: Path) -> Iterator[Watched]:
+    watched = watch(browser, embedded)
+    yield watched
+    watched.check()
+    watched.page.close()
+
+
+def watch(browser: "playwright.Browser", path: Path, **settings: object) -> Watched:
+    page = browser.new_page(viewport={"width": 1200, "height": 800}, **settings)
+    watched = Watched(page)
+    page.on("console", lambda message: watched.said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: watched.said.append(str(error)))
+    page.on("dialog", lambda dialog: watched.said.append(f"dialog: {dialog.message}"))
+    page.on("request", lambda request: watched.asked.append(request.url[:80]))
+    page.goto(path.as_uri())
+    return watched
+
+
+def names(page: "playwright.Page") -> list[str]:
+    return page.locator(".card strong").all_text_contents()
+
+
+def scores(page: "playwright.Page") -> list[float]:
+    texts = page.locator(".card .score").all_text_contents()
+    return [float(re.search(r"(\d+\.\d+)", text)[1]) for text in texts]
+
+
+def transforms(page: "playwright.Page") -> list[list[float]]:
+    images = page.locator(".pane img:not(.overlay)")
+    texts = images.evaluate_all("all => all.map(e => getComputedStyle(e).transform)")
+    return [[float(part) for part in text[7:-1].split(",")] for text in texts]
+
+
+def test_sorts_both_ways_by_any_score(opened: Watched) -> None:
+    page = opened.page
+    assert page.locator("#sort").input_value() == "psnr:rgb"
+    rising = scores(page)
+    assert rising == sorted(rising), "worst first: PSNR rises"
+    page.locator("#best").click()
+    assert scores(page) == sorted(rising, reverse=True)
+    page.locator("#sort").select_option("invented")
+    page.locator("#worst").click()
+    found = scores(page)
+    assert found == sorted(found, reverse=True), "worst first: invention falls"
+    assert found != rising
+
+
+def test_filters_by_task_and_method(opened: Watched) -> None:
+    page = opened.page
+    assert page.locator(".card").count() == 24
+    page.locator("#task").select_option("denoise50")
+    assert page.locator(".card").count() == 12
+    page.locator("#method").select_option("promptir")
+    assert page.locator(".card").count() == 6
+    assert page.locator("#count").text_content() == "6 of 24 pictures"
+    assert all("promptir" in text for text in page.locator(".card").all_text_contents())
+
+
+def test_slider_moves_the_split(opened: Watched) -> None:
+    page = opened.page
+    page.locator(".card").first.click()
+    page.locator("#split").fill("25")
+    box = page.locator(".pane").bounding_box()
+    handle = page.locator(".pane .handle").bounding_box()
+    assert handle["x"] + 1 - box["x"] == pytest.approx(box["width"] * 0.25, abs=2)
+    clip = page.locator(".pane .after").evaluate("e => getComputedStyle(e).clipPath")
+    assert "25%" in clip
+    page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    assert float(page.locator("#split").input_value()) == pytest.approx(75, abs=1)
+
+
+def test_panes_zoom_and_pan_together(opened: Watched) -> None:
+    page = opened.page
+    page.locator(".card").first.click()
+    page.keyboard.press("s")
+    panes = page.locator(".pane")
+    assert panes.count() == 4, "input, two restorers, truth"
+    box = panes.nth(1).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.25)
+    page.mouse.wheel(0, -600)
+    page.wait_for_function("document.querySelector('#zoom-level').textContent !== '1×'")
+    moved = transforms(page)
+    # Panes differ by fractions of a pixel in width, and shifts are shares of it.
+    assert all(one == pytest.approx(moved[0], abs=0.1) for one in moved)
+    assert moved[0][0] > 2
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.1)
+    page.mouse.up()
+    panned = transforms(page)
+    assert all(one == pytest.approx(panned[0], abs=0.1) for one in panned)
+    assert panned[0][4] < moved[0][4] - 5
+    page.keyboard.press("0")
+    assert page.locator("#zoom-level").text_content() == "1×"
+
+
+def test_overlays_are_drawn_over_restored_pictures_only(opened: Watched) -> None:
+    page = opened.page
+    page.locator(".card").first.click()
+    page.keyboard.press("s")
+    page.keyboard.press("m")
+    assert page.locator("#map").input_value() == "invented"
+    assert page.locator(".pane img.overlay").count() == 2
+    assert "32 levels" in page.locator("#scale").text_content()
+    page.locator("#opacity").fill("30")
+    seen = page.locator(".pane img.overlay").first.evaluate("e => getComputedStyle(e).opacity")
+    assert float(seen) == pytest.approx(0.3)
+    loaded = page.locator(".pane img").evaluate_all("all => all.map(e => e.naturalWidth)")
+    assert all(width == 128 for width in loaded)
+
+
+def test_keyboard_walks_through_the_cases(opened: Watched) -> None:
+    page = opened.page
+    order = names(page)
+    page.locator(".card").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#viewer-title").text_content() == order[0]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#viewer-title").text_content() == order[2]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    assert not page.locator("#viewer").evaluate("e => e.open")
+    focused = page.evaluate("document.activeElement.querySelector('strong').textContent")
+    assert focused == order[1]
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("light", True), ("dark", False)])
+def test_follows_the_theme_and_can_be_told(
+    browser: "playwright.Browser", embedded: Path, scheme: str, expected: bool
+) -> None:
+    watched = watch(browser, embedded, color_scheme=scheme)
+    page = watched.page
+    paper = "getComputedStyle(document.body).backgroundColor"
+
+    def light() -> bool:
+        return int(re.search(r"(\d+)", page.evaluate(paper))[1]) > 128
+
+    assert light() is expected
+    page.locator("[data-theme-choice='dark']").click()
+    assert not light()
+    page.locator("[data-theme-choice='light']").click()
+    assert light()
+    watched.check()
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_fits_the_screen(browser: "playwright.Browser", embedded: Path, width: int) -> None:
+    watched = watch(browser, embedded)
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator(".card").first.click()
+    stage = page.locator("#stage").bounding_box()
+    assert stage["width"] <= width
+    assert stage["height"] >= 180
+    watched.check()
+    page.close()
+
+
+def test_prints_on_one_page(opened: Watched) -> None:
+    pdf = opened.page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 1
+
+
+def test_hostile_names_are_shown_as_text(
+    browser: "playwright.Browser", build_run: Callable, tmp_path: Path
+) -> None:
+    spec = replace(
+        build_run.plain,
+        methods={HOSTILE_METHOD: ("<i>b</i>", False, 9.0)},
+        images=[HOSTILE_IMAGE, "plain"],
+        tasks={"denoise25": 25},
+    )
+    run = build_run(tmp_path / "<u>run", spec)
+    for embed in (True, False):
+        watched = watch(browser, write_report(run, embed))
+        page = watched.page
+        assert set(names(page)) == {HOSTILE_IMAGE, "plain"}
+        assert HOSTILE_METHOD in page.locator("#metrics").text_content()
+        assert HOSTILE_METHOD in page.locator("#method").text_content()
+        page.locator(".card", has_text="onerror").click()
+        assert page.locator("#viewer-title").text_content() == HOSTILE_IMAGE
+        assert HOSTILE_METHOD in page.locator("#viewer-note").text_content()
+        assert page.locator("main i, main u, dialog i").count() == 0
+        widths = page.locator(".pane img").evaluate_all(
+            "all => Promise.all(all.map(e => e.decode().then(() => e.naturalWidth)))"
+        )
+        assert widths == [128, 128]
+        watched.check()
+        page.close()
+
+
+def test_hundreds_of_cases_are_made_as_they_come_near(
+    browser: "playwright.Browser", build_run: Callable, tmp_path: Path
+) -> None:
+    images = [f"p{k:03d}" for k in range(250)]
+    spec = replace(
+        build_run.plain,
+        images=images,
+        tasks={"denoise25": 25},
+        seeds=(0,),
+        steps=(8,),
+        size=(16, 16),
+    )
+    watched = watch(browser, write_report(build_run(tmp_path / "many", spec)))
+    page = watched.page
+    assert page.locator("#count").text_content() == "500 of 500 pictures"
+    assert page.locator(".card").count() <= 80
+    for _ in range(30):
+        page.evaluate("document.getElementById('more').scrollIntoView()")
+        page.wait_for_timeout(30)
+    assert page.locator(".card").count() == 500
+    watched.check()
+    page.close()
