@@ -12,7 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_baselines.method import Build, Compute, Draw, Opener, Photo, Pixels, Restored
+from e2r_baselines.method import (
+    Build,
+    Compute,
+    Draw,
+    MethodError,
+    Opener,
+    Photo,
+    Pixels,
+    Restored,
+)
 from e2r_baselines.noise import noise_level
 from e2r_baselines.sizes import pad_to_multiple
 from e2r_baselines.tasks import Task
@@ -54,7 +63,12 @@ def opener(function: Filter) -> Opener:
 
 def bm3d(pixels: Pixels, task: Task) -> Pixels:
     """Colour BM3D (Dabov et al., IEEE TIP 2007) by PyPI `bm3d`, both stages."""
-    from bm3d import bm3d_rgb
+    try:
+        from bm3d import bm3d_rgb
+    except ImportError as error:
+        raise MethodError(
+            "bm3d needs the package bm3d, whose licence is non-commercial: pip install bm3d"
+        ) from error
 
     sigma = noise_level(pixels, task)
     return bm3d_rgb(pixels.astype(np.float64), sigma) if sigma > 0 else pixels

@@ -143,3 +143,11 @@ def test_methods_are_listed_with_what_they_would_run_with(
     assert "promptir-nano (miniature)" in out
     assert "needs" in out
     assert "GPL-3.0" in out
+
+
+def test_a_method_whose_package_is_missing_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "bm3d", None)
+    assert main(["run", "--methods", "bm3d", *QUICK, "--out", str(tmp_path / "run")]) == 2
+    assert "pip install bm3d" in capsys.readouterr().err
