@@ -1,8 +1,8 @@
 """First reading of a claim: what the published tables alone support.
 
 A table holds one number per configuration, no spread and no images. What n could resolve is
-therefore bounded from two sides, and the larger bound is taken: the paper's own adapters that differ
-in the number of pairs alone, and for FID simulations of two equally good methods.
+therefore bounded from two sides, and the larger bound is taken: by the paper's own adapters that
+differ in the number of pairs alone, and for FID by simulations of two equally good methods.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from e2r_bench.studies.paired import detectable
 # Standard error of the difference of two equally good methods, as a share of the distance itself:
 # simulated features, 2048 dimensions, power-law spectrum, half of the errors in common
 # (`calibration.relative_error`). The size for real images will differ; it is an order of magnitude.
-FID_RELATIVE_ERROR: Mapping[int, float] = MappingProxyType({68: 0.073})
+FID_RELATIVE_ERROR: Mapping[int, float] = MappingProxyType({68: 0.073, 100: 0.069})
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,11 @@ def _better(claims: Claims, claim: Claim) -> TableReading:
         p = float(stats.binomtest(wins, len(mine)).pvalue) if mine else 1.0
         counts.append(f"{metric} {wins}/{len(mine)} (sign p {p:.3f})")
     found = [_resolved(gap) for gap in gaps]
-    against = any(side == "worse" for side in found)
+    against = [
+        f"{g.metric} {g.task}" for g, side in zip(gaps, found, strict=True) if side == "worse"
+    ]
+    if against:
+        counts.append(f"against it: {', '.join(against)}")
     verdict = "supported" if set(found) == {"better"} else "refuted" if against else "not resolved"
     return TableReading(claim.id, verdict, "; ".join(counts), _detail(gaps))
 

@@ -104,7 +104,7 @@ def rule(claims: Claims, claim: Claim, arms: Arms, court: Court) -> Ruling:
     else:
         parts = _judged(claim, list(_parts(claim, arms, court)))
     verdict = _overall(claim, parts)
-    return Ruling(claim.id, verdict, _line(claims, claim, verdict, parts, court), tuple(parts))
+    return Ruling(claim.id, verdict, _line(claims, verdict, parts, court), tuple(parts))
 
 
 def _parts(claim: Claim, arms: Arms, court: Court) -> Iterator[Part]:
@@ -240,9 +240,7 @@ def _value(cell: Cell, task: str, name: str) -> float:
     return float(row.value.iloc[0])
 
 
-def _line(
-    claims: Claims, claim: Claim, verdict: Verdict, parts: Sequence[Part], court: Court
-) -> str:
+def _line(claims: Claims, verdict: Verdict, parts: Sequence[Part], court: Court) -> str:
     """Return the verdict with what it was judged on: never a miniature in the paper's name."""
     measured = [part for part in parts if part.verdict != "not measured"]
     counts = ", ".join(

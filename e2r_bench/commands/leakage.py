@@ -1,0 +1,24 @@
+"""`e2r-bench leakage`: test images that stand among training images."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("leakage", short_help="Find test images among training images.")
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("test", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Also write leakage.csv there.")
+def command(train: Path, test: Path, out: Path | None) -> int:
+    """Find pictures of TEST that stand in TRAIN: the same pixels, near copies, and crops.
+
+    Both are folders, searched with their subfolders. Exit code 1 when something was found.
+    """
+    from e2r_bench.studies.leakage import find_leaks, summary_lines, write_leaks
+
+    leaks = find_leaks(train, test)
+    for line in summary_lines(leaks):
+        click.echo(line)
+    if out is not None:
+        write_leaks(leaks, out)
+    return 1 if leaks.overlaps else 0
