@@ -39,7 +39,7 @@ def test_fitting_the_code_lowers_its_error():
         with torch.no_grad():
             return float((code.decode(code.encode(pictures)) - pictures).square().mean())
 
-    first, later = fit_linear(small, 10, 0), fit_linear(small, 60, 0)
+    first, later = fit_linear(small, 20, 0), fit_linear(small, 120, 0)
     assert error(later) < 0.5 * error(first)
 
 
@@ -112,5 +112,5 @@ def test_prompts_of_the_tasks_differ_in_the_embedded_encoders():
     pipe = load_pipeline(NANO, torch.float32, "cpu")
     said = [encode_prompt(pipe, text, LENGTH) for text in PROMPTS["g1"].values()]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert (said[one].t5 - said[other].t5).abs().mean() > 0.1
-        assert (said[one].pooled - said[other].pooled).abs().mean() > 0.1
+        assert (said[one].t5 - said[other].t5).abs().max() > 0.5
+        assert (said[one].pooled - said[other].pooled).abs().max() > 0.5
