@@ -1,6 +1,6 @@
 """Errors of known place and kind, planted into real photographs: do the maps find them?
 
-`python -m e2r_bench.maps.planted OUT` writes the figures that are committed under results/maps/.
+`e2r_bench.maps.validate` measures it.
 """
 
 from collections.abc import Callable, Mapping
