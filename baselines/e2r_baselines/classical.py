@@ -106,13 +106,14 @@ def dark_channel_prior(pixels: Pixels, task: Task) -> Pixels:
     brightest = np.argpartition(dark.ravel(), -count)[-count:]
     airlight = np.maximum(pixels.reshape(-1, 3)[brightest].mean(0), 1e-3)
     transmission = 1 - 0.95 * _dark_channel(pixels / airlight)
-    grey = pixels.mean(-1, dtype=np.float32)
+    grey = np.asarray(pixels.mean(-1), np.float32)
     refined = np.clip(guided_filter(grey, transmission, 60, 1e-3), 0.1, 1)[..., None]
     return (pixels - airlight) / refined + airlight
 
 
 def _dark_channel(pixels: Pixels) -> _Map:
-    return cv2.erode(np.ascontiguousarray(pixels.min(-1)), np.ones((15, 15), np.uint8))
+    darkest = np.ascontiguousarray(pixels.min(-1), np.float32)
+    return np.asarray(cv2.erode(darkest, np.ones((15, 15), np.uint8)), np.float32)
 
 
 def guided_derain(pixels: Pixels, task: Task) -> Pixels:
@@ -154,7 +155,8 @@ def guided_filter(guide: _Map, source: _Map, radius: int, eps: float) -> _Map:
     x, y = guide.astype(np.float64), source.astype(np.float64)
 
     def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return cv2.blur(values, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        window = (2 * radius + 1, 2 * radius + 1)
+        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REFLECT), np.float64)
 
     mean_x, mean_y = mean(x), mean(y)
     slope = (mean(x * y) - mean_x * mean_y) / (mean(x * x) - mean_x**2 + eps)

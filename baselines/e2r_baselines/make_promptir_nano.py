@@ -75,8 +75,8 @@ def _crop(seed: int, index: int, side: int, rng: np.random.Generator) -> tuple[P
     box = (slice(top, top + side), slice(left, left + side))
     clean = colours[box].astype(np.float32) / 255
     turns, order = int(rng.integers(4)), rng.permutation(3)
-    turned = np.rot90(clean[..., order], turns), np.rot90(depth[box].astype(np.float32), turns)
-    return np.ascontiguousarray(turned[0]), np.ascontiguousarray(turned[1])
+    turned = np.rot90(clean[..., order], turns), np.rot90(depth[box], turns)
+    return np.ascontiguousarray(turned[0], np.float32), np.ascontiguousarray(turned[1], np.float32)
 
 
 def _pair(clean: Pixels, depth: Depth, task: str, rng: np.random.Generator) -> Pixels:
@@ -228,7 +228,8 @@ def measure(network: nn.Module) -> dict[str, dict[str, float]]:
         rows: list[tuple[float, float]] = []
         for name, clean in photographs().items():
             bad = degrade(TASKS[task], clean, depth, rng_for(0, name, f"card {task}"))
-            rows.append(gain(network, clean, (np.rint(np.clip(bad, 0, 1) * 255) / 255)))
+            stored = np.rint(np.clip(bad, 0, 1) * 255).astype(np.float32) / np.float32(255)
+            rows.append(gain(network, clean, stored))
         before, after = np.mean(rows, axis=0)
         result[task] = {"degraded": round(float(before), 2), "restored": round(float(after), 2)}
     return result

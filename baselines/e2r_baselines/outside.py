@@ -164,7 +164,7 @@ def _read(path: Path, photo: Photo) -> Pixels:
 
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"), np.float32) / 255
+            pixels = np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)
     except (OSError, SyntaxError, ValueError) as error:
         raise MethodError(f"{path}: expected an image file, found: {error}") from error
     if pixels.shape != photo.pixels.shape:

@@ -1,0 +1,102 @@
+"""Throughput of the restorers; the peer is the bare network loop on the same pictures.
+
+Run with `pytest tests/bench_baselines.py --benchmark-only`.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import e2r_baselines
+from e2r_baselines.catalog import METHODS
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo
+from e2r_baselines.prenet import PReNet
+from e2r_baselines.promptir import NANO, PromptIR
+from e2r_baselines.tasks import TASKS
+
+COUNT, SIDE = 8, 128
+WEIGHTS = Path(e2r_baselines.__file__).parent / "embedded" / "promptir-nano" / "model.safetensors"
+
+
+def photos() -> Sequence[Photo]:
+    rng = np.random.default_rng(0)
+    return [Photo(str(i), rng.random((SIDE, SIDE, 3), dtype=np.float32)) for i in range(COUNT)]
+
+
+def bare(network: torch.nn.Module) -> Callable[[], None]:
+    """Return what a script without this project would do: tensors in, tensors out, one by one."""
+    network.eval()
+    tensors = [torch.from_numpy(p.pixels).movedim(-1, 0)[None].contiguous() for p in photos()]
+
+    def loop() -> None:
+        with torch.inference_mode():
+            for tensor in tensors:
+                network(tensor)
+
+    return loop
+
+
+@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+def test_promptir_nano_bare(benchmark: Any) -> None:
+    """The peer: the network alone."""
+    benchmark.pedantic(bare(PromptIR(NANO)), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+def test_promptir_nano_as_a_restorer(benchmark: Any) -> None:
+    """Padding, batching, conversion from and to NumPy on top."""
+    spec = METHODS["promptir"]
+    restorer = spec.open(spec.builds[1], {"promptir-nano": WEIGHTS}, Compute())
+    task = TASKS["denoise25"]
+    benchmark.pedantic(
+        lambda: list(restorer.restore(photos(), task, [DETERMINISTIC])), rounds=5, warmup_rounds=1
+    )
+
+
+@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+def test_promptir_nano_in_the_runner(benchmark: Any, tmp_path: Path) -> None:
+    """Reading the pair, restoring, checking, writing the PNG. Must reach: 1.05 of the bare loop."""
+    from e2r_bench.config import Experiment
+    from e2r_bench.describe import open_folder
+    from e2r_bench.plan import make_plan
+    from e2r_bench.prepare import prepare
+    from e2r_bench.restore import restore_all
+    from e2r_bench.services import open_services
+
+    numbers = itertools.count()
+
+    def fresh() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        out = tmp_path / str(next(numbers))
+        experiment = Experiment(
+            methods=("promptir",), tasks=("denoise25",), metrics=("psnr",), limit=COUNT, batch=1,
+            device="cpu", offline=True, out=out,
+        )  # fmt: skip
+        resolver, session, device = open_services(experiment, lambda _: None)
+        plan = make_plan(experiment, resolver, session)
+        run = open_folder(plan, resolver.hashes, device, {})
+        for pictures in plan.tasks:
+            list(prepare(pictures, run.folder / "pairs" / pictures.task.name))
+        return (plan, run, device, lambda *_: None), {}
+
+    benchmark.pedantic(restore_all, setup=fresh, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="others, 8 pictures of 128x128")
+def test_prenet_bare(benchmark: Any) -> None:
+    """Six recurrences."""
+    benchmark.pedantic(bare(PReNet()), rounds=3)
+
+
+@pytest.mark.benchmark(group="others, 8 pictures of 128x128")
+@pytest.mark.parametrize("name", ["nlm", "wavelet", "dcp", "gf-derain", "bm3d"])
+def test_filters(benchmark: Any, name: str) -> None:
+    """Methods without weights."""
+    spec = METHODS[name]
+    restorer = spec.open(spec.builds[0], {}, Compute())
+    task = TASKS["denoise25"]
+    benchmark.pedantic(lambda: list(restorer.restore(photos(), task, [DETERMINISTIC])), rounds=1)
