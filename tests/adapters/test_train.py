@@ -179,6 +179,7 @@ def test_it_learns(config):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(config):
+    config = changed(config, checkpoint_every=3)
     straight = loop.train(changed(config, out=config.out / "straight"))
 
     def interrupt(done, steps, loss):
@@ -188,8 +189,9 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(config):
     with pytest.raises(KeyboardInterrupt):
         loop.train(config, interrupt)
     assert not (config.out / lora.ADAPTER_FILE).exists()
+    assert len(journal.read_log(config.out)) == 4
     resumed = loop.train(config)
-    assert resumed.resumed == 4
+    assert resumed.resumed == 3
     assert resumed.adapter.read_bytes() == straight.adapter.read_bytes()
     logs = [journal.read_log(out) for out in (config.out, config.out / "straight")]
     same = [[{k: v for k, v in row.items() if k != "seconds"} for row in log] for log in logs]
@@ -318,3 +320,28 @@ def test_settings_come_from_flags_and_toml(tmp_path):
         train_config({}, "here")
     with pytest.raises(UsageError, match="expected TASK=FOLDER"):
         train_config({"out": "x", "data": "folder"}, "here")
+
+
+def test_samples_show_one_training_pair_of_each_task(config):
+    from PIL import Image
+
+    loop.train(changed(config, sample_every=4, text_encoder=True))
+    names = sorted(path.name for path in (config.out / "samples").iterdir())
+    assert names == ["step000004.png", "step000008.png"]
+    with Image.open(config.out / "samples" / names[0]) as image:
+        assert image.size == (3 * 16, 2 * 16)
+
+
+def test_the_command_trains_and_says_what_it_did(base, tmp_path):
+    from click.testing import CliRunner
+
+    from e2r_bench.commands.train import command
+
+    settings = tmp_path / "t.toml"
+    settings.write_text(
+        f'backbone = "{base}"\ntasks = "derain"\npairs = 1\nepochs = 1\nresolution = 16\n'
+        f'device = "cpu"\nsample_every = 0\nout = "{tmp_path / "a"}"\n'
+    )
+    result = CliRunner().invoke(command, [str(settings), "--seed", "3"], catch_exceptions=False)
+    assert "32 steps of profile nano+epochs=1+resolution=16" in result.output
+    assert inspect(tmp_path / "a" / lora.ADAPTER_FILE).record["seed"] == 3
