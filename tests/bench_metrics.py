@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
 from e2r_metrics.decode import read_image
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.mmd import cmmd_both
 from e2r_metrics.psnr import psnr
 from e2r_metrics.score import score_folders
 from e2r_metrics.ssim import ssim
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
@@ -163,7 +164,6 @@ def test_psnr(benchmark, table, large):
 @pytest.mark.data
 def test_score(benchmark, table, shared_data):
     import pyiqa
-    from e2r_metrics import Resolver, Session, own_declarations, resolve
     from PIL import Image
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio as tm_psnr,
@@ -171,6 +171,8 @@ def test_score(benchmark, table, shared_data):
     from torchmetrics.functional.image import (
         structural_similarity_index_measure as tm_ssim,
     )
+
+    from e2r_metrics import Resolver, Session, own_declarations, resolve
 
     folder = shared_data / "rain100l" / "test"
     metrics = resolve(["psnr", "ssim"])

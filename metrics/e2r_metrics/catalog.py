@@ -165,7 +165,8 @@ def _psnr(variant: str, title: str, definition: str, colour: str, reference: str
 def _ssim(variant: str, title: str, definition: str, colour: str, reference: str) -> Metric:
     return Metric(
         "ssim", variant, title, "ssim", True, definition, _SSIM_PAPER, reference,
-        "1e-12 in float64; 2e-6 from 8 bits on photographs", low=-1.0, high=1.0, identical=1.0, colour=colour,
+        "1e-12 in float64; 2e-6 from 8 bits on photographs",
+        low=-1.0, high=1.0, identical=1.0, colour=colour,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     if pixels.shape[2] == 4:
         if int(pixels[..., 3].min()) < 255:
             raise MetricError(f"{path}: expected opaque RGB, found transparency; flatten it before")
-        return np.ascontiguousarray(pixels[..., 2::-1])
+        return np.ascontiguousarray(pixels[..., 2::-1], np.uint8)
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # pyright: ignore[reportReturnType]
 
 

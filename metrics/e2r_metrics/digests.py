@@ -34,7 +34,7 @@ def replace_file(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         # Temporary files are private; what they become is not.
-        os.chmod(temporary, 0o644)  # noqa: S103
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -30,6 +30,12 @@ class Dists(nn.Module):
     `forward` takes float32 (B, 3, H, W) RGB in [0, 1] and returns (B,).
     """
 
+    alpha: Tensor
+    beta: Tensor
+    mean: Tensor
+    std: Tensor
+    taps: Tensor
+
     def __init__(self, features: nn.Sequential, alpha: Tensor, beta: Tensor) -> None:
         """Take VGG16 up to relu5_3 and (1, 1475, 1, 1) weights of texture and structure."""
         super().__init__()

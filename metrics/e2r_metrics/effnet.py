@@ -5,6 +5,7 @@ They are measured and shown under their own names, never as FID or CMMD.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ def open_extractor(
 
     del identity
     path = files["efficientnet-lite0"]
-    network = create_model("tf_efficientnet_lite0", pretrained=False)
+    network: Any = create_model("tf_efficientnet_lite0", pretrained=False)
     load_in_order(network, list(read_state(path).values()), path)
     network = network.eval().requires_grad_(False).to(device)
 

@@ -64,8 +64,8 @@ def _index_url() -> str:
     asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
-    settings = dict(line.partition("=")[::2] for line in asked.stdout.splitlines())
-    values = {key.rpartition(".")[2]: value.strip("'\"") for key, value in settings.items()}
+    lines = [line.partition("=") for line in asked.stdout.splitlines()]
+    values = {key.rpartition(".")[2]: value.strip("'\"") for key, _, value in lines}
     if values.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return ""
     return values.get("index-url", "https://pypi.org/simple")
@@ -155,7 +155,7 @@ def _write(stream: IO[bytes], path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
-        os.chmod(temporary, 0o644)  # noqa: S103
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from scipy.linalg import LinAlgError, cholesky, eigh, eigvalsh, svdvals
 from e2r_metrics.errors import MetricError
 
 Features = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Float64 = npt.NDArray[np.float64]
 FEW = 2048
 """Below so many images FID is dominated by its bias and depends on their number."""
 
@@ -30,12 +31,11 @@ def frechet_distance(X: Features, Y: Features) -> float:
         MetricError: unequal dimensions, fewer than two samples, NaN or infinity.
     """
     check_features(X, Y)
-    X, Y = X.astype(np.float64), Y.astype(np.float64)
-    mean_x, mean_y = X.mean(0), Y.mean(0)
-    X = (X - mean_x) / np.sqrt(len(X) - 1)
-    Y = (Y - mean_y) / np.sqrt(len(Y) - 1)
-    root = _nuclear(X, Y) if min(len(X), len(Y)) <= X.shape[1] else _eigen(X, Y)
-    traces = np.vdot(X, X) + np.vdot(Y, Y)
+    mean_x, mean_y = X.mean(0, dtype=np.float64), Y.mean(0, dtype=np.float64)
+    A = (X - mean_x) / np.sqrt(len(X) - 1)
+    B = (Y - mean_y) / np.sqrt(len(Y) - 1)
+    root = _nuclear(A, B) if min(len(X), len(Y)) <= X.shape[1] else _eigen(A, B)
+    traces = np.vdot(A, A) + np.vdot(B, B)
     return max(float(np.sum((mean_x - mean_y) ** 2) + traces - 2 * root), 0.0)
 
 
@@ -46,7 +46,7 @@ def check_features(X: Features, Y: Features) -> None:
             raise MetricError(
                 f"{name} set: expected (n, D) features with n >= 2, found shape {Z.shape}"
             )
-        if Z.dtype not in (np.float32, np.float64):
+        if str(Z.dtype) not in ("float32", "float64"):
             raise MetricError(f"{name} set: expected float32 or float64 features, found {Z.dtype}")
         if not np.isfinite(Z).all():
             raise MetricError(f"{name} set: expected finite features, found NaN or infinity")
@@ -57,25 +57,30 @@ def check_features(X: Features, Y: Features) -> None:
         )
 
 
-def _nuclear(X: npt.NDArray[np.float64], Y: npt.NDArray[np.float64]) -> float:
+def _nuclear(X: Float64, Y: Float64) -> float:
     """tr (S_x S_y)^(1/2) = || X Y^T ||_* for centred, scaled X and Y."""
-    return float(svdvals(X @ Y.T, check_finite=False).sum())
+    values: Float64 = svdvals(X @ Y.T, check_finite=False)  # pyright: ignore[reportAssignmentType]
+    return float(values.sum())
 
 
-def _eigen(X: npt.NDArray[np.float64], Y: npt.NDArray[np.float64]) -> float:
+def _eigen(X: Float64, Y: Float64) -> float:
     """Return the sum of the roots of the eigenvalues of R S_y R^T, where S_x = R^T R.
 
     They are those of S_x S_y. A Cholesky factor costs a tenth of a symmetric root; where S_x is
     not of full rank its eigenvectors give R.
     """
     S_x, S_y = X.T @ X, Y.T @ Y
-    try:
-        R = cholesky(S_x, check_finite=False)
-    except LinAlgError:
-        values, vectors = eigh(S_x, check_finite=False)
-        R = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    R = _factor(S_x)
     eigenvalues = eigvalsh(R @ S_y @ R.T, check_finite=False, overwrite_a=True)
     return float(np.sqrt(np.maximum(eigenvalues, 0.0)).sum())
+
+
+def _factor(S: Float64) -> Float64:
+    try:
+        return cholesky(S, check_finite=False)
+    except LinAlgError:
+        values, vectors = eigh(S, check_finite=False)
+        return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
 
 
 def open_set(variant: str) -> Callable[[Features, Features], float]:

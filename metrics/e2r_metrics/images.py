@@ -22,7 +22,7 @@ LUMA_STUDIO = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 def check_image(image: Image, name: str = "image") -> None:
     """Raise `MetricError` unless `image` is (H, W, 3), uint8 or float in [0, 1], without NaN."""
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+    if shape is None or len(shape) != 3 or shape[2] != 3:
         raise MetricError(
             f"{name}: expected an (H, W, 3) RGB array, found {type(image).__name__} "
             f"of shape {shape} and dtype {dtype}"
@@ -31,7 +31,7 @@ def check_image(image: Image, name: str = "image") -> None:
         raise MetricError(f"{name}: expected at least one pixel, found shape {shape}")
     if image.dtype == np.uint8:
         return
-    if image.dtype not in (np.float32, np.float64):
+    if str(dtype) not in ("float32", "float64"):
         raise MetricError(f"{name}: expected uint8, float32 or float64, found {dtype}")
     low, high = float(image.min()), float(image.max())
     if not (low >= 0.0 and high <= 1.0):

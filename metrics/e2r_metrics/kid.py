@@ -24,13 +24,10 @@ def kid(X: Features, Y: Features) -> float:
         MetricError: unequal dimensions, fewer than two rows, NaN or infinity.
     """
     check_features(X, Y)
-    X, Y = X.astype(np.float64), Y.astype(np.float64)
+    A, B = X.astype(np.float64), Y.astype(np.float64)
     n, m = len(X), len(Y)
-    return (
-        _off_diagonal(X) / (n * (n - 1))
-        + _off_diagonal(Y) / (m * (m - 1))
-        - 2 * _kernel_sum(X, Y) / (n * m)
-    )
+    within = _off_diagonal(A) / (n * (n - 1)) + _off_diagonal(B) / (m * (m - 1))
+    return within - 2 * _kernel_sum(A, B) / (n * m)
 
 
 def _kernel_sum(X: npt.NDArray[np.float64], Y: npt.NDArray[np.float64]) -> float:

@@ -36,6 +36,9 @@ class Lpips(nn.Module):
     `forward` takes float32 (B, 3, H, W) RGB in [0, 1] and returns one (B, 1, h, w) map per stage.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, net: Net, features: nn.Sequential, heads: Sequence[Tensor]) -> None:
         """Take the layers of a backbone up to its last stage, and one (1, C, 1, 1) head a stage."""
         super().__init__()
@@ -105,8 +108,8 @@ def convolutions(net: Net, path: Path) -> nn.Sequential:
 
     build = {"alex": models.alexnet, "vgg": models.vgg16, "squeeze": models.squeezenet1_1}[net]
     with torch.device("meta"):
-        whole = build(weights=None).features
-    features = nn.Sequential(*list(whole)[: _ENDS[net][-1] + 1]).to_empty(device="cpu")
+        whole = list(build(weights=None).features.children())
+    features = nn.Sequential(*whole[: _ENDS[net][-1] + 1]).to_empty(device="cpu")
     if path.suffix == ".ckpt":
         arrays = read_arrays(path)
         kernels = {k: v for k, v in arrays.items() if not k.startswith("NetLin")}

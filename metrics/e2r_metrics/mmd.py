@@ -48,13 +48,13 @@ def cmmd_both(X: Features, Y: Features) -> Mmd:
         MetricError: unequal dimensions, fewer than two rows, NaN, infinity, or a zero row.
     """
     check_features(X, Y)
-    X, Y = _unit_rows(X, "first"), _unit_rows(Y, "second")
+    A, B = _unit_rows(X, "first"), _unit_rows(Y, "second")
     n, m = len(X), len(Y)
-    sum_x, sum_y = X.sum(0, dtype=np.float64), Y.sum(0, dtype=np.float64)
+    sum_x, sum_y = A.sum(0, dtype=np.float64), B.sum(0, dtype=np.float64)
     gamma = 1 / SIGMA**2
-    xx = _curvature(X, X) - gamma * (n**2 - float(sum_x @ sum_x))
-    yy = _curvature(Y, Y) - gamma * (m**2 - float(sum_y @ sum_y))
-    xy = _curvature(X, Y) - gamma * (n * m - float(sum_x @ sum_y))
+    xx = _curvature(A, A) - gamma * (n**2 - float(sum_x @ sum_x))
+    yy = _curvature(B, B) - gamma * (m**2 - float(sum_y @ sum_y))
+    xy = _curvature(A, B) - gamma * (n * m - float(sum_x @ sum_y))
     cross = 2 * xy / (n * m)
     return Mmd(
         v=SCALE * (xx / n**2 + yy / m**2 - cross),

@@ -1,6 +1,6 @@
 """A pytest fixture that puts a user's own numbers under watch.
 
-Not registered by itself: name it in a conftest.py, `pytest_plugins = ["e2r_metrics.pytest_plugin"]`.
+Not registered by itself; a conftest.py names it: `pytest_plugins = ["e2r_metrics.pytest_plugin"]`.
 Goldens are written by `pytest --write-goldens "the reason"`, and only then.
 """
 

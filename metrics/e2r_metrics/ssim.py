@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +20,8 @@ from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_p
 K1, K2 = 0.01, 0.03
 _STRIP = 64
 
-Array = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+"""float32 or float64."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,7 @@ def contrast_structure(x: Array, y: Array, top: float) -> tuple[Array, Array]:
     return full / count, factor / count
 
 
-def _mean_ssim(
-    x: Array | Image, y: Array | Image, window: Window, top: float, exact: bool
-) -> float:
+def _mean_ssim(x: Array, y: Array, window: Window, top: float, exact: bool) -> float:
     r = window.radius
     total, count = 0.0, 0
     for moments in _strips(x, y, window, exact, pad=False):
@@ -210,8 +209,8 @@ def _similarity(moments: _Moments, top: float) -> Array:
 
 
 def _strips(
-    x: Array | Image,
-    y: Array | Image,
+    x: Array,
+    y: Array,
     window: Window,
     exact: bool,
     pad: bool,
@@ -243,7 +242,7 @@ def _strips(
         yield found
 
 
-def _moments(x: Array | Image, y: Array | Image, taps: Array, buffers: Array) -> _Moments:
+def _moments(x: Array, y: Array, taps: Array, buffers: Array) -> _Moments:
     """Filter s, d, s^2 and d^2, with the mean of s and of d taken out so that float32 holds."""
     s, d, mean_s, mean_d, var_s, var_d = buffers
     r = len(taps) // 2

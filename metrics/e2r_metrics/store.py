@@ -52,7 +52,7 @@ class FeatureStore:
 def content_key(pixels: npt.NDArray[np.uint8]) -> str:
     """Return the key of an image: the SHA-256 of its shape and its 8-bit pixels."""
     digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

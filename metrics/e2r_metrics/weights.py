@@ -82,16 +82,10 @@ def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
     for key in table:
         if key not in known:
             raise unknown(f"key in {path.name} [{name}]", key, known)
+    lists: dict[str, Any] = {key: tuple(table.get(key, ())) for key in ("used_by", "any_of")}
     try:
-        row = WeightFile(
-            name=name,
-            **{
-                **table,
-                "used_by": tuple(table.get("used_by", ())),
-                "any_of": tuple(table.get("any_of", ())),
-                "sources": tuple(Place(**source) for source in table.get("sources", ())),
-            },
-        )
+        lists["sources"] = tuple(Place(**source) for source in table.get("sources", ()))
+        row = WeightFile(name=name, **{**table, **lists})
     except TypeError as error:
         raise MetricError(f"{path.name} [{name}]: {error}") from error
     if not row.any_of and not row.file:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from e2r_metrics import Missing, Resolver, Session, own_declarations
 
 

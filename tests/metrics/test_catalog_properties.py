@@ -5,6 +5,7 @@ import importlib
 import cv2
 import numpy as np
 import pytest
+
 from e2r_metrics import CATALOG, EXTRACTORS, PROFILES, MetricError, resolve
 
 PER_IMAGE = [m for m in CATALOG.values() if m.scope == "image"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+
 from e2r_bench.commands import drift as cli
 from e2r_metrics import MetricError, drift, ssim
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from e2r_metrics import MetricError
 from e2r_metrics.checkpoints import read_arrays
 from e2r_metrics.clip_features import prepare as prepare_clip
@@ -218,7 +219,7 @@ def test_a_pickle_is_not_an_inception(tmp_path):
 
 
 def test_inception_variants_differ_as_published(photo):
-    """Mean distance of the network's input to clean-fid's, 8-bit units: larger without antialias."""
+    """Mean distance of the input to clean-fid's, 8-bit units: larger without antialias."""
     large = np.kron(photo, np.ones((4, 4, 1), np.uint8))
     names = ("inception-clean", "inception-tm", "inception-pytorch-fid", "inception-tm17")
     inputs = {name: prepare(name, large) for name in names}
@@ -240,9 +241,10 @@ def test_clip_input_is_the_centre_square(photo):
 
 def test_effnet_knows_its_classes(files):
     """The head of the same file names scikit-image's photographs."""
-    from e2r_metrics.checkpoints import load_in_order, read_state
     from skimage import data
     from timm import create_model
+
+    from e2r_metrics.checkpoints import load_in_order, read_state
 
     path = files("efficientnet-lite0")["efficientnet-lite0"]
     network = create_model("tf_efficientnet_lite0", pretrained=False)

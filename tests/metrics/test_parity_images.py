@@ -6,12 +6,13 @@ import numpy as np
 import piq
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
 from e2r_metrics import CATALOG
 from e2r_metrics.decode import read_image
 from e2r_metrics.ms_ssim import ms_ssim
 from e2r_metrics.psnr import psnr, psnr_y, psnr_y_full
 from e2r_metrics.ssim import GAUSS, UNIFORM7, interior, ssim, ssim_map, ssim_parts, ssim_y
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 MATLAB = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

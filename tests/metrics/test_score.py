@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+
 from e2r_bench.commands.score import command
 from e2r_metrics import FeatureStore, MetricError, Session, resolve
 from e2r_metrics import score as scoring

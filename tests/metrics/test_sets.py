@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+
 from e2r_metrics.frechet import few_images_note, frechet_distance
 from e2r_metrics.goldens import synthetic_features
 from e2r_metrics.kid import kid

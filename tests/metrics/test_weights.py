@@ -7,6 +7,7 @@ import time
 import zipfile
 
 import pytest
+
 from e2r_metrics import Found, MetricError, Missing, Resolver, own_declarations, read_declarations
 from e2r_metrics import fetch as fetching
 from e2r_metrics.digests import remembered_sha256
