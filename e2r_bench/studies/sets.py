@@ -27,7 +27,7 @@ Kind = Literal["frechet", "kid", "mmd_v", "mmd_u"]
 Features = npt.NDArray[np.floating]
 
 _TIE = 1e-9
-_PAIRS = 150
+_PAIRS = 80
 _EPSILON = float(np.finfo(np.float64).eps)
 _SIGMA = 10.0
 _SCALE = 1000.0

@@ -19,7 +19,7 @@ from e2r_bench.studies.paired import detectable
 # Standard error of the difference of two equally good methods, as a share of the distance itself:
 # simulated features, 2048 dimensions, power-law spectrum, half of the errors in common
 # (`calibration.relative_error`). The size for real images will differ; it is an order of magnitude.
-FID_RELATIVE_ERROR: Mapping[int, float] = MappingProxyType({68: 0.073, 100: 0.069})
+FID_RELATIVE_ERROR: Mapping[int, float] = MappingProxyType({68: 0.073, 100: 0.069, 500: 0.043})
 
 
 @dataclass(frozen=True)
