@@ -1,6 +1,7 @@
 """The same list of properties for every per-image and every set row of the catalog."""
 
 import importlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -225,3 +226,8 @@ def test_resolve():
     ):
         with pytest.raises(MetricError, match=f"did you mean {near}"):
             resolve(names, profile, variants)
+
+
+def test_the_documentation_names_every_row():
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert [metric.id for metric in CATALOG.values() if f"`{metric.id}`" not in text] == []
