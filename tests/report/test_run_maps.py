@@ -1,0 +1,107 @@
+"""`e2r-bench maps` on a run folder."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from e2r_bench.cli import main
+from e2r_bench.maps.compute import SCALES
+from e2r_bench.maps.trust import split_scenes, trust_masks
+from e2r_bench.maps.write import Place, Wanted, picture_path, read_arrays, write_maps
+from e2r_bench.report.page import write_report
+from e2r_bench.runs import Run, read_rows
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+@pytest.fixture
+def mapped(run_copy: Run) -> tuple[Run, tuple[Place, ...]]:
+    wanted = Wanted(tasks=("denoise25",))
+    return run_copy, write_maps(run_copy, wanted, None, quiet)
+
+
+def test_files_rows_and_report(mapped: tuple[Run, tuple[Place, ...]]) -> None:
+    run, places = mapped
+    assert {(place.method, place.image) for place in places} == {
+        (method, f"photo{k}") for method in ("kontext_lora", "promptir") for k in range(6)
+    }
+    place = next(p for p in places if p.method == "kontext_lora")
+    arrays = read_arrays(run, place)
+    # Two seeds give a deviation; the index needs three, and says nothing with two.
+    expected = set(SCALES) - {"lpips", "unexplained", "hallucination", "trusted"}
+    assert set(arrays) == expected
+    for name, values in arrays.items():
+        assert values.shape == (128, 128)
+        picture = cv2.imread(str(picture_path(run, place, name)))
+        assert picture.shape[1] == 128
+        assert picture.shape[0] > 128, "the scale stands below the map"
+    rows = [row for row in read_rows(run.folder / "maps/per_image.jsonl") if row.metric == "lost"]
+    assert len(rows) == 12
+    assert rows[0].build == "kontext-nano"
+    assert rows[0].protocol.startswith(run.info.protocol)
+    assert not (run.folder / "per_image.jsonl").read_text("utf-8").count('"variant":"map"')
+    page = write_report(run).read_text(encoding="utf-8")
+    assert '"inconsistency"' in page
+    assert '"seed_deviation"' in page
+
+
+def test_trust_masks_are_calibrated_on_other_scenes(
+    mapped: tuple[Run, tuple[Place, ...]],
+) -> None:
+    run, places = mapped
+    found = trust_masks(run, places, bound=8.0, level=0.3, score=None)
+    told = json.loads((run.folder / "maps" / "trust.json").read_text("utf-8"))
+    assert [one["method"] for one in told] == ["kontext_lora", "promptir"]
+    for one in found:
+        assert one.score == "inconsistency"
+        assert not set(one.calibration) & set(one.tested)
+        assert len(one.calibration) == len(one.tested) == 3
+        assert "at least 0.7" in one.statement
+        for place in places:
+            drawn = picture_path(run, place, "trusted").is_file()
+            assert drawn is (place.image in one.tested) or place.method != one.method
+
+
+def test_a_level_too_strict_for_the_scenes_trusts_nothing(
+    mapped: tuple[Run, tuple[Place, ...]],
+) -> None:
+    run, places = mapped
+    (one, _) = trust_masks(run, places, bound=8.0, level=0.05, score=None)
+    assert "needs at least 19 calibration scenes, found 3" in one.statement
+    assert one.trusted_share == 0
+    assert one.threshold is None
+
+
+def test_halves_do_not_depend_on_order() -> None:
+    scenes = [f"s{k}" for k in range(9)]
+    assert split_scenes(scenes, "m/t") == split_scenes(scenes[::-1] + scenes, "m/t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--maps", "inventd"], "unknown map 'inventd': did you mean 'invented'?"),
+        (["--methods", "promptr"], "did you mean 'promptir'?"),
+        (["--tasks", "derain"], "unknown task of this run 'derain'"),
+        (["--maps", "lost", "--bound", "3"], "has none of inconsistency"),
+    ],
+)
+def test_mistakes_are_one_line(
+    run_copy: Run, capsys: pytest.CaptureFixture, arguments: list[str], said: str
+) -> None:
+    limited = [] if "--tasks" in arguments else ["--tasks", "denoise25"]
+    code = main(["maps", str(run_copy.folder), "--limit", "1", *limited, *arguments])
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_maps_of_the_truth_are_empty(run_copy: Run) -> None:
+    wanted = Wanted(methods=("clean",), tasks=("denoise25",), maps=("lost", "invented"), limit=1)
+    (place,) = write_maps(run_copy, wanted, None, quiet)
+    arrays = read_arrays(run_copy, place)
+    assert set(arrays) == {"lost", "invented"}
+    assert all(float(np.abs(values).max()) == 0 for values in arrays.values())
