@@ -42,6 +42,21 @@ def test_a_miniature_is_called_one() -> None:
     assert (nano.name, nano.miniature) == ("promptir-nano", True)
 
 
+def test_networks_estimate_their_memory_per_build() -> None:
+    for spec in METHODS.values():
+        if not any(build.files for build in spec.builds):
+            continue
+        assert spec.peak_bytes is not None, spec.name
+        for build in spec.builds:
+            small, large = (spec.peak_bytes(build, side, side) for side in (100, 1000))
+            assert 50 * small < large < 200 * small
+    official, nano = METHODS["promptir"].builds
+    estimate = METHODS["promptir"].peak_bytes
+    assert estimate is not None
+    assert estimate(official, 321, 481) == 11_000 * 336 * 496
+    assert estimate(nano, 321, 481) < estimate(official, 321, 481) / 4
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(MethodError, match="the nearest is 'promptir'"):
         method_named("prompt-ir")
