@@ -257,9 +257,7 @@ def _moments(x: Array, y: Array, taps: Array, buffers: Array) -> _Moments:
     d *= d
     cv2.sepFilter2D(s, -1, taps, taps, dst=var_s)
     cv2.sepFilter2D(d, -1, taps, taps, dst=var_d)
-    s, d, mean_s, mean_d, var_s, var_d = (
-        z[r:-r] for z in (s, d, mean_s, mean_d, var_s, var_d)
-    )  # fmt: skip
+    s, d, mean_s, mean_d, var_s, var_d = buffers[:, r:-r]
     var_s -= np.multiply(mean_s, mean_s, out=s)
     var_d -= np.multiply(mean_d, mean_d, out=d)
     mean_s += level_s
