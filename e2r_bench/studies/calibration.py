@@ -22,7 +22,9 @@ NUMBERS = (32, 68, 100)
 DIMENSION = 64
 PERMUTATIONS = 99
 Scenario = Literal["alone", "clustered"]
-Quantity = Literal["false positives", "coverage of 90%", "false equivalence"]
+Quantity = Literal[
+    "false positives", "coverage of 90%", "coverage of 90%, methods differ", "false equivalence"
+]
 _PER_SCENE = (1, 2, 3, 4)
 _SHAPES: dict[str, Callable[[np.random.Generator, int], Values]] = {
     "normal": lambda generator, n: generator.standard_normal(n),
@@ -40,7 +42,8 @@ class Rate:
         values: what it was tested on.
         scenario: "alone": every image its own scene; "clustered": one to four images a scene.
         n: images.
-        quantity: what is counted; limits are 0.065, 0.88 to 0.92, and 0.065.
+        quantity: what is counted. Limits are 0.065; 0.88 to 0.92; at least 0.88, since where
+            methods differ the interval may be too wide but never too narrow; 0.065.
         rate: in [0, 1].
         simulations: how many were run.
     """
@@ -58,6 +61,8 @@ class Rate:
         """Return whether the rate lies within its limits."""
         if self.quantity == "coverage of 90%":
             return 0.88 <= self.rate <= 0.92
+        if self.quantity == "coverage of 90%, methods differ":
+            return self.rate >= 0.88
         return self.rate <= 0.065
 
 
@@ -132,24 +137,24 @@ def set_rates(
         level.append(sets.jackknife_difference(blocks, scenes, 0.9))
     yield _rate("swap permutation", "false positives", flips, *named)
     yield _rate(
-        "jackknife interval", "coverage of 90%", [e.low <= 0 <= e.high for e in level], *named
+        "jackknife and swaps", "coverage of 90%", [e.low <= 0 <= e.high for e in level], *named
     )
     worse = [
         sets.jackknife_difference(
-            sets.make_blocks(kind, *simulated_arms(generator, scenes, 0.25)), scenes, 0.9
+            sets.make_blocks(kind, *simulated_arms(generator, scenes, 1.0)), scenes, 0.9
         )
         for _ in range(simulations)
     ]
     # The truth of a nonlinear statistic at this n is its mean over many repetitions.
     more = [
-        sets.difference(sets.make_blocks(kind, *simulated_arms(generator, scenes, 0.25)))
+        sets.difference(sets.make_blocks(kind, *simulated_arms(generator, scenes, 1.0)))
         for _ in range(2 * simulations)
     ]
     truth = float(np.mean([estimate.value for estimate in worse] + more))
     covered = [e.low <= truth <= e.high for e in worse]
-    yield _rate("jackknife interval, unequal methods", "coverage of 90%", covered, *named)
+    yield _rate("jackknife and swaps", "coverage of 90%, methods differ", covered, *named)
     accepted = [paired.equivalence(e, abs(truth)).equivalent for e in worse]
-    yield _rate("TOST, jackknife", "false equivalence", accepted, *named)
+    yield _rate("TOST, jackknife and swaps", "false equivalence", accepted, *named)
 
 
 def _rate(
@@ -244,8 +249,9 @@ def _summarise(rows: Sequence[Mapping[str, Any]], folder: "Path") -> None:
     text = (
         "# Calibration of every test and interval\n\n"
         f"{kept} of {len(rows)} rates lie within their limits: false positives and false "
-        "equivalence at most 6.5% at the 5% level, 90% intervals cover 88 to 92%. `clustered` has "
-        "one to four images a scene, with noise in common. Made, and gone on with where it "
+        "equivalence at most 6.5% at the 5% level; 90% intervals cover 88 to 92% where nothing "
+        "differs, and at least 88% where methods differ (too wide is allowed there). `clustered` "
+        "has one to four images a scene, with noise in common. Made, and gone on with where it "
         "stopped, by `python -m e2r_bench.studies.calibration results/calibration`; what is "
         "simulated stands in that module.\n\n"
     )

@@ -21,6 +21,7 @@ Arms = Callable[[str, str], Cell]
 """Arm name and task to its cell, running it where needed."""
 
 ALPHA = 0.05
+_SMALL = " (miniature)"  # as `measure.Cell.build` marks it
 # Measured beside the paper's metric, under its own name, where that one's weights are not here.
 PROXIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"fid": ("fd_effnet",), "cmmd": ("mmd_effnet",), "clip_iqa": ()}
@@ -249,8 +250,8 @@ def _line(claims: Claims, verdict: Verdict, parts: Sequence[Part], court: Court)
     )
     builds = " and ".join(dict.fromkeys(part.build for part in measured))
     where = f" on {builds}" if builds else ""
-    if "(miniature)" in builds:
-        where = f" on the miniature{where[3:]}, not {claims.paper.backbone}"
+    if _SMALL in builds:
+        where = f" on the miniature {builds.replace(_SMALL, '')}, not {claims.paper.backbone}"
     at = ""
     if measured and measured[0].scenes is not None:
         n, scenes = measured[0].n, measured[0].scenes
