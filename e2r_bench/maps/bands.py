@@ -37,7 +37,8 @@ _MARGINS = (1.0, 2.2, 3.0)
 fewer than 1 of 1000 windows (simulated)."""
 _TYPICAL, _SLACK = 2.0, 2.0
 """Noise is even up to this multiple of its median deviation, plus these levels."""
-_LUMA = np.float32([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of BT.601, full range."""
 MIN_SIDE = 16
 
 FLAG = 6.0
@@ -77,7 +78,7 @@ def band_split(restored: EightBit, clean: EightBit) -> Bands:
     out, truth = (image.astype(np.float32) for image in (restored, clean))
     low = _blur(out - truth, _EDGES[-1])
     unfaithful = np.sqrt(np.mean(low * low, axis=2))
-    pairs = list(zip(_details(out @ _LUMA), _details(truth @ _LUMA), strict=True))
+    pairs = list(zip(_details(out @ LUMA), _details(truth @ LUMA), strict=True))
     noise = _white_level(*pairs[0])
     lost = np.zeros_like(unfaithful)
     invented = np.zeros_like(unfaithful)
@@ -121,15 +122,15 @@ def _moments(o: Map, t: Map, band: int) -> tuple[Map, Map, Map]:
     return _blur(t * t, sigma), _blur(o * o, sigma), _blur(o * t, sigma)
 
 
-def _slope(truth: Map, cross: Map, prior: Map | float) -> Map:
+def _slope(truth: Map, cross: Map, prior: Map | np.float32) -> Map:
     """Return the local slope; where the truth has no detail, it is drawn to 1: nothing to lose."""
-    return (cross + prior) / (truth + prior)
+    return np.asarray((cross + prior) / (truth + prior), np.float32)
 
 
 def _white_level(o: Map, t: Map) -> Map:
     """Return the local variance of the white noise that the finest band's residual shows."""
     truth, out, cross = _moments(o, t, 0)
-    residual = _residual(truth, out, cross, _slope(truth, cross, 1.0))
+    residual = _residual(truth, out, cross, _slope(truth, cross, np.float32(1)))
     level = residual / np.float32(_gain(0) ** 2)
     cap = _TYPICAL * float(np.sqrt(np.median(level))) + _SLACK
     return np.minimum(level, np.float32(cap * cap))
@@ -145,7 +146,7 @@ def _band(o: Map, t: Map, band: int, noise: Map) -> tuple[Map, Map]:
     floor = noise * np.float32(_gain(band) ** 2)
     if band > 0:
         floor = _blur(floor, _WINDOWS[band])
-    slope = _slope(truth, cross, floor + 1)
+    slope = _slope(truth, cross, floor + np.float32(1))
     beside = np.square(slope - 1) * truth
     residual = _residual(truth, out, cross, slope)
     excess = np.maximum(residual - np.float32(_MARGINS[band]) * floor, 0)

@@ -5,9 +5,8 @@ from functools import cache
 import numpy as np
 
 from e2r_bench.files import EightBit
-from e2r_bench.maps.bands import Map, check_pair
+from e2r_bench.maps.bands import LUMA, Map, check_pair
 
-_LUMA = np.float32([0.299, 0.587, 0.114])
 _DARK = np.float32((6 / 29) ** 3)
 _WHITE = np.array([0.95047, 1.0, 1.08883])
 """D65, 2 degrees."""
@@ -25,7 +24,8 @@ _TO_WHITE_XYZ = (_TO_XYZ / _WHITE[:, None]).T.astype(np.float32)
 def signed_error(restored: EightBit, clean: EightBit) -> Map:
     """Return restored minus clean in luma (BT.601, full range), levels in [-255, 255]."""
     check_pair(restored, clean)
-    return (restored.astype(np.float32) - clean.astype(np.float32)) @ _LUMA
+    difference = restored.astype(np.float32) - clean.astype(np.float32)
+    return np.asarray(difference @ LUMA, np.float32)
 
 
 def ciede2000(restored: EightBit, clean: EightBit) -> Map:

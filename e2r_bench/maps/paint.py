@@ -49,7 +49,7 @@ def _palette(diverging: bool) -> EightBit:
     """Return 256 colours, (256, 3): viridis, or a diverging map that is even in lightness."""
     if not diverging:
         ramp = np.arange(256, dtype=np.uint8)[:, None]
-        return cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+        return cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1].astype(np.uint8)
     at = np.linspace(0, 2, 256)
     lab = np.stack([np.interp(at, (0, 1, 2), part) for part in zip(*_DIVERGING, strict=True)], -1)
     rgb = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]

@@ -5,9 +5,11 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map
@@ -15,8 +17,9 @@ from e2r_bench.maps.bands import Map
 SIDE = 48
 """Side of a planted region in pixels."""
 _FEATHER = 1.5
-_COLOUR_SHIFT = (0.0, 12.0, -12.0)
+_COLOUR_SHIFT = np.array([0.0, 12.0, -12.0], np.float32)
 """In L*, a*, b*."""
+Floats = npt.NDArray[np.floating[Any]]
 
 Planter = Callable[[EightBit, EightBit, np.random.Generator], EightBit]
 """From a region of the output and a region of another photograph to what is pasted."""
@@ -36,7 +39,7 @@ def _erased(region: EightBit, foreign: EightBit, rng: np.random.Generator) -> Ei
 def _recoloured(region: EightBit, foreign: EightBit, rng: np.random.Generator) -> EightBit:
     del foreign, rng
     lab = cv2.cvtColor(region.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    shifted = cv2.cvtColor(lab + np.float32(_COLOUR_SHIFT), cv2.COLOR_Lab2RGB)
+    shifted = cv2.cvtColor(lab + _COLOUR_SHIFT, cv2.COLOR_Lab2RGB)
     return _eight_bit(shifted * 255)
 
 
@@ -126,5 +129,5 @@ def auroc(values: Map, mask: Map) -> float:
     return float((ranks[planted].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
-def _eight_bit(values: Map) -> EightBit:
+def _eight_bit(values: Floats) -> EightBit:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -23,7 +23,7 @@ from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
-from e2r_bench.maps.planted import FITTING, PLANTS, auroc, plant
+from e2r_bench.maps.planted import FITTING, PLANTS, Floats, auroc, plant
 
 SIZE = (288, 432)
 DRAWS = 4
@@ -126,7 +126,8 @@ def sheet() -> EightBit:
         painted = [paint(values, SCALES[label]) for label, values in maps.items()]
         marked = _captioned(spoilt, mask, kind, painted[0].shape[0])
         rows.append(np.concatenate([marked, *painted], axis=1))
-    return np.concatenate(rows)
+    whole = np.concatenate(rows)
+    return cv2.resize(whole, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)  # pyright: ignore[reportReturnType]
 
 
 def _captioned(spoilt: EightBit, mask: Map, text: str, height: int) -> EightBit:
@@ -167,7 +168,7 @@ def _degraded(task: str, name: str, draw: int, truth: EightBit) -> EightBit:
     rows = np.linspace(1, 0.25, truth.shape[0], dtype=np.float32)[:, None]
     depth = np.broadcast_to(rows, truth.shape[:2])
     rng = rng_for(draw, name, f"degrade {task}")
-    return _eight_bit(255 * degrade(TASKS[task], truth.astype(np.float32) / 255, depth, rng))
+    return _eight_bit(255 * degrade(TASKS[task], np.asarray(truth / 255, np.float32), depth, rng))
 
 
 def _restored(task: str, truth: EightBit, degraded: EightBit) -> EightBit:
@@ -238,7 +239,7 @@ def _centre(image: EightBit) -> EightBit:
     return np.ascontiguousarray(image[top : top + SIZE[0], left : left + SIZE[1]])
 
 
-def _eight_bit(values: Map) -> EightBit:
+def _eight_bit(values: Floats) -> EightBit:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def _places(run: Run, wanted: Wanted) -> Iterator[Place]:
 
 
 def _chosen(
-    what: str, asked: Sequence[str], default: Sequence[str], known: Sequence[str]
+    what: str, asked: Sequence[str], default: Sequence[str], known: Collection[str]
 ) -> Sequence[str]:
     for name in asked:
         if name not in known:

@@ -52,12 +52,12 @@ def cases_of(origin: str, run: Run) -> Iterator[Case]:
 def _scores(
     rows: "pd.DataFrame", method: str, draw: Draw
 ) -> dict[tuple[str, str], dict[str, float]]:
-    mine = rows[
+    mine = rows.loc[
         (rows.method == method) & (rows.seed == draw.seed) & (rows.steps == draw.steps)
         & (rows.status == "ok")
     ]  # fmt: skip
     found: dict[tuple[str, str], dict[str, float]] = {}
-    for row in mine.to_dict("records"):
+    for row in mine.to_dict(orient="records"):
         key = (str(row["task"]), str(row["image"]))
         name = row["metric"] if row["variant"] == "map" else f"{row['metric']}:{row['variant']}"
         found.setdefault(key, {})[str(name)] = float(row["value"])

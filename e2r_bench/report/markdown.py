@@ -64,7 +64,8 @@ def _block(block: Block) -> Iterator[str]:
 
 def _names(line: Line) -> list[str]:
     named = " ".join(part for part in (line.origin, line.method, line.drawn) if part)
-    return [escape(named), escape("control" if line.control else line.build)]
+    notes = f" ({'; '.join(line.notes)})" if line.notes else ""
+    return [escape(named + notes), escape("control" if line.control else line.build)]
 
 
 def _head(column: Column) -> str:

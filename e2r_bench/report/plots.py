@@ -53,7 +53,7 @@ def charts(run: Run) -> tuple[Chart, ...]:
     if not varied:
         return ()
     summary = run.summary()
-    good = [row for row in summary.to_dict("records") if row["status"] == "ok"]
+    good = [row for row in summary.to_dict(orient="records") if row["status"] == "ok"]
     return tuple(
         chart
         for task in run.info.tasks

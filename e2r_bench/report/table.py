@@ -3,8 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from e2r_bench.maps.selection import is_control
 from e2r_bench.runs import MethodInfo, MetricInfo, Run
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One method and draw, with a cell per column."""
+    """One method and draw, with a cell per column; `notes` hold for all of its numbers."""
 
     method: str
     origin: str
@@ -47,6 +47,7 @@ class Line:
     miniature: bool
     control: bool
     cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,25 @@ def _block(task: str, runs: Mapping[str, Run]) -> Block:
     odd = {key: _odd([cells.get(key) for _, cells in found]) for key in keys}
     metrics = {key: m for run in having.values() for key, m in run.info.metrics.items()}
     lines = tuple(
-        Line(**head, cells=tuple(_cell(cells.get(key), odd[key]) for key in keys))
-        for head, cells in found
+        _line(head, [_cell(cells.get(key), odd[key]) for key in keys]) for head, cells in found
     )
     columns = tuple(
         _column(key, metrics[key], [line.cells[at] for line in lines], found, odd[key])
         for at, key in enumerate(keys)
     )
     return Block(task, _caption(task, having), columns, lines)
+
+
+def _line(head: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
+    """Return a line; a note that all of its numbers share is said once, of the line."""
+    measured = [cell for cell in cells if cell.status == "ok"]
+    shared = (
+        [n for n in measured[0].notes if all(n in c.notes for c in measured)] if measured else []
+    )
+    if len(measured) < 2:
+        return Line(**head, cells=tuple(cells))
+    own = [replace(c, notes=tuple(n for n in c.notes if n not in shared)) for c in cells]
+    return Line(**head, cells=tuple(own), notes=tuple(shared))
 
 
 def _caption(task: str, runs: Mapping[str, Run]) -> str:
@@ -131,7 +143,8 @@ Found = tuple[dict[str, Any], dict[str, dict[str, Any]]]
 def _entries(task: str, origin: str, run: Run) -> Iterator[Found]:
     summary = run.summary()
     mine = summary[summary.task == task]
-    for (method, seed, steps), group in mine.groupby(["method", "seed", "steps"], sort=False):
+    for key, group in mine.groupby(["method", "seed", "steps"], sort=False):
+        method, seed, steps = cast("tuple[Any, Any, Any]", key)
         name = str(method)
         info = run.info.methods[name]
         head = {
@@ -142,7 +155,7 @@ def _entries(task: str, origin: str, run: Run) -> Iterator[Found]:
             "miniature": info.miniature,
             "control": is_control(info),
         }
-        rows = group.to_dict("records")
+        rows = group.to_dict(orient="records")
         told = {f"{row['metric']}:{row['variant']}": _told(run, task, row) for row in rows}
         yield head, told
 

@@ -114,3 +114,12 @@ def test_failed_cells_say_so(run_copy: Run) -> None:
 )
 def test_digits(value: float, unit: str, text: str) -> None:
     assert number(value, unit) == text
+
+
+def test_a_note_on_all_numbers_of_a_line_is_said_once(run_copy: Run) -> None:
+    note = "the method is not made for this task"
+    for metric in ("psnr", "ssim"):
+        edit_summary(run_copy, "note", note, "promptir", metric)
+    found = line(first(run_copy), "promptir")
+    assert found.notes == (note,)
+    assert not any(one.notes for one in found.cells if one.status == "ok")
