@@ -108,8 +108,8 @@ def _csv(scores: "Scores", out: Path | None) -> None:
     import io
 
     buffer = io.StringIO()
-    names = ("image", "metric", "variant", "value", "n", "protocol")
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    names = ["image", "metric", "variant", "value", "n", "protocol"]
+    writer: csv.DictWriter[str] = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_records(scores))
     _write(buffer.getvalue(), out)
