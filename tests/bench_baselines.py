@@ -19,7 +19,7 @@ from e2r_baselines.prenet import PReNet
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
 
-COUNT, SIDE = 8, 128
+COUNT, SIDE = 32, 128
 WEIGHTS = Path(e2r_baselines.__file__).parent / "embedded" / "promptir-nano" / "model.safetensors"
 
 
@@ -41,24 +41,24 @@ def bare(network: torch.nn.Module) -> Callable[[], None]:
     return loop
 
 
-@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+@pytest.mark.benchmark(group="promptir-nano, 32 pictures of 128x128")
 def test_promptir_nano_bare(benchmark: Any) -> None:
     """The peer: the network alone."""
-    benchmark.pedantic(bare(PromptIR(NANO)), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(bare(PromptIR(NANO)), rounds=3, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+@pytest.mark.benchmark(group="promptir-nano, 32 pictures of 128x128")
 def test_promptir_nano_as_a_restorer(benchmark: Any) -> None:
     """Padding, batching, conversion from and to NumPy on top."""
     spec = METHODS["promptir"]
     restorer = spec.open(spec.builds[1], {"promptir-nano": WEIGHTS}, Compute())
     task = TASKS["denoise25"]
     benchmark.pedantic(
-        lambda: list(restorer.restore(photos(), task, [DETERMINISTIC])), rounds=5, warmup_rounds=1
+        lambda: list(restorer.restore(photos(), task, [DETERMINISTIC])), rounds=3, warmup_rounds=1
     )
 
 
-@pytest.mark.benchmark(group="promptir-nano, 8 pictures of 128x128")
+@pytest.mark.benchmark(group="promptir-nano, 32 pictures of 128x128")
 def test_promptir_nano_in_the_runner(benchmark: Any, tmp_path: Path) -> None:
     """Reading the pair, restoring, checking, writing the PNG. Must reach: 1.05 of the bare loop."""
     from e2r_bench.config import Experiment
@@ -83,16 +83,16 @@ def test_promptir_nano_in_the_runner(benchmark: Any, tmp_path: Path) -> None:
             list(prepare(pictures, run.folder / "pairs" / pictures.task.name))
         return (plan, run, device, lambda *_: None), {}
 
-    benchmark.pedantic(restore_all, setup=fresh, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(restore_all, setup=fresh, rounds=3, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group="others, 8 pictures of 128x128")
+@pytest.mark.benchmark(group="others, 32 pictures of 128x128")
 def test_prenet_bare(benchmark: Any) -> None:
     """Six recurrences."""
     benchmark.pedantic(bare(PReNet()), rounds=3)
 
 
-@pytest.mark.benchmark(group="others, 8 pictures of 128x128")
+@pytest.mark.benchmark(group="others, 32 pictures of 128x128")
 @pytest.mark.parametrize("name", ["nlm", "wavelet", "dcp", "gf-derain", "bm3d"])
 def test_filters(benchmark: Any, name: str) -> None:
     """Methods without weights."""

@@ -133,7 +133,7 @@ def _derain_channel(channel: _Map) -> _Map:
     smooth = guided_filter(channel, channel, 3, 0.04)
     rebuilt = smooth + guided_filter(smooth, channel - smooth, 3, 0.04)
     bound = np.minimum(rebuilt, channel)
-    guide = 0.8 * bound + 0.2 * rebuilt
+    guide = np.asarray(0.8 * bound + 0.2 * rebuilt, np.float32)
     return guided_filter(guide, channel, 7, 1e-3)
 
 
