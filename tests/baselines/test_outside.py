@@ -53,6 +53,7 @@ def test_the_folder_of_the_task_wins(tmp_path: Path) -> None:
 def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="expected folder:PATH"):
         method_named(f"folder:{tmp_path / 'gone'}")
+    save(tmp_path / "aa.png", pixels(3))
     with pytest.raises(MethodError, match="expected one picture named 'b', found none"):
         restored(f"folder:{tmp_path}", PHOTOS)
     save(tmp_path / "b.png", pixels(3, 7, 8))
