@@ -4,10 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from e2r_bench.maps.selection import is_control
 from e2r_bench.runs import MethodInfo, MetricInfo, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A line of a mixed column differs from the others in one of these; two never share a column.
 _MUST_AGREE = {"protocol": "protocol", "n": "n", "pictures": "pictures or noise realisation"}
@@ -117,11 +120,9 @@ def _block(task: str, runs: Mapping[str, Run]) -> Block:
 def _line(head: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
     """Return a line; a note that all of its numbers share is said once, of the line."""
     measured = [cell for cell in cells if cell.status == "ok"]
-    shared = (
-        [n for n in measured[0].notes if all(n in c.notes for c in measured)] if measured else []
-    )
     if len(measured) < 2:
         return Line(**head, cells=tuple(cells))
+    shared = [n for n in measured[0].notes if all(n in c.notes for c in measured)]
     own = [replace(c, notes=tuple(n for n in c.notes if n not in shared)) for c in cells]
     return Line(**head, cells=tuple(own), notes=tuple(shared))
 
@@ -155,7 +156,7 @@ def _entries(task: str, origin: str, run: Run) -> Iterator[Found]:
             "miniature": info.miniature,
             "control": is_control(info),
         }
-        rows = group.to_dict(orient="records")
+        rows = cast("pd.DataFrame", group).to_dict("records")
         told = {f"{row['metric']}:{row['variant']}": _told(run, task, row) for row in rows}
         yield head, told
 

@@ -84,6 +84,9 @@ def test_equal_scores_are_trusted_together_or_not_at_all() -> None:
     error[0] = 0
     assert largest_threshold(score, error, 2.0) < 1
     assert largest_threshold(score, error, 7.0) == math.inf
+    error[:] = 0
+    error[0] = 30
+    assert largest_threshold(score, error, 8.0) == math.inf
 
 
 @pytest.mark.parametrize(("scenes", "level", "rank"), [(9, 0.1, 1), (19, 0.1, 2), (4, 0.2, 1)])

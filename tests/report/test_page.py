@@ -124,9 +124,8 @@ def hostile_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_hostile_names_are_text(hostile_run: Run) -> None:
     page = write_report(hostile_run).read_text(encoding="utf-8")
-    markup = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
     for raw in ("<script>alert", "<img src=x", "<i>build", "<u>run"):
-        assert raw not in markup
+        assert raw not in page
     assert HOSTILE_METHOD in visible(page)
     assert "49" not in re.findall(r"<figcaption><strong>.*?</figcaption>", page)[0]
     data = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, flags=re.S)[1])
