@@ -12,8 +12,10 @@ from e2r_baselines.method import MethodError
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+        FlowMatchEulerDiscreteScheduler,
+    )
 
 NANO = "kontext-nano"
 """The embedded miniature; see docs/kontext.md."""
@@ -124,7 +126,7 @@ def load_pipeline(
         MethodError: nothing there, something else than a Kontext pipeline, or no CUDA device for
             offloading or quantization.
     """
-    from diffusers import DiffusionPipeline
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     from e2r_adapters.flux import PARTS
 
@@ -135,7 +137,8 @@ def load_pipeline(
         )
     options = _quantization(quantize, dtype)
     try:
-        pipe = DiffusionPipeline.from_pretrained(
+        # Its class stands in the folder; `backbone_of` refuses what is not Kontext.
+        pipe: Any = DiffusionPipeline.from_pretrained(
             folder_of(name), dtype=dtype, local_files_only=True, **options
         )
     except (OSError, ValueError, KeyError) as error:
@@ -163,7 +166,7 @@ def _quantization(quantize: str, dtype: "torch.dtype") -> dict[str, Any]:
         return {}
     from importlib.util import find_spec
 
-    from diffusers.quantizers import PipelineQuantizationConfig
+    from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
     if find_spec("bitsandbytes") is None:
         raise MethodError(
@@ -172,7 +175,7 @@ def _quantization(quantize: str, dtype: "torch.dtype") -> dict[str, Any]:
         )
     if quantize == "nf4":
         backend = "bitsandbytes_4bit"
-        settings = {
+        settings: dict[str, Any] = {
             "load_in_4bit": True,
             "bnb_4bit_quant_type": "nf4",
             "bnb_4bit_compute_dtype": dtype,

@@ -1,8 +1,10 @@
+# Only the pipeline knows where offloading makes it run.
+# pyright: reportPrivateUsage=false
 """Pictures and prompts to what the transformer reads, and latents back to pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +35,7 @@ def encode_prompt(pipe: "FluxKontextPipeline", text: str, max_sequence_length: i
     import torch
 
     with torch.no_grad():
-        states = pipe.encode_prompt(
+        states: Any = pipe.encode_prompt(
             text, None, device=pipe._execution_device, max_sequence_length=max_sequence_length
         )
     return PromptState(*states)

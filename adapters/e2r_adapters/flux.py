@@ -1,15 +1,19 @@
+# The pipeline has packing and positions only as protected methods.
+# pyright: reportPrivateUsage=false
 """FLUX.1 Kontext behind the `Backbone` seam.
 
 Source: Black Forest Labs, FLUX.1 Kontext, 2025; conventions of diffusers' FluxKontextPipeline.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+        FlowMatchEulerDiscreteScheduler,
+    )
 
 PARTS = ("text_encoder", "text_encoder_2", "transformer", "vae")
 
@@ -58,7 +62,7 @@ class FluxKontext:
         from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift
 
         scheduler = self.fresh_scheduler()
-        config = scheduler.config
+        config: Any = scheduler.config
         shift = calculate_shift(
             target_tokens,
             config.base_image_seq_len,
@@ -66,7 +70,7 @@ class FluxKontext:
             config.base_shift,
             config.max_shift,
         )
-        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift)
+        scheduler.set_timesteps(sigmas=list(np.linspace(1.0, 1 / steps, steps)), mu=shift)
         scheduler.set_begin_index(0)
         return scheduler
 

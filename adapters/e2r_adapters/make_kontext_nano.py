@@ -41,7 +41,10 @@ _CODE_CANVASES = 160
 
 def build_pipeline(linear_steps: int, canvases: int) -> "FluxKontextPipeline":
     """Return the pipeline with its autoencoder fitted and its transformer untrained."""
-    from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
+    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+        FlowMatchEulerDiscreteScheduler,
+    )
 
     linear = fit_linear(paint_canvases(canvases, SEED, "leaf"), linear_steps, seed=0)
     vae = build_vae()

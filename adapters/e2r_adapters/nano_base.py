@@ -20,7 +20,7 @@ from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
 
 if TYPE_CHECKING:
-    from diffusers import FluxTransformer2DModel
+    from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
 SIDE = 64
 _CANVAS = 256
@@ -50,7 +50,7 @@ class BaseSettings:
 
 def build_transformer(seed: int) -> "FluxTransformer2DModel":
     """Return the untrained transformer: 1 double and 4 single blocks of 4 heads x 32."""
-    from diffusers import FluxTransformer2DModel
+    from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -28,6 +28,10 @@ class Edit:
     weight: float = 1.0
 
 
+def _gamma(image: Pixels, exponent: float) -> Pixels:
+    return np.asarray(image**exponent, np.float32)
+
+
 def _contrast(image: Pixels, gain: float) -> Pixels:
     mean = image.mean(axis=(0, 1), keepdims=True)
     return mean + gain * (image - mean)
@@ -38,11 +42,11 @@ def _blur(image: Pixels, sigma: float) -> Pixels:
 
 
 def _grey(image: Pixels) -> Pixels:
-    return np.repeat(image @ np.float32([[0.299], [0.587], [0.114]]), 3, axis=2)
+    return np.repeat(image @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
 
 
 def _tint(image: Pixels, gains: tuple[float, float, float]) -> Pixels:
-    return image * np.float32(gains)
+    return image * np.array(gains, np.float32)
 
 
 EDITS: Mapping[str, Edit] = MappingProxyType(
@@ -54,11 +58,11 @@ EDITS: Mapping[str, Edit] = MappingProxyType(
         ),
         "brighten": Edit(
             ("brighten the image", "make the image brighter", "increase the brightness"),
-            lambda image: image**0.6,
+            lambda image: _gamma(image, 0.6),
         ),
         "darken": Edit(
             ("darken the image", "make the image darker", "decrease the brightness"),
-            lambda image: image**1.6,
+            lambda image: _gamma(image, 1.6),
         ),
         "contrast": Edit(
             ("increase the contrast of the image", "add contrast", "more contrast"),

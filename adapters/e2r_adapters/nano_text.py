@@ -5,7 +5,7 @@ tasks need. The tokenizer is byte-level BPE, so that any prompt can be typed.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedTokenizerFast, T5EncoderModel
@@ -38,7 +38,7 @@ def build_text(phrases: Iterable[str], seed: int) -> TextParts:
 
     corpus = sorted(set(phrases))
     clip_tokenizer, t5_tokenizer = _tokenizer(corpus, True, 77), _tokenizer(corpus, False, 512)
-    shared = {"vocab_size": _VOCABULARY, "eos_token_id": 3, "pad_token_id": 0}
+    shared: dict[str, Any] = {"vocab_size": _VOCABULARY, "eos_token_id": 3, "pad_token_id": 0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         clip = CLIPTextModel(

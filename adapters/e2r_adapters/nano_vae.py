@@ -8,7 +8,7 @@ end in zeros.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import nn
 from e2r_baselines.method import Pixels
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 WIDTHS = (16, 32, 48)
 LATENT = 16
@@ -113,28 +113,30 @@ def _crops(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def build_vae() -> "AutoencoderKL":
     """Return the network with random weights; 4x4 pixels per latent, as the name of its class."""
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=WIDTHS,
-        layers_per_block=1,
-        latent_channels=LATENT,
-        norm_num_groups=1,
-        sample_size=128,
-        mid_block_add_attention=False,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
+    settings: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "block_out_channels": WIDTHS,
+        "layers_per_block": 1,
+        "latent_channels": LATENT,
+        "norm_num_groups": 1,
+        "sample_size": 128,
+        "mid_block_add_attention": False,
+        "use_quant_conv": False,
+        "use_post_quant_conv": False,
         # The code of a photograph then has a standard deviation of about 1.
-        scaling_factor=1.25,
-        shift_factor=0.0,
-    )
+        "scaling_factor": 1.25,
+        "shift_factor": 0.0,
+    }
+    return AutoencoderKL(**settings)
 
 
 @torch.no_grad()
 def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
     """Make `vae` compute exactly the linear code, in place."""
+    module: Any
     for module in vae.modules():
         if isinstance(module, nn.GroupNorm):
             gain = (2 / module.num_channels) ** 0.5
@@ -145,7 +147,8 @@ def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
             module.conv2.bias.zero_()
             if module.conv_shortcut is not None:
                 _write(module.conv_shortcut, _eye(module.conv_shortcut.out_channels - 2))
-    encoder, decoder = vae.encoder, vae.decoder
+    encoder: Any = vae.encoder
+    decoder: Any = vae.decoder
     low, high = encoder.down_blocks, decoder.up_blocks
     _write(encoder.conv_in, _centred(_eye(3)))
     _write(low[0].downsamplers[0].conv, linear.to_half.weight)
@@ -169,22 +172,20 @@ def _centred(kernel: torch.Tensor) -> torch.Tensor:
     return F.pad(kernel, (1, 1, 1, 1))
 
 
-def _write(conv: nn.Conv2d, kernel: torch.Tensor) -> None:
+def _write(conv: Any, kernel: torch.Tensor) -> None:
     """Put a kernel into the first channels, and the two constants into the last."""
     conv.weight.zero_()
     outputs = min(conv.out_channels, kernel.shape[0])
     inputs = min(conv.in_channels, kernel.shape[1])
     conv.weight[:outputs, :inputs] = kernel[:outputs, :inputs]
-    assert conv.bias is not None  # noqa: S101
     conv.bias.zero_()
     conv.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
 
 
-def _write_last(conv: nn.Conv2d, kernel: torch.Tensor) -> None:
+def _write_last(conv: Any, kernel: torch.Tensor) -> None:
     """Read the pairs: SiLU(x) - SiLU(-x) = x."""
     outputs, inputs = kernel.shape[:2]
     conv.weight.zero_()
     conv.weight[:outputs, :inputs] = kernel
     conv.weight[:outputs, inputs : 2 * inputs] = -kernel
-    assert conv.bias is not None  # noqa: S101
     conv.bias.zero_()

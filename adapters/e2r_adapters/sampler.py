@@ -4,7 +4,7 @@ Source: FluxKontextPipeline of diffusers, whose pictures it reproduces for the s
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.backbone import Backbone
 from e2r_adapters.encode import PromptState
@@ -65,7 +65,7 @@ def sample(backbone: Backbone, guide: Guide, noise: "torch.Tensor", steps: int) 
     condition = backbone.pack(guide.condition).to(dtype)
     target = backbone.pack(noise).to(dtype)
     count = target.shape[1]
-    scheduler = backbone.schedule(steps, count)
+    scheduler: Any = backbone.schedule(steps, count)
     with torch.inference_mode():
         for timestep in scheduler.timesteps:
             velocity = backbone.predict(
