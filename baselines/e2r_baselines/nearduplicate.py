@@ -36,8 +36,6 @@ _OVERLAP_SIDE = 24  # pixels; correlations of smaller patches are chance
 _TURN = 20.0  # degrees: crops and resizes do not turn a picture
 _LOOSE, _TIGHT = 6.0, 2.5  # pixels of the test picture
 _INLIERS = 5
-_CORRELATION = 0.8
-_OVERLAP_SIDE = 24  # pixels; correlations of smaller patches are chance
 
 _Gray = npt.NDArray[np.float32]
 _Points = npt.NDArray[np.float32]
@@ -159,12 +157,12 @@ def _candidates(probe: _Print, index: _Index) -> Iterator[tuple[Kind, int, _Affi
         yield "near-duplicate", int(k), _stretch(index.known[k].gray.shape, probe.gray.shape)
     descriptors = _unit(probe.descriptors)
     votes = _votes(descriptors, index)
-    for k in np.argsort(-votes, kind="stable")[:_CANDIDATES]:
+    for k in np.argsort(-votes, kind="stable")[:_CANDIDATES].tolist():
         entry = index.known[k]
         ours, theirs = _matches(descriptors, _unit(entry.descriptors))
         affine = _align(entry.points[theirs], probe.points[ours])
         if affine is not None:
-            yield "crop", int(k), affine
+            yield "crop", k, affine
 
 
 def _votes(probe: _Unit, index: _Index) -> npt.NDArray[np.intp]:
@@ -224,7 +222,7 @@ def _align(source: _Points, target: _Points) -> _Affine | None:
     # Most crops are cut and not resized: then the shift is whole pixels, and verification exact.
     if np.all(np.abs(scales - 1) < 0.01):
         shift = np.round(np.median(target[near, :2] - source[near, :2], axis=0))
-        affine = np.column_stack([np.eye(2), shift])
+        return np.column_stack([np.eye(2), shift]).astype(np.float64)
     return affine
 
 
@@ -253,7 +251,7 @@ def _agreement(train: _Gray, test: _Gray, affine: _Affine) -> tuple[float, float
     height, width = test.shape
     enlarges = abs(float(np.linalg.det(affine[:, :2]))) > 1
     if enlarges:
-        inverse = cv2.invertAffineTransform(affine)
+        inverse = np.asarray(cv2.invertAffineTransform(affine), np.float64)
         moved, mask = _warp(test, inverse, train.shape)
         fixed = train
     else:
@@ -292,16 +290,16 @@ def _warp(
     shrink = 1 / np.sqrt(abs(float(np.linalg.det(affine[:, :2]))))
     soft = cv2.GaussianBlur(picture, (0, 0), 0.5 * shrink) if shrink > 1.2 else picture
     mask = cv2.warpAffine(np.ones(picture.shape, np.uint8), affine, size, flags=cv2.INTER_NEAREST)
-    return np.asarray(cv2.warpAffine(soft, affine, size, flags=cv2.INTER_LINEAR)), np.asarray(mask)
+    moved = cv2.warpAffine(soft, affine, size, flags=cv2.INTER_LINEAR)
+    return np.asarray(moved, np.float32), np.asarray(mask, np.uint8)
 
 
 def _detail(picture: _Gray) -> _Gray:
     """Return the band between sigma 1 and sigma 4 pixels: past noise, before light and shade."""
     import cv2
 
-    return np.asarray(
-        cv2.GaussianBlur(picture, (0, 0), 1.0) - cv2.GaussianBlur(picture, (0, 0), 4.0)
-    )
+    fine, coarse = (cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (1.0, 4.0))
+    return np.asarray(fine - coarse, np.float32)
 
 
 def _fingerprint(path: Path) -> _Print:
@@ -309,11 +307,11 @@ def _fingerprint(path: Path) -> _Print:
 
     color = _read(path)
     digest = hashlib.sha256(repr(color.shape).encode() + color.tobytes()).hexdigest()
-    gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY))
+    gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
     shrink = _LONG_SIDE / max(gray.shape)
     if shrink < 1:
         size = (round(gray.shape[1] * shrink), round(gray.shape[0] * shrink))
-        gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
+        gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
     points, descriptors = _keypoints(gray)
     return _Print(path, digest, _hash(gray), gray, points, descriptors)
 

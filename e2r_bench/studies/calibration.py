@@ -262,4 +262,4 @@ def _summarise(rows: Sequence[Mapping[str, Any]], folder: "Path") -> None:
 if __name__ == "__main__":
     import sys
 
-    main(*sys.argv[1:2])
+    main(sys.argv[1])

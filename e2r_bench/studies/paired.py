@@ -5,6 +5,7 @@ photograph): every function here takes each image's scene and treats scenes as t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -119,10 +120,10 @@ def permutation_p(extreme: np.ndarray, exact: bool) -> tuple[float, float]:
 def wilcoxon(values: Values, scenes: Sequence[str]) -> Verified:
     """Test by signed ranks of the scenes' mean differences (Wilcoxon, 1945); zeros are dropped."""
     means = scene_means(values, scenes)
-    p = float(stats.wilcoxon(means, zero_method="wilcox").pvalue)
+    found: Any = stats.wilcoxon(means, zero_method="wilcox")
     return Verified(
-        float(np.mean(values)), p, 2.0 ** (1 - len(means)), 0, len(values), len(means),
-        "Wilcoxon signed rank over scenes",
+        float(np.mean(values)), float(found.pvalue), 2.0 ** (1 - len(means)), 0, len(values),
+        len(means), "Wilcoxon signed rank over scenes",
     )  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def _per_image_row(
     half = share * abs(float(values.mean()))
     cell = Cell(run, method, _draw(run, method, run.info.seeds[0], steps))
     return SeedRow(
-        method, cell.build, task, metric, *values.shape, float(values.mean()),
+        method, cell.build, task, metric, len(values), values.shape[1], float(values.mean()),
         parts.image, parts.seed, parts.interaction, parts.per_image_spread,
         float(values.mean(axis=0).std(ddof=1)), half, parts.seeds_for(half, len(values)),
     )  # fmt: skip

@@ -200,7 +200,7 @@ def _overall(claim: Claim, parts: Sequence[Part]) -> Verdict:
     A trend is no longer monotone when a single step of it brings nothing; to refute that there is
     none, every step must gain.
     """
-    found = [part.verdict for part in parts if part.verdict != "not measured"]
+    found: list[Verdict] = [p.verdict for p in parts if p.verdict != "not measured"]
     if not found:
         return "not measured"
     decisive: Verdict = "supported" if claim.kind == "trend" else "refuted"
