@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.lint import (
     DIFFUSERS_ENTRY,
@@ -76,8 +76,8 @@ def attach(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, type(model).__name__, "lora-init"))
-        adaptable: Any = model  # diffusers' and transformers' models both have the method
-        adaptable.add_adapter(config)
+        # diffusers' and transformers' models both have the method; nn.Module's type has not.
+        cast("Any", model).add_adapter(config)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
