@@ -8,6 +8,7 @@ class in one more module, and one more line in `backbone_of`.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from e2r_adapters.quiet import quiet_loading
 from e2r_baselines.method import MethodError
 
 if TYPE_CHECKING:
@@ -138,9 +139,10 @@ def load_pipeline(
     options = _quantization(quantize, dtype)
     try:
         # Its class stands in the folder; `backbone_of` refuses what is not Kontext.
-        pipe: Any = DiffusionPipeline.from_pretrained(
-            folder_of(name), dtype=dtype, local_files_only=True, **options
-        )
+        with quiet_loading():
+            pipe: Any = DiffusionPipeline.from_pretrained(
+                folder_of(name), dtype=dtype, local_files_only=True, **options
+            )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160]
         raise MethodError(

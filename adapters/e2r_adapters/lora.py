@@ -22,6 +22,7 @@ from e2r_adapters.lint import (
     read_header,
 )
 from e2r_adapters.profiles import Profile, Targets
+from e2r_adapters.quiet import quiet_loading
 from e2r_baselines.draws import seed_for
 from e2r_baselines.method import MethodError
 
@@ -115,7 +116,8 @@ def fingerprint(transformer: "torch.nn.Module") -> str:
     import torch
 
     layer = transformer.get_submodule("proj_out")
-    weight = getattr(layer, "base_layer", layer).weight.detach().cpu().to(torch.bfloat16)
+    linear = cast("Any", getattr(layer, "base_layer", layer))
+    weight = linear.weight.detach().cpu().to(torch.bfloat16)
     return hashlib.sha256(weight.view(torch.int16).numpy().tobytes()).hexdigest()
 
 
@@ -209,7 +211,8 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
     for part in parts:
         _check_shapes(getattr(pipe, part), part, shapes, path)
     _check_fingerprint(pipe, report, path)
-    pipe.load_lora_weights(str(path), adapter_name=name)
+    with quiet_loading():
+        pipe.load_lora_weights(str(path), adapter_name=name)
     for part, said in parts.items():
         found = scales(getattr(pipe, part)).get(name)
         if said is not None and found != said.scale:
