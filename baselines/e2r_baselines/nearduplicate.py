@@ -153,8 +153,8 @@ def _overlaps_of(probe: _Print, index: _Index) -> Iterator[Overlap]:
 
 def _candidates(probe: _Print, index: _Index) -> Iterator[tuple[Kind, int, _Affine]]:
     distance = np.bitwise_count(index.bits ^ probe.bits)
-    for k in np.flatnonzero(distance <= _HASH_BITS):
-        yield "near-duplicate", int(k), _stretch(index.known[k].gray.shape, probe.gray.shape)
+    for k in np.flatnonzero(distance <= _HASH_BITS).tolist():
+        yield "near-duplicate", k, _stretch(index.known[k].gray.shape, probe.gray.shape)
     descriptors = _unit(probe.descriptors)
     votes = _votes(descriptors, index)
     for k in np.argsort(-votes, kind="stable")[:_CANDIDATES].tolist():

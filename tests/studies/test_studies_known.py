@@ -15,18 +15,20 @@ from e2r_bench.studies.steps import find_knee, study_steps
 COUNTS = (1, 2, 4, 8, 16, 28, 50)
 
 
-def test_planted_variance_components_come_back():
+@pytest.mark.parametrize(("images", "seeds", "spread"), [(60, 40, 3.0), (80, 6, 1.0)])
+def test_planted_variance_components_come_back(images, seeds, spread):
+    """With six seeds the interaction leaks into the images' means, unless it is taken out."""
     generator = np.random.default_rng(0)
     found = []
-    for _ in range(40):
+    for _ in range(200):
         values = (
-            generator.normal(0, 3.0, (60, 1))
-            + generator.normal(0, 1.0, (1, 40))
-            + generator.normal(0, 2.0, (60, 40))
+            generator.normal(0, spread, (images, 1))
+            + generator.normal(0, 1.0, (1, seeds))
+            + generator.normal(0, 2.0, (images, seeds))
         )
         parts = components(values)
         found.append((parts.image, parts.seed, parts.interaction))
-    assert np.mean(found, axis=0) == pytest.approx([9.0, 1.0, 4.0], rel=0.1)
+    assert np.mean(found, axis=0) == pytest.approx([spread**2, 1.0, 4.0], rel=0.1)
 
 
 def test_seeds_needed_reach_the_half_width():
