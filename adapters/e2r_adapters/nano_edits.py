@@ -41,6 +41,14 @@ def _blur(image: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
+def _sharpen(image: Pixels) -> Pixels:
+    return np.asarray(image + 0.8 * (image - _blur(image, 1.2)), np.float32)
+
+
+def _invert(image: Pixels) -> Pixels:
+    return np.asarray(1 - image, np.float32)
+
+
 def _grey(image: Pixels) -> Pixels:
     return np.repeat(image @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
 
@@ -78,7 +86,7 @@ EDITS: Mapping[str, Edit] = MappingProxyType(
         ),
         "sharpen": Edit(
             ("sharpen the image", "make the image crisper", "add sharpness"),
-            lambda image: image + 0.8 * (image - _blur(image, 1.2)),
+            _sharpen,
         ),
         "grey": Edit(
             ("make the image black and white", "remove the colours", "turn the image grey"),
@@ -94,7 +102,7 @@ EDITS: Mapping[str, Edit] = MappingProxyType(
         ),
         "invert": Edit(
             ("invert the colours", "make a negative of the image", "make the image negative"),
-            lambda image: 1 - image,
+            _invert,
             weight=0.7,
         ),
         "flip": Edit(
