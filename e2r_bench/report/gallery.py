@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.files import read_image
-from e2r_bench.maps.bands import Map, band_split
+from e2r_bench.files import EightBit, read_image
+from e2r_bench.maps.bands import MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.write import Place, read_arrays
 from e2r_bench.report.cases import Case
@@ -74,8 +74,8 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
     run, info = case.run, case.run.info.methods[case.method]
     restored = run.restored_path(case.method, case.task, case.draw, case.image)
     clean = run.clean_path(case.task, case.image)
-    maps, scores = _maps(case)
-    height, width = next(iter(maps.values())).shape
+    pixels = read_image(restored)
+    maps, scores = _maps(case, pixels)
     return {
         "origin": case.origin,
         "task": case.task,
@@ -83,7 +83,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
         "method": case.method,
         "build": label_build(case.method, info),
         "drawn": f"seed {case.draw.seed}, {case.draw.steps} steps" if info.stepped else "",
-        "size": [width, height],
+        "size": [pixels.shape[1], pixels.shape[0]],
         "scores": _json({**case.scores, **scores}),
         "input": album.photo(run.degraded_path(case.task, case.image)),
         "truth": album.photo(clean),
@@ -93,7 +93,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
     }
 
 
-def _maps(case: Case) -> tuple[dict[str, Map], dict[str, float]]:
+def _maps(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:
     """Return the maps that `e2r-bench maps` wrote; else the band split, which is quick."""
     info = case.run.info.tasks[case.task]
     scene = info.scenes[info.images.index(case.image)]
@@ -101,7 +101,8 @@ def _maps(case: Case) -> tuple[dict[str, Map], dict[str, float]]:
     stored = read_arrays(case.run, place)
     if {"invented", "lost", "unfaithful"} <= stored.keys():
         return stored, {}
-    restored = read_image(case.run.restored_path(case.method, case.task, case.draw, case.image))
+    if min(restored.shape[:2]) < MIN_SIDE:
+        return stored, {}
     bands = band_split(restored, read_image(case.run.clean_path(case.task, case.image)))
     found = {"invented": bands.invented, "lost": bands.lost, "unfaithful": bands.unfaithful}
     return stored | found, bands.scores()

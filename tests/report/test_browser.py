@@ -258,9 +258,11 @@ def test_hundreds_of_cases_are_made_as_they_come_near(
     page = watched.page
     assert page.locator("#count").text_content() == "500 of 500 pictures"
     assert page.locator(".card").count() <= 80
-    for _ in range(30):
-        page.evaluate("document.getElementById('more').scrollIntoView()")
-        page.wait_for_timeout(30)
-    assert page.locator(".card").count() == 500
+    page.wait_for_function(
+        """() => {
+          document.getElementById("more").scrollIntoView({behavior: "instant"});
+          return document.querySelectorAll(".card").length === 500;
+        }"""
+    )
     watched.check()
     page.close()

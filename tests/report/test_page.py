@@ -194,3 +194,13 @@ def test_command_writes_and_says_where(run_copy: Run, capsys: pytest.CaptureFixt
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "expected a run folder" in capsys.readouterr().err
+
+
+def test_pictures_too_small_for_maps_still_have_a_report(
+    build_run: Callable, tmp_path: Path
+) -> None:
+    spec = replace(build_run.plain, images=["tiny"], seeds=(0,), steps=(8,), size=(12, 12))
+    page = write_report(build_run(tmp_path / "tiny", spec)).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, flags=re.S)[1])
+    assert data["cases"][0]["size"] == [12, 12]
+    assert data["cases"][0]["has"] == []

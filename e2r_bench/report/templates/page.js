@@ -54,6 +54,9 @@
   const cards = byId("cards");
   const state = { task: "", method: "", sort: "", worst: true, list: [], made: 0 };
   const CHUNK = 40;
+  const near = new IntersectionObserver((seen) => seen.some((s) => s.isIntersecting) && more(), {
+    rootMargin: "600px",
+  });
 
   function fill(select, entries) {
     select.replaceChildren(...entries.map(([value, text]) => element("option", { value, textContent: text })));
@@ -84,6 +87,9 @@
   function more() {
     const end = Math.min(state.made + CHUNK, state.list.length);
     for (; state.made < end; state.made += 1) cards.append(card(state.made));
+    // Observing anew reports again where the end of the list is still near, as on tall screens.
+    near.unobserve(byId("more"));
+    if (state.made < state.list.length) near.observe(byId("more"));
   }
 
   function card(index) {
@@ -129,9 +135,6 @@
     }
     controls.addEventListener("submit", (event) => event.preventDefault());
     controls.hidden = false;
-    new IntersectionObserver((seen) => seen.some((s) => s.isIntersecting) && more(), {
-      rootMargin: "600px",
-    }).observe(byId("more"));
   }
 
   // The viewer: two layers under a slider, or panes that zoom and pan together.
