@@ -216,7 +216,8 @@ def jackknife_difference(blocks: Blocks, scenes: Sequence[str], level: float = 0
     The delete-one-scene jackknife counts second-order terms double (Efron & Stein, Ann. Statist. 9,
     1981), and between two equally good methods these are most of the variance: it would hide
     differences. Swapping one scene at a time gives the error that holds when there is none. The
-    interval therefore is the jackknife's, cut at zero where the swap error excludes zero.
+    interval therefore is the jackknife's, cut at zero where the swap error excludes zero; an end
+    that is zero is open.
 
     The reference must hold the same images as the arms, in their order.
 
