@@ -7,7 +7,7 @@ how the release came to show samples the prompts of others (see `prompt_cache`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,22 +26,13 @@ Pooled = Callable[[Sequence[str]], "torch.Tensor"]
 """Task names -> (B, P) CLIP vectors, with gradients where the text encoder is trained."""
 
 
-class Shown(NamedTuple):
-    """One slot of a batch: which window of which pair, and the task whose prompt goes with it."""
-
-    pair: Pair
-    window: int
-    prompt: str
-
-
 @dataclass(frozen=True)
 class Feed:
     """The repeated pairs of a training.
 
     Attributes:
         pairs: sample -> pair, each pair standing in as often as it is repeated in an epoch.
-        repeats: how often.
-        latents: content hash -> for each window, (C, h, w) latents of clean and degraded.
+        latents: content hash -> (C, h, w) latents of the clean and the degraded picture.
         prompts: task -> (L, D) T5 states.
         seed: of the training.
         batch: samples per step, over all devices.
@@ -49,8 +40,7 @@ class Feed:
     """
 
     pairs: tuple[Pair, ...]
-    repeats: int
-    latents: Mapping[str, Sequence[tuple["torch.Tensor", "torch.Tensor"]]]
+    latents: Mapping[str, tuple["torch.Tensor", "torch.Tensor"]]
     prompts: Mapping[str, "torch.Tensor"]
     seed: int
     batch: int
@@ -61,21 +51,13 @@ class Feed:
         """Return the number of batches that an epoch is cut into."""
         return len(self.pairs) // self.batch
 
-    def samples(self, step: int) -> list[Shown]:
-        """Return what each slot of a step's batch shows."""
+    def samples(self, step: int) -> list[tuple[Pair, str]]:
+        """Return the pair of each slot of a step's batch and the task whose prompt it is shown."""
         epoch, place = divmod(step, self.steps_per_epoch)
         slots = slice(place * self.batch, (place + 1) * self.batch)
         pairs, prompts = _orders(self.seed, epoch, len(self.pairs), self.replicate_bug)
-        tasks = (self.pairs[index].task for index in prompts[slots])
-        return [
-            Shown(self.pairs[index], self._window(epoch, index), task)
-            for index, task in zip(pairs[slots], tasks, strict=True)
-        ]
-
-    def _window(self, epoch: int, index: int) -> int:
-        """Take a pair's windows in turn over its showings, which follow one another in `pairs`."""
-        pair = self.pairs[index]
-        return (epoch * self.repeats + index % self.repeats) % len(self.latents[pair.key])
+        shown = (self.pairs[index].task for index in prompts[slots])
+        return [(self.pairs[i], task) for i, task in zip(pairs[slots], shown, strict=True)]
 
     def draw(
         self, step: int, rank: int, world: int, pooled: Pooled, device: "torch.device"
@@ -84,9 +66,9 @@ class Feed:
         import torch
 
         mine = list(enumerate(self.samples(step)))[rank::world]
-        latents = [self.latents[shown.pair.key][shown.window] for _, shown in mine]
+        latents = [self.latents[pair.key] for _, (pair, _) in mine]
         draws = [_draw(self.seed, step, slot, latents[0][0].shape) for slot, _ in mine]
-        tasks = [shown.prompt for _, shown in mine]
+        tasks = [task for _, (_, task) in mine]
         return Batch(
             clean=torch.stack([clean for clean, _ in latents]).to(device),
             condition=torch.stack([degraded for _, degraded in latents]).to(device),
@@ -138,23 +120,22 @@ def make_feed(
             f"expected an epoch that divides into batches of {profile.batch}, found "
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )
-    windows = range(profile.windows)
-    latents = {pair.key: [_encode(pipe, pair, profile, w) for w in windows] for pair in pairs}
+    latents = {pair.key: _encode(pipe, pair, profile) for pair in pairs}
     prompts = {
         task: encode_prompt(pipe, prompt_for(profile, task), profile.sequence).t5[0].cpu()
         for task in tasks
     }
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
-    return Feed(repeated, repeats, latents, prompts, seed, profile.batch, replicate_bug)
+    return Feed(repeated, latents, prompts, seed, profile.batch, replicate_bug)
 
 
 def _encode(
-    pipe: "FluxKontextPipeline", pair: Pair, profile: Profile, window: int
+    pipe: "FluxKontextPipeline", pair: Pair, profile: Profile
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the (C, h, w) latents of a clean and a degraded window, float32 on the CPU."""
+    """Return the (C, h, w) latents of the clean and the degraded picture, float32 on the CPU."""
     from e2r_adapters.encode import encode_images
 
-    pictures = squared(pair, profile.resolution, profile.fit, window)
+    pictures = squared(pair, profile.resolution, profile.fit)
     clean, degraded = (
         encode_images(pipe, [np.divide(picture, 255, dtype=np.float32)])[0].float().cpu()
         for picture in pictures
