@@ -170,9 +170,12 @@ def test_keyboard_walks_through_the_cases(opened: Watched) -> None:
     assert page.locator("#viewer-title").text_content() == order[2]
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Escape")
-    assert not page.locator("#viewer").evaluate("e => e.open")
-    focused = page.evaluate("document.activeElement.querySelector('strong').textContent")
-    assert focused == order[1]
+    page.wait_for_function("!document.getElementById('viewer').open")
+    # The dialog's close event comes a moment after it is closed.
+    page.wait_for_function(
+        "name => document.activeElement.querySelector('strong')?.textContent === name",
+        arg=order[1],
+    )
 
 
 @pytest.mark.parametrize(("scheme", "expected"), [("light", True), ("dark", False)])
