@@ -71,6 +71,12 @@ class KontextRestorer:
         self._prompts: dict[str, PromptState] = {}
         for kind, path in adapters.items():
             _load(backbone, path, self._names[kind])
+        self._fused = len(adapters) == 1 and not getattr(
+            backbone.pipe.transformer, "hf_quantizer", None
+        )
+        if self._fused:
+            # One set of products instead of three per layer; pictures move by float rounding.
+            backbone.pipe.fuse_lora(adapter_names=list(self._names.values()))
 
     def restore(
         self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
@@ -119,7 +125,7 @@ class KontextRestorer:
                 f"expected an adapter for {task.kind}, found adapters for {trained}; train it with "
                 "`e2r-bench train`, or give one that serves all tasks"
             )
-        if name not in self._backbone.pipe.get_active_adapters():
+        if not self._fused and name not in self._backbone.pipe.get_active_adapters():
             # A text encoder's LoRA changes what prompts say.
             self._prompts.clear()
             self._backbone.pipe.set_adapters(name)

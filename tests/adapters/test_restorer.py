@@ -90,7 +90,9 @@ def test_adapters_by_task_do_not_leak(make_tiny_pipe, tmp_path):
     draw, given = Draw(0, 2), photos(1)
     for task, path in ((DENOISE, first), (DERAIN, second), (DENOISE, first)):
         alone = results(restorer(make_tiny_pipe(), 1, {"": path}), given, [draw], task)
-        assert np.array_equal(results(both, given, [draw], task)["p0", draw], alone["p0", draw])
+        together = results(both, given, [draw], task)
+        # A lone adapter is fused, which moves pictures by float rounding.
+        assert np.allclose(together["p0", draw], alone["p0", draw], atol=1e-5)
     bare = results(restorer(make_tiny_pipe()), given, [draw])
     assert np.abs(bare["p0", draw] - alone["p0", draw]).max() > 1e-4
     with pytest.raises(MethodError, match="expected an adapter for dehaze"):
