@@ -249,10 +249,12 @@ def test_effnet_knows_its_classes(files):
     path = files("efficientnet-lite0")["efficientnet-lite0"]
     network = create_model("tf_efficientnet_lite0", pretrained=False)
     load_in_order(network, list(read_state(path).values()), path)
-    for image, label in ((data.coffee(), 967), (data.chelsea()[:, 75:375], 281)):
+    # Which breed of cat the second one is depends on the crop: tabby, tiger or Egyptian.
+    cats = {281, 282, 285}
+    for image, labels in ((data.coffee(), {967}), (data.chelsea()[:, 75:375], cats)):
         x = torch.from_numpy(pillow_bicubic(image, 224)).permute(2, 0, 1)[None] / 127.5 - 1
         with torch.inference_mode():
-            assert network.eval()(x).argmax().item() == label
+            assert network.eval()(x).argmax().item() in labels
 
 
 def test_arrays_pickle_runs_nothing(tmp_path):
