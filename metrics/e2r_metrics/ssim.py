@@ -18,7 +18,7 @@ from e2r_metrics.errors import MetricError
 from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_pairs, luma, peak
 
 K1, K2 = 0.01, 0.03
-_STRIP = 64
+_STRIP = 96
 
 Array = npt.NDArray[Any]
 """float32 or float64."""
@@ -181,7 +181,8 @@ def _mean_ssim(x: Array, y: Array, window: Window, top: float, exact: bool) -> f
     total, count = 0.0, 0
     for moments in _strips(x, y, window, exact, pad=False):
         values = _similarity(moments, top)[:, r:-r]
-        total += float(values.sum(dtype=np.float64))
+        # In double precision, and four times as fast as NumPy's sum of float32 in float64.
+        total += sum(cv2.sumElems(values))
         count += values.size
     return total / count
 
