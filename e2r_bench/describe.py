@@ -44,7 +44,7 @@ def _describe(
     distinct = {metric.id: metric for row in plan.metrics.values() for metric in row}
     return RunInfo(
         passed=json.loads(json.dumps(passed, default=str)),
-        settings=experiment.model_dump(mode="json") | _adapter_hash(experiment.adapter),
+        settings={**experiment.model_dump(mode="json"), **_adapter_hash(experiment.adapter)},
         protocol=plan.protocol.describe(),
         methods={m.spec.name: _method_info(m, hashes) for m in plan.methods},
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},

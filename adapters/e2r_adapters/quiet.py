@@ -1,11 +1,11 @@
 """Loading without chatter: a run has its own progress bars, and says itself what it loads."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Generator[None]:
     """Silence the bars and hints of diffusers and transformers inside; errors still show."""
     from diffusers.utils import logging as diffusers_log
     from transformers.utils import logging as transformers_log
