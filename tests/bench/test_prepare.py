@@ -12,6 +12,7 @@ from e2r_bench.errors import UsageError
 from e2r_bench.files import read_image, write_png
 from e2r_bench.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
 from e2r_bench.protocols import PROTOCOLS, protocol_named
+from e2r_metrics import resolve
 
 
 def task_set(task: str, protocol: str = "e2r", limit: int = 3, seed: int = 0) -> TaskSet:
@@ -122,6 +123,13 @@ def test_a_rain_folder_serves_rain_but_noise_is_made_on_its_clean_side(tmp_path:
 def test_unknown_protocol_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'airnet-promptir'"):
         protocol_named("airnet-promptr")
+
+
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+def test_every_protocol_prescribes_variants_that_exist(name: str) -> None:
+    for task in TASKS.values():
+        for metric, variant in PROTOCOLS[name].variants(task.kind).items():
+            assert resolve([metric], "default", {metric: variant})[0].variant == variant
 
 
 @pytest.mark.data
