@@ -132,7 +132,13 @@ def folder(path: Path) -> Dataset:
         raise UsageError(
             f"--data {path}: expected images ({', '.join(sorted(SUFFIXES))}), found none"
         )
-    return Dataset(path.resolve().name, tuple(sources))
+    return Dataset(_name(path.resolve()), tuple(sources))
+
+
+def _name(path: Path) -> str:
+    """Return the set's name; "test" alone would not say of what."""
+    split = path.name.lower() in ("test", "train", "val", "valid", "validation")
+    return f"{path.parent.name}/{path.name}" if split else path.name
 
 
 def images_in(path: Path) -> list[Path]:

@@ -138,6 +138,7 @@ def test_png_round_trip_is_exact(tmp_path: Path) -> None:
 def test_real_sets_pair(shared_data: Path) -> None:
     assert len(folder(shared_data / "cbsd68").sources) == 68
     rain = folder(shared_data / "rain100l" / "test")
+    assert rain.name == "rain100l/test"
     assert len(rain.sources) == 100
     assert all(s.degraded is not None and s.degraded.stem == s.clean.stem for s in rain.sources)
     haze = folder(shared_data / "sots_outdoor")
