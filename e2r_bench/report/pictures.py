@@ -15,7 +15,7 @@ import numpy.typing as npt
 from e2r_bench.errors import UsageError
 from e2r_bench.files import read_image, write_bytes
 
-WEBP_QUALITY = 85
+WEBP_QUALITY = 70
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
