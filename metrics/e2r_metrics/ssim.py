@@ -18,7 +18,7 @@ from e2r_metrics.errors import MetricError
 from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_pairs, luma, peak
 
 K1, K2 = 0.01, 0.03
-_STRIP = 96
+_STRIP = 160
 
 Array = npt.NDArray[Any]
 """float32 or float64."""
@@ -201,8 +201,8 @@ def _similarity(moments: _Moments, top: float) -> Array:
     mean_d *= mean_d
     var_s += 2 * (K2 * top) ** 2
     value = mean_s - mean_d
-    value *= var_s - var_d
     mean_s += mean_d
+    value *= np.subtract(var_s, var_d, out=mean_d)
     var_s += var_d
     mean_s *= var_s
     value /= mean_s
@@ -247,11 +247,12 @@ def _moments(x: Array, y: Array, taps: Array, buffers: Array) -> _Moments:
     """Filter s, d, s^2 and d^2, with the mean of s and of d taken out so that float32 holds."""
     s, d, mean_s, mean_d, var_s, var_d = buffers
     r = len(taps) // 2
-    np.add(x, y, out=s, dtype=s.dtype, casting="unsafe")
-    np.subtract(x, y, out=d, dtype=s.dtype, casting="unsafe")
-    level_s, level_d = _level(s), _level(d)
-    s -= level_s
-    d -= level_d
+    depth = cv2.CV_32F if s.dtype == np.float32 else cv2.CV_64F
+    level_x, level_y = _level(x), _level(y)
+    level_s, level_d = level_x + level_y, level_x - level_y
+    # Conversion, sum and shift in one pass: a tenth of the whole time.
+    cv2.addWeighted(x, 1, y, 1, -level_s, dst=s, dtype=depth)
+    cv2.addWeighted(x, 1, y, -1, -level_d, dst=d, dtype=depth)
     cv2.sepFilter2D(s, -1, taps, taps, dst=mean_s)
     cv2.sepFilter2D(d, -1, taps, taps, dst=mean_d)
     s *= s
