@@ -18,6 +18,7 @@ from e2r_bench.studies.results import (
     Verified,
     check_values,
     scene_index,
+    score_ends,
 )
 
 _TIE = 1e-9  # relative: rounding must not decide whether a permutation is as extreme
@@ -174,8 +175,8 @@ def _signed_rank_cut(count: int, tail: float) -> int:
 def equivalence(estimate: Estimate, margin: float, alpha: float = 0.05) -> Equivalence:
     """Test that a difference is smaller than a margin, by two one-sided t tests.
 
-    Each side takes the larger p of Student's t and of Johnson's, which allows for skewness: alone,
-    the first accepts too often when differences are skewed.
+    Each side takes the error at its margin, and the larger p of Student's t and of Johnson's, which
+    allows for skewness: alone, the first accepts too often when differences are skewed.
 
     Sources: Schuirmann, J. Pharmacokin. Biopharm. 15 (1987); Johnson, JASA 73 (1978). For
     per-image metrics `estimate` is `mean_estimate` of the differences, for set metrics
@@ -186,23 +187,21 @@ def equivalence(estimate: Estimate, margin: float, alpha: float = 0.05) -> Equiv
     """
     if not margin > 0:
         raise UsageError(f"margin: expected a number above 0, found {margin:g}")
-    freedom = estimate.scenes - 1
+    error = estimate.error_at(margin)
     p = max(
-        _one_sided(sign * estimate.value + margin, sign * estimate.skew, estimate)
+        _one_sided((sign * estimate.value + margin) / error, sign * estimate.skew, estimate.scenes)
         for sign in (-1, 1)
     )
-    half = float(stats.t.ppf(1 - alpha, freedom)) * estimate.error
+    low, high = score_ends(estimate, float(stats.t.ppf(1 - alpha, estimate.scenes - 1)))
     return Equivalence(
-        estimate.value, estimate.value - half, estimate.value + half, margin, p, p <= alpha,
-        f"TOST, {estimate.how}",
+        estimate.value, low, high, margin, p, p <= alpha, f"TOST, {estimate.how}"
     )  # fmt: skip
 
 
-def _one_sided(excess: float, skew: float, estimate: Estimate) -> float:
-    """Return the p-value of "the truth is not above the bound", `excess` above it."""
-    t = excess / estimate.error
-    johnson = t + skew / (6 * np.sqrt(estimate.scenes)) * (1 + 2 * t**2)
-    return float(stats.t.sf(min(t, johnson), estimate.scenes - 1))
+def _one_sided(t: float, skew: float, scenes: int) -> float:
+    """Return the p-value of "the truth is not above the bound", `t` errors above it."""
+    johnson = t + skew / (6 * np.sqrt(scenes)) * (1 + 2 * t**2)
+    return float(stats.t.sf(min(t, johnson), scenes - 1))
 
 
 def detectable(error: float, scenes: int, alpha: float = 0.05, power: float = 0.8) -> float:

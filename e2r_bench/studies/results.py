@@ -1,5 +1,6 @@
 """What a test, an interval or an equivalence test says: small values that explain themselves."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,13 +18,14 @@ class Estimate:
 
     Attributes:
         value: the estimate.
-        error: its standard error.
+        error: its standard error, were the truth the value.
         low, high: ends of the interval.
         level: coverage of the interval, such as 0.95.
         n: images.
         scenes: independent units; `error` has scenes - 1 degrees of freedom.
         how: the interval's name.
         skew: skewness of the scenes' influence on the value.
+        null_error: its standard error, were the truth zero; None where that is `error` too.
     """
 
     value: float
@@ -35,6 +37,43 @@ class Estimate:
     scenes: int
     how: str
     skew: float = 0.0
+    null_error: float | None = None
+
+    def error_at(self, truth: float) -> float:
+        """Return the standard error, were the truth `truth`.
+
+        The variance runs on a line in |truth| through both known ones, and never falls. Below twice
+        the null error a value says nothing of where it was measured, and counts as that much.
+        """
+        if self.null_error is None:
+            return self.error
+        return math.sqrt(self.null_error**2 + _slope(self) * abs(truth))
+
+
+def _slope(estimate: Estimate) -> float:
+    null = estimate.null_error or 0.0
+    along = max(abs(estimate.value), 2 * null)
+    return max(0.0, estimate.error**2 - null**2) / along if along else 0.0
+
+
+def score_ends(estimate: Estimate, reach: float) -> tuple[float, float]:
+    """Return the ends of all truths that lie within `reach` of their own errors of the value.
+
+    Wilson's interval (JASA 22, 1927) for an error that depends on the truth as `error_at` says.
+    """
+    value, null = abs(estimate.value), estimate.null_error
+    if null is None:
+        half = reach * estimate.error
+        return estimate.value - half, estimate.value + half
+    wide, excess = reach**2 * _slope(estimate), value**2 - (reach * null) ** 2
+
+    def root(middle: float, sign: int) -> float:
+        return (middle + sign * math.sqrt(max(0.0, middle**2 - 4 * excess))) / 2
+
+    high = root(2 * value + wide, 1)
+    # Zero lies inside unless the value is significant; beyond zero the variance grows again.
+    low = root(2 * value + wide, -1) if excess > 0 else root(2 * value - wide, -1)
+    return (low, high) if estimate.value >= 0 else (-high, -low)
 
 
 @dataclass(frozen=True)

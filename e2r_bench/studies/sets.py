@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from e2r_bench.errors import UsageError
 from e2r_bench.studies.paired import permutation_p, swap_signs
-from e2r_bench.studies.results import Estimate, Values, Verified, scene_index
+from e2r_bench.studies.results import Estimate, Values, Verified, scene_index, score_ends
 
 Kind = Literal["frechet", "kid", "mmd_v", "mmd_u"]
 Features = npt.NDArray[np.floating]
@@ -215,9 +215,9 @@ def jackknife_difference(blocks: Blocks, scenes: Sequence[str], level: float = 0
 
     The delete-one-scene jackknife counts second-order terms double (Efron & Stein, Ann. Statist. 9,
     1981), and between two equally good methods these are most of the variance: it would hide
-    differences. Swapping one scene at a time gives the error that holds when there is none. The
-    interval therefore is the jackknife's, cut at zero where the swap error excludes zero; an end
-    that is zero is open.
+    differences. Swapping one scene at a time gives the error that holds when there is none; the
+    jackknife's holds at the estimate. The interval is the score interval between the two: see
+    `results.Estimate.error_at`.
 
     The reference must hold the same images as the arms, in their order.
 
@@ -235,12 +235,10 @@ def jackknife_difference(blocks: Blocks, scenes: Sequence[str], level: float = 0
     made = _jackknife(left, blocks, index, level)
     swaps = (made.value - _swapped(blocks, 1.0 - (index == np.arange(count)[:, None]))) / 2
     swap_error = float(np.sqrt(count / (count - 1) * np.sum((swaps - swaps.mean()) ** 2)))
-    reach = _quantile(level, count)
     error = max(made.error, swap_error)
-    low, high = made.value - reach * error, made.value + reach * error
-    if abs(made.value) > reach * swap_error:
-        low, high = (max(low, 0.0), high) if made.value > 0 else (low, min(high, 0.0))
-    return replace(made, error=error, low=low, high=high, how="jackknife and swaps over scenes")
+    found = replace(made, error=error, null_error=swap_error, how="jackknife and swaps over scenes")
+    low, high = score_ends(found, _quantile(level, count))
+    return replace(found, low=low, high=high)
 
 
 def jackknife(

@@ -4,10 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from e2r_bench.errors import UsageError
 from e2r_bench.studies import paired
+from e2r_bench.studies.results import Estimate, score_ends
 
 NAMES = [f"s{k:03}" for k in range(200)]
 
@@ -144,3 +147,37 @@ def test_an_interval_that_few_scenes_cannot_give_is_refused():
 def test_a_margin_is_above_zero():
     with pytest.raises(UsageError, match="above 0"):
         paired.equivalence(paired.mean_estimate(_values(9), NAMES[:9]), 0.0)
+
+
+def _set_estimate(value: float, error: float, null_error: float) -> Estimate:
+    return Estimate(value, error, 0.0, 0.0, 0.9, 60, 60, "planted", null_error=null_error)
+
+
+@given(
+    value=st.floats(-3, 3), null=st.floats(0.05, 1), rise=st.floats(1, 3), reach=st.floats(0.5, 3)
+)
+def test_score_interval_holds_the_truths_within_reach_of_their_own_error(value, null, rise, reach):
+    estimate = _set_estimate(value, rise * null, null)
+    low, high = score_ends(estimate, reach)
+    assert low < value < high
+    for end in (low, high):
+        assert abs(value - end) == pytest.approx(reach * estimate.error_at(end), rel=1e-6)
+    inside = np.linspace(low, high, 52)[1:-1]
+    assert all(abs(value - t) <= reach * estimate.error_at(t) for t in inside)
+    assert (low <= 0 <= high) == (abs(value) <= reach * null)
+
+
+def test_error_grows_from_the_null_error_to_the_own_one_and_never_falls():
+    estimate = _set_estimate(2.0, 0.5, 0.3)
+    assert (estimate.error_at(0), estimate.error_at(2)) == (0.3, pytest.approx(0.5))
+    assert estimate.error_at(-2) == estimate.error_at(2)
+    assert _set_estimate(2.0, 0.2, 0.3).error_at(5) == 0.3
+
+
+def test_equivalence_takes_the_error_at_the_margin():
+    """An estimate that fell low by chance brings a small error: taken at the value, 1.0 passes."""
+    estimate = _set_estimate(0.5, 0.25, 0.2)
+    assert estimate.value + 1.6706 * estimate.error < 1.0
+    found = paired.equivalence(estimate, 1.0)
+    assert found.p == pytest.approx(float(stats.t.sf(0.5 / estimate.error_at(1.0), 59)))
+    assert found.equivalent == (found.high < 1.0)
