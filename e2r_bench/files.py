@@ -73,8 +73,8 @@ def write_png(path: Path, image: EightBit) -> None:
     """Write (H, W, 3) uint8 RGB as PNG, whole or not at all."""
     import cv2
 
-    # Level 1: four times faster than the default for files about a tenth larger.
-    done, coded = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    # OpenCV's default, run lengths at level 1, takes half the time of any level that is named.
+    done, coded = cv2.imencode(".png", image[..., ::-1])
     if not done:
         raise UsageError(f"cannot encode {path} as PNG: shape {image.shape}, dtype {image.dtype}")
     write_bytes(path, coded.tobytes())
