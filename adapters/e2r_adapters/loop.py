@@ -101,7 +101,8 @@ def _train(config: TrainConfig, progress: Progress) -> TrainResult:
 def _record(config: TrainConfig, selection: Selection, session: Session) -> dict[str, Any]:
     """Return what decides the weights of the adapter; it travels in the adapter's header."""
     return {
-        "base": config.backbone if True else Path(config.backbone).name,
+        # A folder goes by its name: the path is this machine's affair, a hub id is not.
+        "base": Path(config.backbone).name if Path(config.backbone).is_dir() else config.backbone,
         "base_fingerprint": lora.fingerprint(session.pipe.transformer),
         "profile": asdict(config.profile),
         "tasks": list(config.tasks),
@@ -210,7 +211,7 @@ def rate_at(profile: Profile, step: int, steps: int) -> float:
     """Return the factor on the learning rate at a step, 1 at the first."""
     if profile.schedule == "constant":
         return 1.0
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * step / steps))
+    return 0.01 + 0.495 * (1 + math.cos(math.pi * step / steps))
 
 
 def _diverged(out: Path, step: int, loss: float, norm: float) -> MethodError:
