@@ -74,6 +74,7 @@ def _method_info(method: PlannedMethod, hashes: Callable[[str], str]) -> MethodI
         build=method.build.name,
         miniature=method.build.miniature,
         title=spec.title,
+        control=spec.control,
         licence=spec.licence,
         weights={name: hashes(name) for name in method.build.files},
         stochastic=spec.stochastic,

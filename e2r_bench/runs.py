@@ -31,6 +31,8 @@ class MethodInfo(_Frozen):
     build: str
     miniature: bool
     title: str
+    control: bool
+    """Whether it shows what the pipeline costs rather than what a method can do."""
     licence: str
     weights: Mapping[str, str]
     """Weight file name to sha256 (of the listing, for folders)."""

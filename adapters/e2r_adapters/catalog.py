@@ -92,6 +92,7 @@ def kontext_methods(options: KontextOptions) -> Mapping[str, MethodSpec]:
             tasks=_KINDS,
             open=partial(_open_round_trip, options, True),
             feed="clean",
+            control=True,
         ),
         MethodSpec(
             name="clean_resized",
@@ -102,6 +103,7 @@ def kontext_methods(options: KontextOptions) -> Mapping[str, MethodSpec]:
             tasks=_KINDS,
             open=partial(_open_round_trip, options, False),
             feed="clean",
+            control=True,
         ),
     )
     return {spec.name: spec for spec in specs}

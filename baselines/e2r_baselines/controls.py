@@ -43,6 +43,7 @@ DEGRADED = MethodSpec(
     builds=(Build("control"),),
     tasks=ANY_TASK,
     open=open_identity,
+    control=True,
 )
 CLEAN = MethodSpec(
     name="clean",
@@ -53,4 +54,5 @@ CLEAN = MethodSpec(
     tasks=ANY_TASK,
     open=open_identity,
     feed="clean",
+    control=True,
 )

@@ -120,7 +120,9 @@ class MethodSpec:
             Raises `MethodError` for a checkpoint of another network.
         stochastic: whether the seed of a `Draw` changes the result.
         stepped: whether the steps of a `Draw` change the result.
-        feed: what it is given; "clean" is for controls that show what the pipeline itself costs.
+        feed: what it is given; "clean" is for controls.
+        control: whether it shows what no restoration, a perfect one or the pipeline itself costs
+            rather than what a method can do.
         peak_bytes: estimated peak memory in bytes of a build on one picture of (height, width);
             None when unknown.
     """
@@ -135,6 +137,7 @@ class MethodSpec:
     stochastic: bool = False
     stepped: bool = False
     feed: Literal["degraded", "clean"] = "degraded"
+    control: bool = False
     peak_bytes: Callable[[Build, int, int], int] | None = None
 
 

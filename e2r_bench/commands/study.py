@@ -35,7 +35,8 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _trained(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.option("--epochs", type=click.IntRange(min=1), help="Of each training."),
+        click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True,
+                     help="Of each few-shot training; the profiles' own: 20, miniature 60."),
         click.option("--unit", type=click.Choice(["scene", "image"]), default="scene"),
         click.option("--margin", type=float, default=0.05, show_default=True,
                      help="What counts as no difference, as a share."),

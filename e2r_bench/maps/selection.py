@@ -1,17 +1,12 @@
 """Which pictures of a run are looked at: restorers rather than controls, one draw of each."""
 
 from e2r_baselines.method import Draw
-from e2r_bench.runs import MethodInfo, Run
-
-
-def is_control(info: MethodInfo) -> bool:
-    """Return whether a method shows what the pipeline costs rather than what it restores."""
-    return info.build == "control" or info.title.endswith("(control)")
+from e2r_bench.runs import Run
 
 
 def restorers(run: Run) -> list[str]:
     """Return the methods that are not controls; all of them where a run has controls only."""
-    named = [name for name, info in run.info.methods.items() if not is_control(info)]
+    named = [name for name, info in run.info.methods.items() if not info.control]
     return named or list(run.info.methods)
 
 

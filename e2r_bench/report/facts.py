@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e2r_bench.maps.selection import is_control
 from e2r_bench.report.table import label_build
 from e2r_bench.runs import Run
 
@@ -23,7 +22,7 @@ def facts(run: Run) -> tuple[Fact, ...]:
     named = [
         f"{name}: {label_build(name, m) or m.build}"
         for name, m in info.methods.items()
-        if not is_control(m)
+        if not m.control
     ]
     return (
         Fact("Methods", tuple(named) or ("controls only",)),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from e2r_bench.maps.selection import is_control
 from e2r_bench.runs import MethodInfo, MetricInfo, Run
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def _entries(task: str, origin: str, run: Run) -> Iterator[Found]:
             "build": label_build(name, info),
             "drawn": _drawn(run, info, int(seed), int(steps)),
             "miniature": info.miniature,
-            "control": is_control(info),
+            "control": info.control,
         }
         rows = cast("pd.DataFrame", group).to_dict("records")
         told = {f"{row['metric']}:{row['variant']}": _told(run, task, row) for row in rows}

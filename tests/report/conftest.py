@@ -22,7 +22,8 @@ STOCHASTIC = "kontext_lora"
 
 def method_info(name: str, build: str, miniature: bool) -> MethodInfo:
     return MethodInfo(
-        build=build, miniature=miniature, title=name, licence="none", weights={},
+        build=build, miniature=miniature, title=name, control=build == "control",
+        licence="none", weights={},
         stochastic=name == STOCHASTIC, stepped=name == STOCHASTIC,
     )  # fmt: skip
 

@@ -42,7 +42,8 @@ def make_run(
     methods = {
         name: MethodInfo(
             build="kontext-nano" if miniature else "FLUX.1-Kontext-dev", miniature=miniature,
-            title=name, licence="none", weights={}, stochastic=True, stepped=True,
+            title=name, control=False, licence="none", weights={}, stochastic=True,
+            stepped=True,
         )
         for name, _, _ in values
     }  # fmt: skip
