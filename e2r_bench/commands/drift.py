@@ -12,14 +12,15 @@ def command(write_goldens: bool, reason: str | None) -> int:
     The goldens ship with the package: images and features made from seeds.
     """
     from e2r_metrics import drift
+    from e2r_metrics.goldens import catalog_numbers
 
     if write_goldens != (reason is not None):
         raise click.UsageError("--write-goldens and --reason go together")
     if reason is not None:
-        record = drift.write(reason)
+        record = drift.write(reason, drift.GOLDENS, catalog_numbers)
         click.echo(f"{len(record.goldens)} goldens written to {drift.GOLDENS}: {record.reason}")
         return 0
-    found = drift.check()
+    found = drift.check(drift.GOLDENS, catalog_numbers)
     for line in drift.report(found):
         click.echo(line)
     return 1 if found.moved else 0

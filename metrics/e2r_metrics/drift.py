@@ -79,21 +79,10 @@ class Drift:
 Numbers = Callable[[], Iterator[Golden]]
 
 
-def catalog_numbers() -> Iterator[Golden]:
-    """Yield every number of the catalog that needs no weight file, on inputs made from seeds.
-
-    Networks are watched through the code around their weights: resizes, LPIPS and DISTS heads on
-    a fixed random backbone are covered by the tests, since pretrained files are not everywhere.
-    """
-    from e2r_metrics.goldens import feature_numbers, image_numbers, resize_numbers
-
-    yield from image_numbers()
-    yield from feature_numbers()
-    yield from resize_numbers()
-
-
-def check(path: Path = GOLDENS, numbers: Numbers = catalog_numbers) -> Drift:
+def check(path: Path, numbers: Numbers) -> Drift:
     """Recompute the numbers and compare them with the goldens in `path`.
+
+    Those of the catalog are `GOLDENS` and `goldens.catalog_numbers`.
 
     Raises:
         MetricError: no goldens there, or a number that has no golden yet.
@@ -118,7 +107,7 @@ def check(path: Path = GOLDENS, numbers: Numbers = catalog_numbers) -> Drift:
     return Drift(len(pairs), tuple(moved), changed)
 
 
-def write(reason: str, path: Path = GOLDENS, numbers: Numbers = catalog_numbers) -> Record:
+def write(reason: str, path: Path, numbers: Numbers) -> Record:
     """Write goldens anew, whole or not at all.
 
     Raises:

@@ -7,12 +7,13 @@ from click.testing import CliRunner
 
 from e2r_bench.commands import drift as cli
 from e2r_metrics import MetricError, drift, ssim
+from e2r_metrics.goldens import catalog_numbers
 
 pytest_plugins = ["pytester"]
 
 
 def test_goldens_hold():
-    found = drift.check()
+    found = drift.check(drift.GOLDENS, catalog_numbers)
     assert found.checked >= 40
     assert not found.moved, "\n".join(drift.report(found))
 
@@ -32,7 +33,7 @@ def test_versions_that_changed_are_named(tmp_path, monkeypatch):
     record = json.loads(drift.GOLDENS.read_text())
     record["versions"]["numpy"] = "1.0"
     path.write_text(json.dumps(record))
-    lines = drift.report(drift.check(path))
+    lines = drift.report(drift.check(path, catalog_numbers))
     assert any(line.strip().startswith("numpy: 1.0 ->") for line in lines)
 
 
@@ -74,7 +75,7 @@ def test_not_goldens(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     for name in ("a.json", "absent.json"):
         with pytest.raises(MetricError, match="expected a file of goldens"):
-            drift.check(tmp_path / name)
+            drift.check(tmp_path / name, catalog_numbers)
 
 
 def test_fixture_for_users(pytester):
