@@ -143,6 +143,8 @@ def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]
     """
     from safetensors import SafetensorError, safe_open
 
+    if path.is_dir():
+        raise MethodError(f"{path}: expected a whole safetensors file, found a folder")
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118  # not a dict

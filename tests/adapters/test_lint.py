@@ -135,9 +135,10 @@ def test_base_is_guessed_from_the_width(tmp_path):
 def test_a_broken_file_is_one_line(tmp_path):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(write(tmp_path, tensors(Q)).read_bytes()[:-100])
-    for broken in (path, tmp_path / "missing.safetensors"):
-        with pytest.raises(MethodError, match="expected a whole safetensors file, found"):
+    for broken in (path, tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(MethodError, match="expected a whole safetensors file, found") as caught:
             inspect(broken)
+        assert "a folder" in str(caught.value) or broken != tmp_path
 
 
 def test_command_prints_json_and_fails_on_problems(tmp_path):
