@@ -135,17 +135,14 @@ def _degradation(task: str, index: int) -> Task:
     raise MethodError(f"unknown task {task!r}: known: denoise, {', '.join(TASKS)}")
 
 
-def squared(
-    pair: Pair, side: int, fit: Literal["squash", "crop"], window: int = 0
-) -> tuple[EightBit, EightBit]:
+def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[EightBit, EightBit]:
     """Make both pictures of a pair square, by the same window or the same resize.
 
     Args:
         pair: any size.
         side: of the result in pixels.
         fit: "squash" resizes bilinearly and ignores the aspect, as the paper's training does;
-            "crop" cuts one window.
-        window: its number; with the pair's content it decides the place.
+            "crop" cuts one window, whose place is a function of the pair's content.
 
     Raises:
         MethodError: the picture is too small to crop.
@@ -163,7 +160,7 @@ def squared(
             f"pair {pair.name!r} of {pair.task}: expected at least {side}x{side} pixels to crop, "
             f"found {width}x{height}"
         )
-    rng = rng_for(window, pair.key, "training-crop")
+    rng = rng_for(0, pair.key, "training-crop")
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    place = (slice(y, y + side), slice(x, x + side))
-    return pair.clean[place], pair.degraded[place]
+    window = (slice(y, y + side), slice(x, x + side))
+    return pair.clean[window], pair.degraded[window]

@@ -7,11 +7,11 @@ how the release came to show samples the prompts of others (see `prompt_cache`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e2r_adapters.dataset import EightBit, Pair, squared
+from e2r_adapters.dataset import Pair, squared
 from e2r_adapters.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.prompt_cache import epoch_order, prompt_order
 from e2r_adapters.step import Batch
@@ -26,22 +26,13 @@ Pooled = Callable[[Sequence[str]], "torch.Tensor"]
 """Task names -> (B, P) CLIP vectors, with gradients where the text encoder is trained."""
 
 
-class Shown(NamedTuple):
-    """One slot of a batch: which window of which pair, and the task whose prompt goes with it."""
-
-    pair: Pair
-    window: int
-    prompt: str
-
-
 @dataclass(frozen=True)
 class Feed:
     """The repeated pairs of a training.
 
     Attributes:
         pairs: sample -> pair, each pair standing in as often as it is repeated in an epoch.
-        repeats: how often.
-        latents: content hash -> for each window, (C, h, w) latents of clean and degraded.
+        latents: content hash -> (C, h, w) latents of the clean and the degraded picture.
         prompts: task -> (L, D) T5 states.
         seed: of the training.
         batch: samples per step, over all devices.
@@ -49,8 +40,7 @@ class Feed:
     """
 
     pairs: tuple[Pair, ...]
-    repeats: int
-    latents: Mapping[str, Sequence[tuple["torch.Tensor", "torch.Tensor"]]]
+    latents: Mapping[str, tuple["torch.Tensor", "torch.Tensor"]]
     prompts: Mapping[str, "torch.Tensor"]
     seed: int
     batch: int
@@ -61,21 +51,13 @@ class Feed:
         """Return the number of batches that an epoch is cut into."""
         return len(self.pairs) // self.batch
 
-    def samples(self, step: int) -> list[Shown]:
-        """Return what each slot of a step's batch shows."""
+    def samples(self, step: int) -> list[tuple[Pair, str]]:
+        """Return the pair of each slot of a step's batch and the task whose prompt it is shown."""
         epoch, place = divmod(step, self.steps_per_epoch)
         slots = slice(place * self.batch, (place + 1) * self.batch)
         pairs, prompts = _orders(self.seed, epoch, len(self.pairs), self.replicate_bug)
-        tasks = (self.pairs[index].task for index in prompts[slots])
-        return [
-            Shown(self.pairs[index], self._window(epoch, index), task)
-            for index, task in zip(pairs[slots], tasks, strict=True)
-        ]
-
-    def _window(self, epoch: int, index: int) -> int:
-        """Take a pair's windows in turn over its showings, which follow one another in `pairs`."""
-        pair = self.pairs[index]
-        return (epoch * self.repeats + index % self.repeats) % len(self.latents[pair.key])
+        shown = (self.pairs[index].task for index in prompts[slots])
+        return [(self.pairs[i], task) for i, task in zip(pairs[slots], shown, strict=True)]
 
     def draw(
         self, step: int, rank: int, world: int, pooled: Pooled, device: "torch.device"
@@ -84,9 +66,9 @@ class Feed:
         import torch
 
         mine = list(enumerate(self.samples(step)))[rank::world]
-        latents = [self.latents[shown.pair.key][shown.window] for _, shown in mine]
+        latents = [self.latents[pair.key] for _, (pair, _) in mine]
         draws = [_draw(self.seed, step, slot, latents[0][0].shape) for slot, _ in mine]
-        tasks = [shown.prompt for _, shown in mine]
+        tasks = [task for _, (_, task) in mine]
         return Batch(
             clean=torch.stack([clean for clean, _ in latents]).to(device),
             condition=torch.stack([degraded for _, degraded in latents]).to(device),
@@ -144,19 +126,18 @@ def make_feed(
         for task in tasks
     }
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
-    return Feed(repeated, repeats, latents, prompts, seed, profile.batch, replicate_bug)
+    return Feed(repeated, latents, prompts, seed, profile.batch, replicate_bug)
 
 
 def _encode(
     pipe: "FluxKontextPipeline", pair: Pair, profile: Profile
-) -> list[tuple["torch.Tensor", "torch.Tensor"]]:
-    """Return (C, h, w) latents of clean and degraded of every window, float32 on the CPU."""
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return the (C, h, w) latents of the clean and the degraded picture, float32 on the CPU."""
     from e2r_adapters.encode import encode_images
 
-    def encode(pictures: Sequence[EightBit]) -> "torch.Tensor":
-        pixels = [np.divide(picture, 255, dtype=np.float32) for picture in pictures]
-        return encode_images(pipe, pixels).float().cpu()
-
-    cut = (squared(pair, profile.resolution, profile.fit, w) for w in range(profile.windows))
-    clean, degraded = (encode(side) for side in zip(*cut, strict=True))
-    return list(zip(clean, degraded, strict=True))
+    pictures = squared(pair, profile.resolution, profile.fit)
+    clean, degraded = (
+        encode_images(pipe, [np.divide(picture, 255, dtype=np.float32)])[0].float().cpu()
+        for picture in pictures
+    )
+    return clean, degraded

@@ -211,7 +211,7 @@ def rate_at(profile: Profile, step: int, steps: int) -> float:
     """Return the factor on the learning rate at a step, 1 at the first."""
     if profile.schedule == "constant":
         return 1.0
-    return 0.01 + 0.495 * (1 + math.cos(math.pi * step / steps))
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * step / steps))
 
 
 def _diverged(out: Path, step: int, loss: float, norm: float) -> MethodError:

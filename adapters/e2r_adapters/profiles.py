@@ -30,13 +30,12 @@ class Profile:
         resolution: side of the square training pictures in pixels.
         painted: side of painted scenes in pixels.
         fit: how a picture becomes square: "squash" resizes and ignores the aspect (the paper),
-            "crop" cuts windows at places drawn once per pair.
-        windows: how many windows are cut from a picture; its showings take them in turn.
+            "crop" cuts a window at a place drawn once per pair.
         rank, alpha: of the LoRA; its scale is alpha / rank.
         learning_rate, weight_decay: AdamW's, for the transformer.
         text_learning_rate, text_weight_decay: the same for the text encoder's LoRA.
         betas: AdamW's.
-        schedule: "constant", or "cosine" to a hundredth of the learning rate.
+        schedule: "constant", or "cosine" to a tenth of the learning rate.
         clip: largest norm of the gradient.
         guidance: the embedded guidance scale seen in training.
         sequence: length of the T5 sequence in tokens.
@@ -54,7 +53,6 @@ class Profile:
     resolution: int = 1024
     painted: int = 1024
     fit: Literal["squash", "crop"] = "squash"
-    windows: int = 1
     rank: int = 64
     alpha: int = 4
     learning_rate: float = 1e-4
@@ -83,7 +81,6 @@ _NANO = Profile(
     resolution=64,
     painted=256,
     fit="crop",
-    windows=16,
     alpha=64,
     learning_rate=2e-3,
     text_learning_rate=1e-4,
