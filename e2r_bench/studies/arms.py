@@ -1,11 +1,12 @@
 """Running what a claim or a study compares: one run folder per adapter and prompt, resumable."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from e2r_baselines.method import Draw
+from e2r_baselines.method import Draw, MethodError
 from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
@@ -16,6 +17,7 @@ from e2r_bench.studies.measure import Cell
 
 Say = Callable[[str], None]
 PROMPT_OF_NOTHING = ""
+_OF_THE_BACKBONE = ("kontext", "kontext_lora")
 
 
 @dataclass
@@ -36,6 +38,9 @@ class Workshop:
     say: Say
     planned: Sequence[Arm] = ()
     _runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    _refused: dict[str, UsageError | MethodError] = field(
+        default_factory=dict[str, UsageError | MethodError]
+    )
 
     def cell(self, arm: Arm, task: str) -> Cell:
         """Return the arm's cell for a task, running what is not there yet.
@@ -44,14 +49,23 @@ class Workshop:
             UsageError, MethodError, MetricError: of the training or of the run.
         """
         key = self._key(arm, task)
+        if key in self._refused:
+            raise self._refused[key]
         if key not in self._runs:
-            self._runs[key] = self._run(arm, task, key)
+            try:
+                self._runs[key] = self._run(arm, task, key)
+            except (UsageError, MethodError) as error:
+                self._refused[key] = error
+                raise
         run = self._runs[key]
         info = run.info.methods[arm.method]
         draw = Draw(arm.seed if info.stochastic else 0, arm.steps if info.stepped else 0)
         return Cell(run, arm.method, draw)
 
     def _key(self, arm: Arm, task: str) -> str:
+        if arm.method not in _OF_THE_BACKBONE:
+            # A run of its own: a restorer whose weights are missing stops no other arm.
+            return re.sub(r"[^\w.-]+", "-", arm.method)
         name = "built-in" if arm.training is None else training_name(arm.training)
         if arm.prompt == "right":
             return name

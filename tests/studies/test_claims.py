@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from e2r_baselines.method import Draw
+from e2r_baselines.method import Draw, MethodError
 from e2r_bench.cli import main
+from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
+from e2r_bench.runner import Outcome
+from e2r_bench.studies import arms
 from e2r_bench.studies.claims import Claim, load_claims
 from e2r_bench.studies.measure import Cell, compare
 from e2r_bench.studies.tables import read_tables, spearman
@@ -191,3 +194,26 @@ def test_arms_that_cannot_be_compared_are_refused(run_maker, tmp_path, pixel_ses
     run.restored_path("two", TASK, Draw(0, 28), "photo03").unlink()
     with pytest.raises(UsageError, match="unequal n between arms, 9 images of one and 8 of two"):
         compare(one, two, TASK, "fd_effnet", pixel_session, 0.05)
+
+
+def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker, tmp_path):
+    """C5 needs InstructIR; C1 does not, and shares a folder with the rest of C5."""
+    asked = []
+
+    def run_or_refuse(experiment, say):
+        asked.append(experiment.methods)
+        if "instructir" in experiment.methods:
+            raise MethodError("instructir: no weights here")
+        table = {(name, 0, 28): np.full(4, 30.0) for name in experiment.methods}
+        return Outcome(run_maker(experiment.out, table), {})
+
+    monkeypatch.setattr(arms, "run_experiment", run_or_refuse)
+    experiment = Experiment(methods=("kontext_lora",), tasks=(TASK,), metrics=("psnr",))
+    planned = [CLAIMS.arms[name] for name in ("lora", "zero_shot", "promptir", "instructir")]
+    workshop = arms.Workshop(experiment, tmp_path, 1, lambda line: None, planned)
+    for _ in range(2):
+        with pytest.raises(MethodError, match="no weights here"):
+            workshop.cell(CLAIMS.arms["instructir"], TASK)
+        for name in ("lora", "zero_shot", "promptir"):
+            assert workshop.cell(CLAIMS.arms[name], TASK).method == CLAIMS.arms[name].method
+    assert asked == [("instructir",), ("kontext_lora", "kontext"), ("promptir",)]
