@@ -243,6 +243,14 @@ _ROWS = (
         "scikit-image defaults",
     ),
     _ssim("y", "SSIM (Y)", _GAUSS.replace("float32", "float64"), _Y, "MATLAB ssim on Y"),
+    _ssim(
+        "pooled",
+        "SSIM (pooled)",
+        "average-pooled by round(shorter side / 256) before: "
+        + _GAUSS.replace("float32", "float64"),
+        "RGB",
+        "DehazeFormer's test script",
+    ),
     Metric(
         "ms_ssim",
         "gauss",

@@ -53,13 +53,15 @@ def image_numbers() -> Iterator[Golden]:
     """Yield the per-image metrics that need no weights, from 8 bits and from float64."""
     from importlib import import_module
 
-    worse, clean = synthetic_pair()
-    floats = [worse / 255.0], [clean / 255.0]
+    small = synthetic_pair()
     for metric in CATALOG.values():
         if metric.scope == "image" and not metric.weights:
+            # Only above 383 pixels does the pooled variant pool.
+            worse, clean = synthetic_pair(390, 401) if metric.variant == "pooled" else small
+            floats = [worse / 255.0], [clean / 255.0]
             module = import_module(f"e2r_metrics.{metric.module}")
             measure = module.open_metric(metric.variant, {}, "cpu")
-            exact = metric.name != "ssim" or metric.variant == "y"
+            exact = metric.name != "ssim" or metric.variant in ("y", "pooled")
             dtype = "float64" if exact else "float32"
             yield Golden(f"{metric.id} uint8", float(measure([worse], [clean])[0]), dtype)
             yield Golden(f"{metric.id} float64", float(measure(*floats)[0]), "float64")

@@ -100,6 +100,30 @@ def ssim_y(restored: Image, clean: Image) -> float:
     return _mean_ssim(x, y, GAUSS, 255.0, exact=True)
 
 
+def ssim_pooled(restored: Image, clean: Image) -> float:
+    """Return SSIM with the Gaussian window after average pooling to a shorter side of about 256.
+
+    Both sides are divided by max(1, round(min(H, W) / 256)), as DehazeFormer's tables are made
+    (Song et al., IEEE TIP 2023; PyTorch's adaptive pooling). Arguments and errors as `ssim`; always
+    float64.
+    """
+    check_pair(restored, clean)
+    ratio = max(1, round(min(clean.shape[:2]) / 256))
+    sides = [int(side / ratio) for side in clean.shape[:2]]
+    x, y = (_pool(_pool(image, 0, sides[0]), 1, sides[1]) for image in (restored, clean))
+    return _mean_ssim(x, y, GAUSS, peak(restored), exact=True)
+
+
+def _pool(image: Array, axis: int, count: int) -> Array:
+    """Average along an axis over `count` cells, which share a row where they do not divide it."""
+    size, cells = image.shape[axis], np.arange(count)
+    start, stop = cells * size // count, -(-(cells + 1) * size // count)
+    sums = np.cumsum(np.moveaxis(image, axis, 0), axis=0, dtype=np.float64)
+    sums = np.concatenate([np.zeros_like(sums[:1]), sums])
+    widths = (stop - start).reshape(-1, *[1] * (sums.ndim - 1))
+    return np.moveaxis((sums[stop] - sums[start]) / widths, 0, axis)
+
+
 def ssim_map(restored: Image, clean: Image, window: Window = GAUSS, exact: bool = False) -> Array:
     """Return the SSIM of every pixel and channel, (H, W, 3); borders are mirrored.
 
@@ -140,12 +164,15 @@ def interior(values: Array, window: Window = GAUSS) -> Array:
     return values[r:-r, r:-r]
 
 
+_OTHERS = {"y": ssim_y, "pooled": ssim_pooled}
+
+
 def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImage:
     """Return the function of a variant; no weights, always on the CPU."""
     del files, device
 
     def one(x: Image, y: Image) -> float:
-        return ssim_y(x, y) if variant == "y" else ssim(x, y, WINDOWS[variant])
+        return _OTHERS[variant](x, y) if variant in _OTHERS else ssim(x, y, WINDOWS[variant])
 
     def measure(restored: Sequence[Image], clean: Sequence[Image]) -> npt.NDArray[np.float64]:
         check_pairs(restored, clean)

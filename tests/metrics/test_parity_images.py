@@ -7,12 +7,22 @@ import piq
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch.nn.functional import adaptive_avg_pool2d
 
 from e2r_metrics import CATALOG
 from e2r_metrics.decode import read_image
 from e2r_metrics.ms_ssim import ms_ssim
 from e2r_metrics.psnr import psnr, psnr_y, psnr_y_full
-from e2r_metrics.ssim import GAUSS, UNIFORM7, interior, ssim, ssim_map, ssim_parts, ssim_y
+from e2r_metrics.ssim import (
+    GAUSS,
+    UNIFORM7,
+    interior,
+    ssim,
+    ssim_map,
+    ssim_parts,
+    ssim_pooled,
+    ssim_y,
+)
 
 MATLAB = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
@@ -67,6 +77,19 @@ def test_ssim_against_scikit_image(photo, noisy, window, dtype):
     assert ssim(x, y, window, exact=True) == pytest.approx(value, abs=1e-12)
     assert ssim(x, y, window) == pytest.approx(value, abs=2e-6)
     assert np.abs(ssim_map(x, y, window, exact=True) - whole).max() < 1e-11
+
+
+@pytest.mark.parametrize(("height", "width"), [(384, 401), (650, 515), (100, 120)])
+def test_pooled_ssim_against_adaptive_pooling(height, width):
+    rng = np.random.default_rng(height)
+    x, y = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+    ratio = max(1, round(min(height, width) / 256))
+    size = (int(height / ratio), int(width / ratio))
+    pooled = [adaptive_avg_pool2d(torch.from_numpy(z / 255).permute(2, 0, 1), size) for z in (x, y)]
+    a, b = (z.permute(1, 2, 0).numpy() for z in pooled)
+    reference = structural_similarity(a, b, channel_axis=2, data_range=1.0, **MATLAB)
+    assert ssim_pooled(x, y) == pytest.approx(reference, abs=1e-12)
+    assert ratio == 1 or abs(reference - ssim(x, y)) > 1e-3
 
 
 def test_ssim_in_float32_on_dark_bright_and_plain_pictures():
