@@ -17,7 +17,6 @@ from e2r_bench.studies.measure import Cell
 
 Say = Callable[[str], None]
 PROMPT_OF_NOTHING = ""
-_OF_THE_BACKBONE = ("kontext", "kontext_lora")
 
 
 @dataclass
@@ -63,10 +62,11 @@ class Workshop:
         return Cell(run, arm.method, draw)
 
     def _key(self, arm: Arm, task: str) -> str:
-        if arm.method not in _OF_THE_BACKBONE:
-            # A run of its own: a restorer whose weights are missing stops no other arm.
-            return re.sub(r"[^\w.-]+", "-", arm.method)
-        name = "built-in" if arm.training is None else training_name(arm.training)
+        if arm.method != "kontext_lora":
+            # A run of its own: a method whose weights are missing stops no other arm.
+            name = re.sub(r"[^\w.-]+", "-", arm.method)
+        else:
+            name = "built-in" if arm.training is None else training_name(arm.training)
         if arm.prompt == "right":
             return name
         # A wrong prompt differs from task to task, and a run has one prompt for all.

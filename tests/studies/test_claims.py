@@ -216,4 +216,4 @@ def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker,
             workshop.cell(CLAIMS.arms["instructir"], TASK)
         for name in ("lora", "zero_shot", "promptir"):
             assert workshop.cell(CLAIMS.arms[name], TASK).method == CLAIMS.arms[name].method
-    assert asked == [("instructir",), ("kontext_lora", "kontext"), ("promptir",)]
+    assert asked == [("instructir",), ("kontext_lora",), ("kontext",), ("promptir",)]
