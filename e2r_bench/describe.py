@@ -131,9 +131,21 @@ def _joined(before: Run, now: RunInfo) -> RunInfo:
     return now.model_copy(
         update={
             "methods": {**before.info.methods, **now.methods},
-            "tasks": {**before.info.tasks, **now.tasks},
+            "tasks": {**before.info.tasks, **_joined_tasks(before.info.tasks, now.tasks)},
             "metrics": {**before.info.metrics, **now.metrics},
             "seeds": tuple(dict.fromkeys((*before.info.seeds, *now.seeds))),
             "steps": tuple(dict.fromkeys((*before.info.steps, *now.steps))),
         }
     )
+
+
+def _joined_tasks(
+    before: Mapping[str, TaskInfo], now: Mapping[str, TaskInfo]
+) -> Mapping[str, TaskInfo]:
+    """Return the tasks of now, each with the metrics that it was measured with before."""
+    return {
+        name: task.model_copy(update={"variants": {**before[name].variants, **task.variants}})
+        if name in before
+        else task
+        for name, task in now.items()
+    }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from e2r_bench.data import (
     MINI_SIDE,
@@ -60,15 +61,23 @@ def test_depth_is_relative_and_true_where_there_is_disparity() -> None:
     model = next(s for s in mini().sources if s.scene == "astronaut")
     assert np.unique(read_depth(motorcycle), axis=1).shape[1] > 1
     assert np.unique(read_depth(model), axis=1).shape[1] == 1
+    # The model rises towards the top; the truth is f b / (disparity + offset), up to one factor.
+    assert (np.diff(read_depth(model)[:, 0]) < 0).all()
+    disparity = np.load(motorcycle.disparity)["arr_0"][motorcycle.window()]
+    matched = np.isfinite(disparity)
+    factor = read_depth(motorcycle)[matched] * (disparity[matched] + 31.086)
+    assert np.allclose(factor, factor[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("clean", "degraded"), [("target", "input"), ("clean", "degraded"), ("gt", "lq")]
+    ("clean", "degraded"),
+    [("target", "input"), ("clean", "degraded"), ("gt", "lq"), ("clean", "hazy")],
 )
 def test_pairs_by_name_never_by_order(tmp_path: Path, clean: str, degraded: str) -> None:
-    pairs(tmp_path, {"b.png": "b.png", "a.png": "a.png"}, clean, degraded)
-    dataset = folder(tmp_path)
-    assert [(s.id, s.clean.name) for s in dataset.sources] == [("a", "a.png"), ("b", "b.png")]
+    # In a sorted folder 1 stands before 10, but 10_x before 1_x.
+    pairs(tmp_path, {"1_x.png": "1.png", "10_x.png": "10.png"}, clean, degraded)
+    found = [(s.id, s.clean.name, s.degraded.name) for s in folder(tmp_path).sources]
+    assert found == [("10_x", "10.png", "10_x.png"), ("1_x", "1.png", "1_x.png")]
 
 
 def test_sots_names_pair_and_share_a_scene(tmp_path: Path) -> None:
@@ -93,14 +102,28 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         folder(tmp_path)
 
 
-@pytest.mark.parametrize("make", ["nothing", "empty", "one side"])
-def test_folders_without_pairs_say_what_was_expected(tmp_path: Path, make: str) -> None:
+def test_two_folders_for_one_side_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path, {"a.png": "a.png"})
+    (tmp_path / "clean").mkdir()
+    with pytest.raises(UsageError, match="both clean/ and target/ exist; keep one"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        ("nothing", "expected 'mini' or a folder of images, found no such folder"),
+        ("empty", "expected images .*, found none"),
+        ("one side", "expected two subfolders, .* found only clean/"),
+    ],
+)
+def test_folders_without_pairs_say_what_was_expected(tmp_path: Path, make: str, said: str) -> None:
     where = tmp_path / "set"
     if make != "nothing":
         where.mkdir()
     if make == "one side":
         (where / "clean").mkdir()
-    with pytest.raises(UsageError, match="expected"):
+    with pytest.raises(UsageError, match=said):
         load_dataset(str(where))
 
 
@@ -126,6 +149,13 @@ def test_a_text_file_called_png_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("no picture")
     with pytest.raises(UsageError, match="expected a whole image file"):
+        read_image(path)
+
+
+def test_more_than_eight_bits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((20, 30), 1000, np.uint16)).save(path)
+    with pytest.raises(UsageError, match=r"a\.png: expected 8 bits a channel, .* 'I;16'"):
         read_image(path)
 
 

@@ -46,6 +46,24 @@ def test_noise_stream_does_not_depend_on_the_limit(tmp_path: Path) -> None:
     list(prepare(task_set("denoise25", "airnet-promptir", limit=1), tmp_path / "one"))
     three, one = files(tmp_path / "three"), files(tmp_path / "one")
     assert one.items() <= three.items()
+    # Nor on what is there already.
+    (tmp_path / "three" / "degraded" / f"{mini().sources[2].id}.png").unlink()
+    list(prepare(task_set("denoise25", "airnet-promptir"), tmp_path / "three"))
+    assert files(tmp_path / "three") == three
+
+
+def test_noise_stream_is_the_one_of_the_original(tmp_path: Path) -> None:
+    """AirNet: np.clip(clean + np.random.randn(*shape) * sigma, 0, 255).astype(np.uint8)."""
+    list(prepare(task_set("denoise25", "airnet-promptir", limit=1), tmp_path))
+    (source, *_), count = mini().sources, len(mini().sources)
+    stream = np.random.RandomState(0)
+    for _ in range(count):  # Sigma 15 comes first.
+        stream.randn(128, 128, 3)
+    clean = read_image(tmp_path / "clean" / f"{source.id}.png")
+    expected = np.clip(clean + 25 * stream.randn(128, 128, 3), 0, 255).astype(np.uint8)
+    made = read_image(tmp_path / "degraded" / f"{source.id}.png")
+    # Ours adds in float32: a value beside a whole number may fall on its other side.
+    assert (made != expected).mean() < 1e-3
 
 
 def test_seed_image_and_sigma_each_change_the_noise() -> None:
@@ -61,9 +79,10 @@ def test_seed_image_and_sigma_each_change_the_noise() -> None:
     assert not np.array_equal(base, degraded_pixels(task_set("denoise25"), renamed))
 
 
+@pytest.mark.parametrize("protocol", ["e2r", "restormer"])
 @pytest.mark.parametrize("sigma", [15, 25, 50])
-def test_noise_has_the_stated_deviation(sigma: int) -> None:
-    pictures = task_set(f"denoise{sigma}", "restormer", limit=1)
+def test_noise_has_the_stated_deviation(sigma: int, protocol: str) -> None:
+    pictures = task_set(f"denoise{sigma}", protocol, limit=1)
     source = pictures.sources[0]
     clean = read_image(source.clean)[source.window()].astype(np.float32) / 255
     noise = 255 * (degraded_pixels(pictures, source) - clean)
@@ -76,7 +95,10 @@ def test_unclipped_noise_reaches_the_method_and_only_it(tmp_path: Path) -> None:
     pictures = task_set("denoise50", "restormer", limit=1)
     list(prepare(pictures, tmp_path))
     handed = photo(pictures, pictures.sources[0], tmp_path, "degraded").pixels
-    assert handed.min() < 0 or handed.max() > 1
+    assert handed.min() < 0
+    assert handed.max() > 1
+    on_disk = read_image(tmp_path / "degraded" / f"{pictures.sources[0].id}.png")
+    assert np.array_equal(to_eight_bit(handed), on_disk)
     rounded = task_set("denoise50", limit=1)
     list(prepare(rounded, tmp_path / "rounded"))
     kept = photo(rounded, rounded.sources[0], tmp_path / "rounded", "degraded").pixels
@@ -94,12 +116,16 @@ def test_truncation_and_rounding_differ_as_named() -> None:
 
 def test_crop_to_sixteen_is_central(tmp_path: Path) -> None:
     image = np.arange(35 * 50 * 3, dtype=np.uint32).reshape(35, 50, 3).astype(np.uint8)
-    write_png(tmp_path / "set" / "a.png", image)
+    write_png(tmp_path / "set" / "target" / "a.png", image)
+    write_png(tmp_path / "set" / "input" / "a.png", 255 - image)
     dataset = folder(tmp_path / "set")
-    pictures = TaskSet(TASKS["denoise15"], dataset, dataset.sources, PROTOCOLS["moce-ir"], 0)
-    list(prepare(pictures, tmp_path / "out"))
-    kept = read_image(tmp_path / "out" / "clean" / "a.png")
-    assert np.array_equal(kept, image[1:33, 1:49])
+    for task in ("denoise15", "derain"):
+        pictures = TaskSet(TASKS[task], dataset, dataset.sources, PROTOCOLS["moce-ir"], 0)
+        list(prepare(pictures, tmp_path / task))
+        kept = read_image(tmp_path / task / "clean" / "a.png")
+        assert np.array_equal(kept, image[1:33, 1:49])
+    fed = read_image(tmp_path / "derain" / "degraded" / "a.png")
+    assert np.array_equal(fed, 255 - image[1:33, 1:49])
 
 
 def test_a_protocol_that_takes_files_says_so_on_a_clean_set(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import e2r_bench.plan
 from e2r_baselines.method import Draw
 from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image
+from e2r_bench.files import read_image, write_png
+from e2r_bench.restore import available_bytes
 from e2r_bench.runner import run_experiment
 from e2r_bench.runs import ROWS, Row, open_run, read_rows
 
@@ -47,15 +48,14 @@ def test_a_run_leaves_what_the_readme_says(experiment: Experiment) -> None:
 
 def test_rows_are_the_metric_of_the_picture_on_disk(experiment: Experiment) -> None:
     run = run_experiment(experiment).run
-    row = next(
-        r for r in read_rows(run.folder / ROWS) if r.method == "shaker" and r.metric == "psnr"
-    )
-    restored = read_image(
-        run.restored_path("shaker", row.task, Draw(row.seed, row.steps), row.image)
-    )
-    clean = read_image(run.clean_path(row.task, row.image))
-    error = np.mean((restored.astype(float) - clean) ** 2)
-    assert row.value == pytest.approx(10 * np.log10(255**2 / error), rel=1e-12)
+    rows = [r for r in read_rows(run.folder / ROWS) if r.method == "shaker" and r.metric == "psnr"]
+    assert len(rows) == 4 * 2 * 3
+    for row in rows:
+        draw = Draw(row.seed, row.steps)
+        restored = read_image(run.restored_path("shaker", row.task, draw, row.image))
+        clean = read_image(run.clean_path(row.task, row.image))
+        error = np.mean((restored.astype(float) - clean) ** 2)
+        assert row.value == pytest.approx(10 * np.log10(255**2 / error), rel=1e-12)
 
 
 def test_controls_are_what_they_say(experiment: Experiment) -> None:
@@ -100,9 +100,17 @@ def test_batch_and_order_never_change_a_picture(
 def test_seeds_and_metrics_may_join_a_run_later(experiment: Experiment) -> None:
     first = experiment.model_copy(update={"seeds": (0,), "metrics": ("psnr",)})
     before = run_experiment(first).run.rows()
-    after = run_experiment(experiment).run.rows()
+    run_experiment(experiment.model_copy(update={"seeds": (1,)}))
+    # What the last call did not ask for is still there, in the rows and in the summary.
+    run = run_experiment(first.model_copy(update={"metrics": ("ssim",)})).run
+    after, summary = run.rows(), run.summary()
     assert len(after) > len(before)
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
+    shaker = summary[summary.method == "shaker"]
+    assert {*zip(shaker.seed, shaker.metric, strict=True)} == {
+        (seed, metric) for seed in (0, 1) for metric in ("psnr", "ssim")
+    }
+    assert set(shaker.n) == {3}
 
 
 @pytest.mark.parametrize(
@@ -151,15 +159,20 @@ def test_a_method_that_changes_the_size_is_a_failure(
 
 
 def test_a_picture_that_will_not_fit_is_said_before_anything_runs(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Alone the largest would just fit, four at once do not.
     hungry = replace(
-        e2r_bench.plan.METHODS["shaker"], peak_bytes=lambda build, height, width: 2**60
+        e2r_bench.plan.METHODS["shaker"],
+        peak_bytes=lambda build, height, width: available_bytes("cpu") * height // 160,
     )
     methods = {**e2r_bench.plan.METHODS, "shaker": hungry}
     monkeypatch.setattr(e2r_bench.plan, "METHODS", methods)
+    for name, height in (("a", 64), ("b", 96), ("c", 64)):
+        write_png(tmp_path / "set" / f"{name}.png", np.full((height, 80, 3), 90, np.uint8))
+    experiment = experiment.model_copy(update={"data": (str(tmp_path / "set"),)})
     with pytest.raises(
-        UsageError, match=r"128x128, batch 4\) needs about .* GiB free; give --tile"
+        UsageError, match=r"on b \(80x96, batch 4\) needs about .* GiB free; give --tile"
     ):
         run_experiment(experiment)
     assert not (experiment.out / "images" / "shaker").exists()
