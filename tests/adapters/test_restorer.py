@@ -21,8 +21,9 @@ def photos(count=3, height=24, width=32):
     return [Photo(f"p{i}", rng.random((height, width, 3), np.float32)) for i in range(count)]
 
 
-def restorer(pipe, batch=1, adapters=None):
-    return KontextRestorer(backbone_of(pipe), Settings(2.5, 32, "native", batch), adapters or {})
+def restorer(pipe, batch=1, adapters=None, guidance=2.5):
+    settings = Settings(guidance, 32, "native", batch)
+    return KontextRestorer(backbone_of(pipe), settings, adapters or {})
 
 
 def results(made, given, draws, task=DENOISE):
@@ -62,6 +63,38 @@ def test_batches_stay_within_one_eight_bit_level(tiny_pipe):
     every = np.concatenate(levels)
     assert every.max() <= 1
     assert (every > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_noise_is_named_by_seed_and_picture_not_by_place_or_generator(tiny_pipe, batch):
+    import torch
+
+    pixels, draws = photos(1)[0].pixels, [Draw(0, 1), Draw(1, 1)]
+    made, twins = restorer(tiny_pipe, batch), [Photo("a", pixels), Photo("b", pixels)]
+    torch.manual_seed(0)
+    both = results(made, twins, draws)
+    assert np.abs(both["a", draws[0]] - both["b", draws[0]]).max() > 0.01
+    torch.manual_seed(1)
+    alone = results(made, twins[1:], draws[1:])
+    assert np.allclose(alone["b", draws[1]], both["b", draws[1]], rtol=0, atol=1e-5)
+
+
+def test_guidance_reaches_the_transformer_from_the_options(tiny_pipe, tmp_path):
+    asked = []
+
+    def note(module, args, kwargs):
+        asked.append(kwargs["guidance"].tolist())
+
+    tiny_pipe.transformer.register_forward_pre_hook(note, with_kwargs=True)
+    results(restorer(tiny_pipe, 2, guidance=1.5), photos(2), [Draw(0, 1)])
+    assert asked == [[1.5, 1.5]]
+    tiny_pipe.save_pretrained(tmp_path / "own")
+    options = KontextOptions(str(tmp_path / "own"), guidance=4.0, max_sequence_length=32)
+    spec = kontext_methods(options)["kontext"]
+    opened = spec.open(spec.builds[0], {}, Compute())
+    opened._backbone.pipe.transformer.register_forward_pre_hook(note, with_kwargs=True)
+    results(opened, photos(1), [Draw(0, 1)])
+    assert asked[1:] == [[4.0]]
 
 
 def test_shared_work_is_done_once_per_picture(tiny_pipe, monkeypatch):

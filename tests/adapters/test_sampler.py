@@ -9,6 +9,7 @@ import torch
 from e2r_adapters.backbone import backbone_of, load_pipeline
 from e2r_adapters.encode import decode_latents, encode_images, encode_prompt
 from e2r_adapters.sampler import Guide, noise_for, sample
+from e2r_baselines.draws import seed_for
 from e2r_baselines.method import MethodError
 
 PROMPT = "remove the noise from the image"
@@ -27,15 +28,42 @@ def ours(pipe, picture, steps, guidance=2.5):
     return decode_latents(pipe, sample(backbone, guide, noise, steps))[0], noise
 
 
+def theirs(pipe, picture, steps, guidance, noise):
+    return pipe(
+        image=torch.from_numpy(picture).permute(2, 0, 1)[None], prompt=PROMPT, height=32, width=48,
+        max_area=32 * 48, _auto_resize=False, num_inference_steps=steps, guidance_scale=guidance,
+        latents=backbone_of(pipe).pack(noise), max_sequence_length=32, output_type="np",
+    ).images[0]  # fmt: skip
+
+
 @pytest.mark.parametrize("steps", [1, 5])
 def test_it_gives_the_picture_of_the_pipeline(tiny_pipe, picture, steps):
     mine, noise = ours(tiny_pipe, picture, steps)
-    theirs = tiny_pipe(
-        image=torch.from_numpy(picture).permute(2, 0, 1)[None], prompt=PROMPT, height=32, width=48,
-        max_area=32 * 48, _auto_resize=False, num_inference_steps=steps, guidance_scale=2.5,
-        latents=backbone_of(tiny_pipe).pack(noise), max_sequence_length=32, output_type="np",
-    ).images[0]  # fmt: skip
-    assert np.abs(mine - theirs).max() < 1e-5
+    assert np.abs(mine - theirs(tiny_pipe, picture, steps, 2.5, noise)).max() < 1e-5
+
+
+def test_it_asks_the_transformer_what_the_pipeline_asks(tiny_pipe, picture):
+    """A random transformer hardly heeds positions and guidance: compare what it is handed."""
+    asked = []
+
+    def note(module, args, kwargs):
+        asked.append({k: v.clone() for k, v in kwargs.items() if isinstance(v, torch.Tensor)})
+
+    tiny_pipe.transformer.register_forward_pre_hook(note, with_kwargs=True)
+    _, noise = ours(tiny_pipe, picture, 2, guidance=3.5)
+    theirs(tiny_pipe, picture, 2, 3.5, noise)
+    assert asked[0]["guidance"].tolist() == [3.5]
+    for mine, other in zip(asked[:2], asked[2:], strict=True):
+        assert mine.keys() == other.keys()
+        for name, value in mine.items():
+            assert torch.allclose(value, other[name], rtol=0, atol=1e-4), name
+
+
+def test_positions_are_picture_row_and_column(tiny_pipe):
+    target = torch.zeros(2, 4, 8, 12)
+    ids = backbone_of(tiny_pipe).token_ids(target, target)
+    grid = [[which, row, column] for which in (0, 1) for row in range(4) for column in range(6)]
+    assert ids.tolist() == grid
 
 
 def test_mu_comes_from_target_tokens_as_in_the_pipeline(tiny_pipe, picture, monkeypatch):
@@ -72,7 +100,8 @@ def test_noise_depends_on_seed_and_image_alone():
     assert not torch.equal(noise_for(1, "a", small), noise_for(2, "a", small))
     assert not torch.equal(noise_for(1, "a", small), noise_for(1, "b", small))
     state = torch.random.get_rng_state()
-    noise_for(3, "a", small)
+    drawn = torch.Generator("cpu").manual_seed(seed_for(3, "a", "kontext"))
+    assert torch.equal(noise_for(3, "a", small), torch.randn(1, 4, 4, 4, generator=drawn))
     assert torch.equal(torch.random.get_rng_state(), state)
 
 

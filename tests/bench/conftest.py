@@ -16,10 +16,12 @@ from e2r_bench.config import Experiment
 
 @dataclass
 class Shaker:
-    """Adds noise named by (seed, image), less with more steps; fails where it is told to."""
+    """Adds noise named by (seed, image), less with more steps; goes wrong as it is told to."""
 
     fails_on: frozenset[str] = frozenset()
     shrinks: bool = False
+    holes: bool = False
+    forgets: bool = False
 
     def restore(
         self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
@@ -27,9 +29,11 @@ class Shaker:
         if self.fails_on & {photo.id for photo in photos}:
             raise RuntimeError("planted failure")
         for photo in photos:
-            for draw in draws:
+            for draw in draws[1:] if self.forgets else draws:
                 noise = rng_for(draw.seed, photo.id, "shaker").standard_normal(photo.pixels.shape)
                 pixels = (photo.pixels + 0.1 / draw.steps * noise).astype(np.float32)
+                if self.holes:
+                    pixels[0, 0] = np.nan
                 yield Restored(photo.id, draw, pixels[1:] if self.shrinks else pixels)
 
 

@@ -103,13 +103,15 @@ def test_a_truncated_png_stops_the_run_before_anything_is_restored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    for name in ("a", "b"):
-        write_png(tmp_path / "set" / f"{name}.png", noise)
-    broken = tmp_path / "set" / "b.png"
+    for folder in ("first", "second"):
+        for name in ("a", "b"):
+            write_png(tmp_path / folder / f"{name}.png", noise)
+    broken = tmp_path / "second" / "b.png"
     broken.write_bytes(broken.read_bytes()[:3000])
     out = tmp_path / "run"
-    arguments = ["run", "--methods", "degraded", "--data", str(tmp_path / "set"), *QUICK]
-    assert main([*arguments, "--out", str(out)]) == 2
+    arguments = ["run", "--methods", "degraded", *QUICK, "--tasks", "denoise15,denoise25"]
+    data = f"denoise15={tmp_path / 'first'},denoise25={tmp_path / 'second'}"
+    assert main([*arguments, "--data", data, "--out", str(out)]) == 2
     assert "b.png: expected a whole image file" in capsys.readouterr().err
     assert not (out / "images").exists()
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2r_baselines import procedural
 from e2r_baselines.controls import CLEAN, DEGRADED
 from e2r_baselines.degrade import degrade, gaussian_noise, haze, rain_streaks
 from e2r_baselines.draws import rng_for, seed_for
@@ -56,8 +57,10 @@ def test_a_noise_task_without_sigma_is_refused() -> None:
 def test_noise_is_white_and_rain_only_adds_light() -> None:
     grey = np.full((256, 256, 3), 0.5, np.float32)
     noise = gaussian_noise(grey, 25, rng_for(0, "a", "noise")) - grey
-    neighbours = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
-    assert abs(neighbours) < 4 / np.sqrt(noise.size)
+    for axis in (0, 1, 2):
+        moved = np.moveaxis(noise, axis, 0)
+        one, other = moved[1:].ravel(), moved[:-1].ravel()
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(one.size)
     streaks = rain_streaks(grey, rng_for(0, "a", "rain")) - grey
     assert streaks.min() >= 0
     assert 0.001 < streaks.mean() < 0.2
@@ -78,6 +81,13 @@ def test_haze_follows_the_scattering_model() -> None:
     assert np.allclose(transmission[..., 0], np.exp(-beta * depth), atol=1e-5)
 
 
+def test_the_leaf_painted_last_is_nearest_and_the_top_is_far() -> None:
+    painted = np.tile(np.int32([1, 2, 3]), (4, 1))
+    depth = procedural._depth(painted, rng_for(0, "a", "depth"))
+    assert (np.diff(depth, axis=1) < 0).all()
+    assert (np.diff(depth, axis=0) < 0).all()
+
+
 def test_dead_leaves_are_pictures_with_a_depth() -> None:
     first, depth = dead_leaves(rng_for(0, "a", "leaves"), side=96)
     again, _ = dead_leaves(rng_for(0, "a", "leaves"), side=96)
@@ -89,6 +99,22 @@ def test_dead_leaves_are_pictures_with_a_depth() -> None:
     assert 0 <= first.min() <= first.max() <= 1
     assert 0 <= depth.min() <= depth.max() <= 1
     assert depth.std() > 0.05
+
+
+def test_prompts_are_the_words_of_the_releases() -> None:
+    assert PROMPTS["g1"] == {
+        "denoise": "remove the noise from the image",
+        "derain": "remove the rain from the image",
+        "dehaze": "remove the haze from the image",
+    }
+    assert PROMPTS["g2"] == {
+        "denoise": "Remove noise and grain, restore a clean and sharp image",
+        "derain": "Remove rain streaks and restore the clean image",
+        "dehaze": "Remove haze and fog, restore clear visibility and natural colors",
+        "dejpeg": "Remove compression artifacts and restore the clean image",
+        "lowlight": "Brighten this photo, recover shadow details, reduce noise, "
+        "keep colors natural",
+    }
 
 
 @pytest.mark.parametrize("generation", ["g1", "g2"])

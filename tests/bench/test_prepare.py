@@ -174,4 +174,5 @@ def test_the_published_noisy_psnr_of_cbsd68(shared_data: Path, tmp_path: Path) -
             )
             for n in names
         ]
-        assert np.mean(values) == pytest.approx(expected, abs=0.02)
+        # Rounding instead of truncating moves sigma 15 by 0.0035 dB.
+        assert np.mean(values) == pytest.approx(expected, abs=0.0025)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import e2r_bench.plan
-from e2r_baselines.method import Draw
+from e2r_baselines.method import Build, Draw
 from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
 from e2r_bench.files import read_image, write_png
@@ -83,7 +83,7 @@ def test_interrupted_the_same_command_gives_the_same_bytes(experiment: Experimen
     assert contents(experiment.out) == whole
 
 
-@pytest.mark.parametrize("change", [{"batch": 1}, {"batch": 3}, {"tasks": ("derain", "denoise25")}])
+@pytest.mark.parametrize("change", [{"batch": 1}, {"batch": 2}, {"tasks": ("derain", "denoise25")}])
 def test_batch_and_order_never_change_a_picture(
     experiment: Experiment, tmp_path: Path, change: dict[str, object]
 ) -> None:
@@ -126,6 +126,16 @@ def test_another_experiment_does_not_mix_in(
         run_experiment(experiment.model_copy(update=change))
 
 
+def test_another_build_does_not_mix_in(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_experiment(experiment)
+    other = replace(e2r_bench.plan.METHODS["shaker"], builds=(Build("larger"),))
+    monkeypatch.setattr(e2r_bench.plan, "METHODS", {**e2r_bench.plan.METHODS, "shaker": other})
+    with pytest.raises(UsageError, match=r"another run \(shaker: shaker -> larger\)"):
+        run_experiment(experiment)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_an_image_that_fails_is_recorded_and_the_rest_goes_on(
     experiment: Experiment, shaker: object, batch: int
@@ -149,12 +159,20 @@ def test_an_image_that_fails_is_recorded_and_the_rest_goes_on(
     assert set(mended.summary().n) == {3}
 
 
-def test_a_method_that_changes_the_size_is_a_failure(
-    experiment: Experiment, shaker: object
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("shrinks", "expected (128, 128, 3)"),
+        ("holes", "holds NaN or infinity"),
+        ("forgets", "returned nothing for"),
+    ],
+)
+def test_a_result_that_is_no_such_picture_is_a_failure(
+    experiment: Experiment, shaker: object, fault: str, said: str
 ) -> None:
-    shaker.shrinks = True
+    setattr(shaker, fault, True)
     outcome = run_experiment(experiment)
-    assert all("expected (128, 128, 3)" in text for text in outcome.failures.values())
+    assert all(said in text for text in outcome.failures.values())
     assert len(outcome.failures) == 6
 
 
@@ -181,11 +199,15 @@ def test_a_picture_that_will_not_fit_is_said_before_anything_runs(
 
 
 def test_summary_says_n_interval_and_protocol(experiment: Experiment) -> None:
-    summary = run_experiment(experiment).run.summary()
+    seven = {"limit": 7, "tasks": ("derain",), "seeds": (0,), "steps": (1,)}
+    run = run_experiment(experiment.model_copy(update=seven)).run
+    rows, summary = run.rows(), run.summary()
     line = summary[(summary.method == "shaker") & (summary.metric == "ssim")].iloc[0]
-    assert (line.n, line.scenes) == (3, 3)
+    assert (line.n, line.scenes) == (7, 5)
+    mine = rows[(rows.method == "shaker") & (rows.metric == "ssim")]
+    assert line.value == pytest.approx(mine.value.mean(), rel=1e-12)
     assert line.low < line.value < line.high
-    assert "3 scenes" in line.interval
+    assert "5 scenes" in line.interval
     assert line.protocol.startswith("e2r(")
     assert json.loads((experiment.out / "summary.json").read_text())[0]["metric"] == "psnr"
 
