@@ -91,11 +91,13 @@ def _named(run: Run, method: str, task: str, draw: Draw, metric: MetricInfo) -> 
 
 
 def _per_image(rows: Sequence[Row]) -> dict[str, Any]:
+    if not rows:
+        return {"status": "not measured", "note": "no call of this run asked for it"}
     good = [(row.value, row.scene) for row in rows if row.value is not None]
     failed = len(rows) - len(good)
     note = f"{failed} of {len(rows)} images failed" if failed else ""
     if not good:
-        return {"status": "failed", "note": note or "no rows"}
+        return {"status": "failed", "note": note}
     values, scenes = [value for value, _ in good], [scene for _, scene in good]
     interval = _interval(lambda: mean_estimate(np.asarray(values), scenes))
     value = float(np.mean(values))

@@ -113,6 +113,15 @@ def test_seeds_and_metrics_may_join_a_run_later(experiment: Experiment) -> None:
     assert set(shaker.n) == {3}
 
 
+def test_what_no_call_asked_for_is_not_a_failure(experiment: Experiment) -> None:
+    run_experiment(experiment.model_copy(update={"seeds": (0,), "metrics": ("psnr",)}))
+    later = experiment.model_copy(update={"seeds": (1,), "metrics": ("ssim",)})
+    summary = run_experiment(later).run.summary()
+    psnr = summary[(summary.method == "shaker") & (summary.metric == "psnr")]
+    assert dict(zip(psnr.seed, psnr.status, strict=False)) == {0: "ok", 1: "not measured"}
+    assert psnr[psnr.seed == 1].note.str.endswith("no call of this run asked for it").all()
+
+
 @pytest.mark.parametrize(
     "change", [{"protocol": "restormer"}, {"noise_seed": 1}, {"limit": 2}, {"prompt": "x"}]
 )
