@@ -1,6 +1,7 @@
 """Tests, intervals and equivalence for per-image values: known answers and refusals."""
 
 import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -181,3 +182,12 @@ def test_equivalence_takes_the_error_at_the_margin():
     found = paired.equivalence(estimate, 1.0)
     assert found.p == pytest.approx(float(stats.t.sf(0.5 / estimate.error_at(1.0), 59)))
     assert found.equivalent == (found.high < 1.0)
+
+
+@pytest.mark.parametrize("skew", [-2.0, -1.0, 0.0, 1.0, 2.0])
+def test_the_wider_the_margin_the_smaller_the_p(skew):
+    """Five skewed scenes, and a difference that is nothing beside the margin."""
+    estimate = Estimate(0.2, 0.08, 0.0, 0.4, 0.95, 40, 5, "planted", skew=skew)
+    found = [paired.equivalence(estimate, margin).p for margin in np.linspace(0.1, 4, 60)]
+    assert all(b <= a + 1e-15 for a, b in pairwise(found))
+    assert found[-1] < 0.01

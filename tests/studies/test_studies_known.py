@@ -175,5 +175,5 @@ def test_calibration_of_paired_tests(n, scenario):
 @pytest.mark.parametrize("n", [32, 68, 100])
 @pytest.mark.parametrize("kind", ["frechet", "kid", "mmd_v", "mmd_u"])
 def test_calibration_of_set_tests(kind, n, scenario):
-    for rate in set_rates(kind, n, scenario, 2000 if kind == "frechet" else 5000):
+    for rate in set_rates(kind, n, scenario, 1000 if kind == "frechet" else 5000):
         _limits(rate)
