@@ -181,6 +181,11 @@ def _write(
     write_study(grid.base.out / "studies" / name, title, text + how, rows, {name: figure})
 
 
+def _series(row: dict[str, Any]) -> tuple[str, str]:
+    """Return the task and "unified" or "specific"."""
+    return row["task"], row["first"].split()[0]
+
+
 def _plot_pairs(rows: Sequence[dict[str, Any]]) -> "Figure":
     measured = [row for row in rows if row["p"] is not None]
     metrics = list(dict.fromkeys(row["metric"] for row in measured))
@@ -189,18 +194,26 @@ def _plot_pairs(rows: Sequence[dict[str, Any]]) -> "Figure":
         figure.subplots(1, max(1, len(metrics)), squeeze=False)[0], metrics, strict=False
     ):
         mine = [row for row in measured if row["metric"] == metric]
-        for name in dict.fromkeys((row["task"], row["first"].split()[0]) for row in mine):
-            line = [row for row in mine if (row["task"], row["first"].split()[0]) == name]
-            x = [row["pairs"] for row in line]
-            shift = 1 + 0.04 * np.arange(len(line))
+        counts = sorted({row["pairs"] for row in mine})
+        names = list(dict.fromkeys(_series(row) for row in mine))
+        seeds = sorted({row["training_seed"] for row in mine})
+        # Side by side within a number of pairs: first the series, then the seeds in each.
+        width = 0.8 / (len(names) * len(seeds))
+        for place, name in enumerate(names):
+            line = [row for row in mine if _series(row) == name]
+            slots = [place * len(seeds) + seeds.index(row["training_seed"]) for row in line]
+            x = [
+                counts.index(row["pairs"]) + width * (slot + 0.5) - 0.4
+                for row, slot in zip(line, slots, strict=True)
+            ]
             y = [row["effect"] for row in line]
             errors = [
                 [r["effect"] - r["low"] for r in line],
                 [r["high"] - r["effect"] for r in line],
             ]
-            axes.errorbar(x * shift, y, yerr=errors, fmt="o", ms=3, capsize=2, label=" ".join(name))
+            axes.errorbar(x, y, yerr=errors, fmt="o", ms=3, capsize=2, label=" ".join(name))
+        axes.set_xticks(range(len(counts)), [str(count) for count in counts])
         axes.axhline(0, color="#555", lw=0.8)
-        axes.set_xscale("log", base=2)
         axes.set_xlabel("pairs per task")
         axes.set_title(f"{metric}: minus the most pairs", fontsize=9)
     if measured:
