@@ -121,7 +121,7 @@ def steps_command(run: Path | None, methods: str, steps: str, seed: int, **asked
         row = next(r for r in rows if (r.method, r.task, r.metric) == name)
         click.echo(
             f"{' '.join(name)}: knee at {row.knee} steps (95% {row.knee_low} to {row.knee_high}), "
-            f"n {row.n}, {row.scenes} scenes, {row.build}"
+            f"best at {row.best}, n {row.n}, {row.scenes} scenes, {row.build}"
         )
     click.echo(f"written: {made.folder / 'studies' / 'steps'}")
 

@@ -27,11 +27,11 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True)
 class Knee:
-    """Where more steps stop paying.
+    """Where a metric settles.
 
     Attributes:
-        steps: the smallest count from which the mean stays within `SHARE` of the whole gain from
-            the longest schedule's.
+        steps: the smallest count from which the mean stays within `SHARE` of the whole change from
+            the longest schedule's, whether more steps make it better or worse.
         low, high: 95% interval over resampled scenes.
     """
 
@@ -103,6 +103,7 @@ class StepRow:
     knee: int | None
     knee_low: int | None
     knee_high: int | None
+    best: int
 
 
 def step_rows(run: Run, seed: int) -> Iterator[StepRow]:
@@ -140,12 +141,15 @@ def _curve(
     scenes = scenes_of(run, task, images)
     generator = rng_for(seed, f"{method} {task} {metric}", "knee")
     knee = find_knee(values, counts, scenes, generator)
+    better = 1 if run.info.metrics[metric].higher_is_better else -1
+    best = counts[int(np.argmax(better * values.mean(axis=0)))]
     seconds = _seconds(run, method, task)
     for place, count in enumerate(counts):
         made = mean_estimate(values[:, place], scenes)
         yield StepRow(
             method, cells[place].build, task, metric, count, made.n, made.scenes, made.value,
             made.low, made.high, away[place], seconds.get(count), knee.steps, knee.low, knee.high,
+            best,
         )  # fmt: skip
 
 
@@ -182,7 +186,9 @@ def study_steps(run: Run, seed: int) -> Sequence[StepRow]:
         f"Every image starts from the same noise at every step count (seed {seed}), protocol "
         f"{run.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
         f"in 8-bit levels. The knee is the smallest count from which the mean stays within "
-        f"{SHARE:.0%} of the whole gain; its interval resamples scenes."
+        f"{SHARE:.0%} of the whole change; its interval resamples scenes. `best` is the count with "
+        "the best mean: where it lies below the knee, more steps make this metric worse, and the "
+        "knee only says where it settles."
     )
     write_study(
         run.folder / "studies" / "steps", "Sampler steps", text, [asdict(row) for row in rows],
@@ -193,7 +199,7 @@ def study_steps(run: Run, seed: int) -> Sequence[StepRow]:
 
 def _plot(rows: Sequence[StepRow]) -> "Figure":
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    figure = new_figure(3.4 * len(metrics), 3.2)
+    figure = new_figure(3.4 * len(metrics), 3.2 + 0.08 * len(rows) / len(metrics))
     panes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panes, metrics, strict=True):
         mine = [row for row in rows if row.metric == metric]
@@ -214,5 +220,6 @@ def _plot(rows: Sequence[StepRow]) -> "Figure":
         axes.minorticks_off()
         axes.set_xlabel("sampler steps")
         axes.set_title(metric, fontsize=9)
-    panes[0].legend(fontsize=6)
+    lines, names = panes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=3, fontsize=7)
     return figure

@@ -130,9 +130,15 @@ def test_study_of_steps_on_a_run(run_maker, tmp_path):
     curves = _curves(8, 12)
     values = {("kontext_lora", 0, count): curves[:, k].tolist() for k, count in enumerate(COUNTS)}
     rows = study_steps(run_maker(tmp_path, values), 0)
-    assert {row.knee for row in rows} == {8}
+    assert {(row.knee, row.best) for row in rows} == {(8, 28)}
     assert rows[-1].to_longest == 0 < rows[0].to_longest
     _written(tmp_path / "studies" / "steps")
+
+
+def test_a_metric_that_more_steps_make_worse_is_said_to(run_maker, tmp_path):
+    values = {("m", 0, k): [30.0 - k / 4, 31.0 - k / 4] for k in (1, 2, 4, 8)}
+    rows = study_steps(run_maker(tmp_path, values), 0)
+    assert {(row.knee, row.best) for row in rows} == {(8, 1)}
 
 
 def test_two_step_counts_are_refused(run_maker, tmp_path):
