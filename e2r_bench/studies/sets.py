@@ -30,6 +30,7 @@ _TIE = 1e-9
 _EPSILON = float(np.finfo(np.float64).eps)
 _SIGMA = 10.0
 _SCALE = 1000.0
+_CHUNK = 8
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,27 @@ class Blocks:
     def _roots(self, chosen: Values, references: Values) -> Values:
         """Return tr (S_x S_y)^(1/2) = ||X Y^T||_*, X and Y centred and scaled, for each choice."""
 
-        def root(which: int) -> float:
-            rows, columns = np.flatnonzero(chosen[which]), np.flatnonzero(references[which])
-            return _nuclear(self.cross[np.ix_(rows, columns)])
+        def roots(part: slice) -> list[float]:
+            rows = [np.flatnonzero(row) for row in chosen[part]]
+            columns = [np.flatnonzero(row) for row in references[part]]
+            cut = [self.cross[np.ix_(r, c)] for r, c in zip(rows, columns, strict=True)]
+            if len({part.shape for part in cut}) == 1:
+                return _nuclear(np.stack(cut)).tolist()
+            return [float(_nuclear(one[None])[0]) for one in cut]
 
-        return np.array(_parallel(root, len(chosen)))
+        return np.array(_parallel(roots, len(chosen)))
 
 
-def _nuclear(cross: Values) -> float:
-    n, m = cross.shape
-    centred = cross - cross.mean(axis=0)
-    centred -= centred.mean(axis=1, keepdims=True)
+def _nuclear(cross: Values) -> Values:
+    """Return the nuclear norms of (S, n, m) cross-Grams, centred and scaled."""
+    n, m = cross.shape[1:]
+    centred = cross - cross.mean(axis=1, keepdims=True)
+    centred -= centred.mean(axis=2, keepdims=True)
+    turned = centred.transpose(0, 2, 1)
     # Twice as fast as singular values; what lies below rounding is zero, or its root would not be.
-    squares = np.linalg.eigvalsh(centred.T @ centred if n >= m else centred @ centred.T)
-    squares[squares < len(squares) * _EPSILON * squares[-1]] = 0.0
-    return float(np.sqrt(squares).sum() / np.sqrt((n - 1) * (m - 1)))
+    squares = np.linalg.eigvalsh(turned @ centred if n >= m else centred @ turned)
+    squares[squares < squares.shape[1] * _EPSILON * squares[:, -1:]] = 0.0
+    return np.sqrt(squares).sum(axis=1) / np.sqrt((n - 1) * (m - 1))
 
 
 def make_blocks(kind: Kind, first: Features, second: Features, reference: Features) -> Blocks:
@@ -332,7 +339,8 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()  # finding the BLAS libraries costs milliseconds
 
 
-def _parallel(function: Callable[[int], float], count: int) -> list[float]:
-    """Map over 0..count-1 on all cores; LAPACK lets go of Python's lock."""
+def _parallel(function: Callable[[slice], list[float]], count: int) -> list[float]:
+    """Map over slices of 0..count-1 on all cores; LAPACK lets go of Python's lock."""
+    parts = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, range(count)))
+        return [value for part in pool.map(function, parts) for value in part]
