@@ -40,7 +40,7 @@ def _recoloured(region: EightBit, foreign: EightBit, rng: np.random.Generator) -
     del foreign, rng
     lab = cv2.cvtColor(region.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     shifted = cv2.cvtColor(lab + _COLOUR_SHIFT, cv2.COLOR_Lab2RGB)
-    return _eight_bit(shifted * 255)
+    return eight_bit(shifted * 255)
 
 
 def _resynthesised(region: EightBit, foreign: EightBit, rng: np.random.Generator) -> EightBit:
@@ -54,7 +54,7 @@ def _resynthesised(region: EightBit, foreign: EightBit, rng: np.random.Generator
     phase = np.angle(np.fft.fft2(rng.standard_normal(region.shape[:2])))[..., None]
     spectrum = np.fft.fft2(region - smooth, axes=(0, 1))
     texture = np.fft.ifft2(spectrum * np.exp(1j * phase), axes=(0, 1)).real
-    return _eight_bit(smooth + texture)
+    return eight_bit(smooth + texture)
 
 
 PLANTS: Mapping[str, Planter] = MappingProxyType(
@@ -99,7 +99,7 @@ def plant(
     whole = output.astype(np.float32)
     whole[rows, columns] = pasted
     soft = cv2.GaussianBlur(mask, (0, 0), _FEATHER)[..., None] * mask[..., None]
-    return _eight_bit(output + soft * (whole - output)), mask
+    return eight_bit(output + soft * (whole - output)), mask
 
 
 def _textured(image: EightBit, rng: np.random.Generator) -> tuple[int, int]:
@@ -129,5 +129,6 @@ def auroc(values: Map, mask: Map) -> float:
     return float((ranks[planted].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
-def _eight_bit(values: Floats) -> EightBit:
+def eight_bit(values: Floats) -> EightBit:
+    """Return levels of any float type, rounded and cut to 0..255."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -23,7 +23,7 @@ from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
-from e2r_bench.maps.planted import FITTING, PLANTS, Floats, auroc, plant
+from e2r_bench.maps.planted import FITTING, PLANTS, auroc, eight_bit, plant
 
 SIZE = (288, 432)
 DRAWS = 4
@@ -67,7 +67,7 @@ def quiet_rows() -> Iterator[Row]:
         noise = rng_for(draw, name, "leftover noise").standard_normal(truth.shape)
         outputs = {"the truth itself": truth}
         outputs |= {
-            f"truth + noise of sigma {s}": _eight_bit(truth + s * noise) for s in (5, 10, 15)
+            f"truth + noise of sigma {s}": eight_bit(truth + s * noise) for s in (5, 10, 15)
         }
         for base, output in outputs.items():
             scores = band_split(output, truth).scores()
@@ -159,7 +159,7 @@ def _outputs(name: str, draw: int, truth: EightBit) -> dict[str, EightBit]:
     noise = rng_for(draw, name, "leftover noise").standard_normal(truth.shape)
     noisy = _degraded("denoise15", name, draw, truth)
     return {
-        "truth + noise of sigma 5": _eight_bit(truth + 5 * noise),
+        "truth + noise of sigma 5": eight_bit(truth + 5 * noise),
         "denoised (NLM)": _restored("denoise15", truth, noisy),
     }
 
@@ -168,14 +168,14 @@ def _degraded(task: str, name: str, draw: int, truth: EightBit) -> EightBit:
     rows = np.linspace(1, 0.25, truth.shape[0], dtype=np.float32)[:, None]
     depth = np.broadcast_to(rows, truth.shape[:2])
     rng = rng_for(draw, name, f"degrade {task}")
-    return _eight_bit(255 * degrade(TASKS[task], np.asarray(truth / 255, np.float32), depth, rng))
+    return eight_bit(255 * degrade(TASKS[task], np.asarray(truth / 255, np.float32), depth, rng))
 
 
 def _restored(task: str, truth: EightBit, degraded: EightBit) -> EightBit:
     """Return an output with errors of its own: NLM, or a leftover of 15% of rain and haze."""
     sigma = TASKS[task].sigma
     if sigma is None:
-        return _eight_bit(0.85 * truth + 0.15 * degraded)
+        return eight_bit(0.85 * truth + 0.15 * degraded)
     strength = 0.6 * sigma
     return cv2.fastNlMeansDenoisingColored(degraded, None, strength, strength, 5, 15)  # pyright: ignore[reportReturnType]
 
@@ -237,10 +237,6 @@ def _text(value: object) -> str:
 def _centre(image: EightBit) -> EightBit:
     top, left = ((have - want) // 2 for have, want in zip(image.shape, SIZE, strict=False))
     return np.ascontiguousarray(image[top : top + SIZE[0], left : left + SIZE[1]])
-
-
-def _eight_bit(values: Floats) -> EightBit:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -257,7 +257,8 @@ def _line(claims: Claims, verdict: Verdict, parts: Sequence[Part], court: Court)
         n, scenes = measured[0].n, measured[0].scenes
         at = f" at n = {n} ({scenes} scenes)" if court.unit == "scene" else f" for these {n} images"
     floors = [part.floor for part in measured if part.floor is not None]
-    low = f"; no p can be below {max(floors):.3g} with so few scenes" if _short(floors) else ""
+    short = f"; so few scenes give no p of a difference below {max(floors, default=0):.3g}"
+    low = short if _short(floors) else ""
     return f"{verdict}{where}{at}: of {len(parts)} parts {counts}{low}"
 
 

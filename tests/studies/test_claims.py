@@ -158,7 +158,7 @@ def test_five_photographs_cannot_settle_it_and_it_says_why(run_maker, tmp_path, 
         run_maker, tmp_path, pixel_session, _claim("better"), n=25, scenes=scenes,
     )  # fmt: skip
     assert ruling.verdict == "not resolved"
-    assert "no p can be below 0.0625" in ruling.line
+    assert "no p of a difference below 0.0625" in ruling.line
 
 
 def test_holm_over_the_parts(run_maker, tmp_path, pixel_session):
