@@ -49,18 +49,22 @@ UNIFORM7 = Window((1 / 7,) * 7, covariance_scale=49 / 48)
 WINDOWS: Mapping[str, Window] = MappingProxyType({"gauss": GAUSS, "uniform7": UNIFORM7})
 
 
-class _Moments(NamedTuple):
-    """Local means and variances of the sum x + y and of the difference x - y.
+class _Terms(NamedTuple):
+    """Four terms of SSIM by pixel, from local means and variances of x + y and of x - y.
 
-    In them SSIM is (M_s - M_d + 2 C1) (V_s - V_d + 2 C2) / ((M_s + M_d + 2 C1) (V_s + V_d + 2 C2))
-    with M the squared means: equal pictures give exactly 1, and what float32 rounds in the sum
-    cancels between numerator and denominator.
+    With M the squared means and V the variances, SSIM is
+    (M_s + 2 C1 - M_d) (V_s + 2 C2 - V_d) / ((M_s + 2 C1 + M_d) (V_s + 2 C2 + V_d)): equal pictures
+    give exactly 1, and what float32 rounds in the sum cancels between numerator and denominator.
     """
 
     mean_s: Array
+    """M_s + 2 C1"""
     mean_d: Array
+    """M_d"""
     var_s: Array
+    """V_s + 2 C2"""
     var_d: Array
+    """V_d"""
 
 
 class Parts(NamedTuple):
@@ -131,8 +135,8 @@ def ssim_map(restored: Image, clean: Image, window: Window = GAUSS, exact: bool 
     """
     check_pair(restored, clean)
     r, top = window.radius, peak(restored)
-    strips = _strips(restored, clean, window, exact, pad=True)
-    return np.concatenate([_similarity(m, top)[:, r:-r].copy() for m in strips])
+    strips = _strips(restored, clean, window, top, exact, pad=True)
+    return np.concatenate([_similarity(terms)[:, r:-r].copy() for terms in strips])
 
 
 def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
@@ -144,15 +148,15 @@ def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
     top = peak(restored)
     x = restored.astype(np.float64)
     y = clean.astype(np.float64)
-    both = _whole(x, y, window)
+    c2 = (K2 * top) ** 2
+    both = _whole(x, y, window, top)
     # The sum of a picture with itself is 2 x: its variance is four times that of x.
-    var_x, var_y = (np.maximum(_whole(z, z, window).var_s / 4, 0.0) for z in (x, y))
-    cov = (both.var_s - both.var_d) / 4
-    mean_x, mean_y = (both.mean_s + both.mean_d) / 2, (both.mean_s - both.mean_d) / 2
-    c1, c2 = (K1 * top) ** 2, (K2 * top) ** 2
+    own = (_whole(z, z, window, top).var_s - 2 * c2 for z in (x, y))
+    var_x, var_y = (np.maximum(var / 4, 0.0) for var in own)
+    cov = (both.var_s - 2 * c2 - both.var_d) / 4
     spread = np.sqrt(var_x * var_y)
     return Parts(
-        luminance=(2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1),
+        luminance=(both.mean_s - both.mean_d) / (both.mean_s + both.mean_d),
         contrast=(2 * spread + c2) / (var_x + var_y + c2),
         structure=(cov + c2 / 2) / (spread + c2 / 2),
     )
@@ -193,12 +197,11 @@ def contrast_structure(x: Array, y: Array, top: float) -> tuple[Array, Array]:
         Both means by channel, (C,) float64.
     """
     full = factor = np.zeros(x.shape[2])
-    r, c2 = GAUSS.radius, (K2 * top) ** 2
-    for moments in _strips(x, y, GAUSS, exact=True, pad=False):
-        var_s, var_d = moments.var_s[:, r:-r], moments.var_d[:, r:-r]
-        inside = (var_s - var_d + 2 * c2) / (var_s + var_d + 2 * c2)
-        factor = factor + inside.sum((0, 1))
-        full = full + _similarity(moments, top)[:, r:-r].sum((0, 1))
+    r = GAUSS.radius
+    for terms in _strips(x, y, GAUSS, top, exact=True, pad=False):
+        var_s, var_d = terms.var_s[:, r:-r], terms.var_d[:, r:-r]
+        factor = factor + ((var_s - var_d) / (var_s + var_d)).sum((0, 1))
+        full = full + _similarity(terms)[:, r:-r].sum((0, 1))
     count = (x.shape[0] - 2 * r) * (x.shape[1] - 2 * r)
     return full / count, factor / count
 
@@ -206,31 +209,28 @@ def contrast_structure(x: Array, y: Array, top: float) -> tuple[Array, Array]:
 def _mean_ssim(x: Array, y: Array, window: Window, top: float, exact: bool) -> float:
     r = window.radius
     total, count = 0.0, 0
-    for moments in _strips(x, y, window, exact, pad=False):
-        values = _similarity(moments, top)[:, r:-r]
+    for terms in _strips(x, y, window, top, exact, pad=False):
+        values = _similarity(terms)[:, r:-r]
         # In double precision, and four times as fast as NumPy's sum of float32 in float64.
         total += sum(cv2.sumElems(values))
         count += values.size
     return total / count
 
 
-def _whole(x: Array, y: Array, window: Window) -> _Moments:
+def _whole(x: Array, y: Array, window: Window, top: float) -> _Terms:
     r = window.radius
-    strip = next(_strips(x, y, window, exact=True, pad=True, rows=len(x)))
-    return _Moments(*(z[:, r:-r] for z in strip))
+    strip = next(_strips(x, y, window, top, exact=True, pad=True, rows=len(x)))
+    return _Terms(*(z[:, r:-r] for z in strip))
 
 
-def _similarity(moments: _Moments, top: float) -> Array:
-    """Return SSIM of one strip; overwrites the moments."""
-    mean_s, mean_d, var_s, var_d = moments
-    mean_s *= mean_s
-    mean_s += 2 * (K1 * top) ** 2
-    mean_d *= mean_d
-    var_s += 2 * (K2 * top) ** 2
+def _similarity(terms: _Terms) -> Array:
+    """Return SSIM of one strip; overwrites the terms."""
+    mean_s, mean_d, var_s, var_d = terms
     value = mean_s - mean_d
     mean_s += mean_d
-    value *= np.subtract(var_s, var_d, out=mean_d)
+    np.subtract(var_s, var_d, out=mean_d)
     var_s += var_d
+    value *= mean_d
     mean_s *= var_s
     value /= mean_s
     return value
@@ -240,11 +240,12 @@ def _strips(
     x: Array,
     y: Array,
     window: Window,
+    top: float,
     exact: bool,
     pad: bool,
     rows: int = _STRIP,
-) -> Iterator[_Moments]:
-    """Yield the moments of the windows inside, `rows` rows at a time, in buffers used again.
+) -> Iterator[_Terms]:
+    """Yield the terms of the windows inside, about `rows` rows at a time, in buffers used again.
 
     Columns at the border are still there unless the picture was padded, which keeps the buffers
     contiguous; the caller cuts them.
@@ -258,40 +259,53 @@ def _strips(
     dtype = np.float64 if exact or x.dtype == np.float64 else np.float32
     if pad:
         x, y = (cv2.copyMakeBorder(z, r, r, r, r, cv2.BORDER_REFLECT) for z in (x, y))
-    taps = np.array(window.taps, dtype)
     height = x.shape[0] - 2 * r
-    buffers = np.empty((6, min(rows, height) + 2 * r, x.shape[1], x.shape[2]), dtype)
+    buffers = np.empty((5, min(rows, height) + 2 * r, x.shape[1], x.shape[2]), dtype)
     for start in range(0, height, rows):
         stop = min(start + rows, height) + 2 * r
-        found = _moments(x[start:stop], y[start:stop], taps, buffers[:, : stop - start])
-        if window.covariance_scale != 1.0:
-            found.var_s[...] *= window.covariance_scale
-            found.var_d[...] *= window.covariance_scale
-        yield found
+        yield _terms(x[start:stop], y[start:stop], window, top, buffers[:, : stop - start])
 
 
-def _moments(x: Array, y: Array, taps: Array, buffers: Array) -> _Moments:
-    """Filter s, d, s^2 and d^2, with the mean of s and of d taken out so that float32 holds."""
-    s, d, mean_s, mean_d, var_s, var_d = buffers
-    r = len(taps) // 2
-    depth = cv2.CV_32F if s.dtype == np.float32 else cv2.CV_64F
+def _terms(x: Array, y: Array, window: Window, top: float, buffers: Array) -> _Terms:
+    """Fill the terms of one strip; the first buffer is for work."""
+    work, mean_s, var_s, mean_d, var_d = buffers
     level_x, level_y = _level(x), _level(y)
-    level_s, level_d = level_x + level_y, level_x - level_y
-    # Conversion, sum and shift in one pass: a tenth of the whole time.
-    cv2.addWeighted(x, 1, y, 1, -level_s, dst=s, dtype=depth)
-    cv2.addWeighted(x, 1, y, -1, -level_d, dst=d, dtype=depth)
-    cv2.sepFilter2D(s, -1, taps, taps, dst=mean_s)
-    cv2.sepFilter2D(d, -1, taps, taps, dst=mean_d)
-    s *= s
-    d *= d
-    cv2.sepFilter2D(s, -1, taps, taps, dst=var_s)
-    cv2.sepFilter2D(d, -1, taps, taps, dst=var_d)
-    s, d, mean_s, mean_d, var_s, var_d = buffers[:, r:-r]
-    var_s -= np.multiply(mean_s, mean_s, out=s)
-    var_d -= np.multiply(mean_d, mean_d, out=d)
-    mean_s += level_s
-    mean_d += level_d
-    return _Moments(mean_s, mean_d, var_s, var_d)
+    c1, c2 = 2 * (K1 * top) ** 2, 2 * (K2 * top) ** 2
+    level = level_x + level_y
+    _add_scaled(x, y, 1, -level, work)
+    _filter(work, level, window, c1, c2, mean_s, var_s)
+    level = level_x - level_y
+    _add_scaled(x, y, -1, -level, work)
+    _filter(work, level, window, 0.0, 0.0, mean_d, var_d)
+    r = window.radius
+    return _Terms(*(z[r:-r] for z in (mean_s, mean_d, var_s, var_d)))
+
+
+def _add_scaled(x: Array, y: Array, factor: int, shift: float, out: Array) -> None:
+    """Set `out` to x + factor * y + shift: conversion, sum and shift in one pass."""
+    depth = cv2.CV_32F if out.dtype == np.float32 else cv2.CV_64F
+    cv2.addWeighted(x, 1, y, factor, shift, dst=out, dtype=depth)
+
+
+def _filter(
+    values: Array, level: float, window: Window, c1: float, c2: float, mean: Array, var: Array
+) -> None:
+    """Fill `mean` with (local mean + level)^2 + c1 and `var` with local variance + c2.
+
+    `values` has `level` taken out, so that float32 holds, and is overwritten. Constants and level
+    ride on passes made anyway.
+    """
+    taps, r = np.array(window.taps, values.dtype), window.radius
+    cv2.sepFilter2D(values, -1, taps, taps, dst=mean)
+    values *= values
+    scale = window.covariance_scale
+    cv2.sepFilter2D(values, -1, taps, taps, dst=var, delta=c2 / scale)
+    square, mean, var = values[r:-r], mean[r:-r], var[r:-r]
+    np.multiply(mean, mean, out=square)
+    var -= square
+    if scale != 1.0:
+        var *= scale
+    cv2.addWeighted(square, 1, mean, 2 * level, level * level + c1, dst=mean)
 
 
 def _level(values: Array) -> float:
