@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from e2r_bench import __version__
+from e2r_bench.memory import keep_freed_memory
 
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
@@ -74,4 +75,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def script() -> None:
     """Entry point of the installed script."""
+    keep_freed_memory()
     sys.exit(main())

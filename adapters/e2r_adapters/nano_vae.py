@@ -2,9 +2,10 @@
 
 An autoencoder of this size trained from scratch spends its first thousands of steps on learning to
 pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted
-instead (two minutes on one core), and written into the network exactly: two channels of a large
-constant make each GroupNorm a fixed gain, pairs (x, -x) make SiLU linear, and residual branches
-end in zeros.
+instead (minutes on one core), and written into the network exactly. Residual branches end in zeros,
+which leaves the two last GroupNorms: a channel that holds minus the sum of the others makes their
+mean zero, two channels of a large constant make their gain fixed, and a large bias brings all into
+the range where SiLU changes nothing; the layer after takes it off again with one of the constants.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,11 @@ from e2r_baselines.method import Pixels
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-WIDTHS = (16, 32, 48)
+WIDTHS = (16, 16, 32)
 LATENT = 16
 _CONSTANT = 256.0
-_FIRST, _CODE, _LOW, _HIGH = 12, 23, 30, 7
+_LIFT = 64.0
+_HALF, _CODE, _LOW, _HIGH = 16, 16, 32, 13
 _FIT_RATE = 5e-3
 _HAAR = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
 
@@ -33,12 +35,12 @@ class LinearCode(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.to_half = nn.Conv2d(3, _FIRST, 3, 2, bias=False)
-        self.to_quarter = nn.Conv2d(_FIRST, _CODE, 3, 2, bias=False)
+        self.to_half = nn.Conv2d(3, _HALF, 3, 2, bias=False)
+        self.to_quarter = nn.Conv2d(_HALF, _CODE, 3, 2, bias=False)
         self.code = nn.Conv2d(_CODE, LATENT, 3, padding=1, bias=False)
         self.read = nn.Conv2d(LATENT, _LOW, 3, padding=1, bias=False)
-        self.up_half = nn.Conv2d(_LOW, _LOW, 3, padding=1, bias=False)
-        self.up_full = nn.Conv2d(_LOW, _HIGH, 3, padding=1, bias=False)
+        self.up_half = nn.Conv2d(_LOW, _HALF, 3, padding=1, bias=False)
+        self.up_full = nn.Conv2d(_HALF, _HIGH, 3, padding=1, bias=False)
         self.paint = nn.Conv2d(_HIGH, 3, 3, padding=1, bias=False)
         with torch.no_grad():
             for conv in (self.to_half, self.to_quarter):
@@ -62,8 +64,8 @@ class LinearCode(nn.Module):
 def _start_as_haar(conv: nn.Conv2d) -> None:
     """Begin as a space-to-depth step in an orthogonal basis, lowest frequencies first."""
     conv.weight.mul_(0.05)
-    inputs, outputs = conv.in_channels, conv.out_channels
-    for channel in range(outputs):
+    inputs = conv.in_channels
+    for channel in range(min(conv.out_channels, len(_HAAR) * inputs)):
         basis = torch.tensor(_HAAR[channel // inputs], dtype=torch.float32).view(2, 2) / 2
         conv.weight[channel, channel % inputs, :2, :2] += basis
 
@@ -135,57 +137,54 @@ def build_vae() -> "AutoencoderKL":
 
 @torch.no_grad()
 def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
-    """Make `vae` compute exactly the linear code, in place."""
-    module: Any
+    """Make `vae` compute exactly the linear code, in place, also once it is saved in float16."""
     for module in vae.modules():
-        if isinstance(module, nn.GroupNorm):
-            gain = (2 / module.num_channels) ** 0.5
-            module.weight.fill_(_CONSTANT * gain)
-            module.weight[-2:] = gain
-        elif type(module).__name__ == "ResnetBlock2D":
-            module.conv2.weight.zero_()
-            module.conv2.bias.zero_()
-            if module.conv_shortcut is not None:
-                _write(module.conv_shortcut, _eye(module.conv_shortcut.out_channels - 2))
+        if type(module).__name__ == "ResnetBlock2D":
+            _fill(module.conv2, torch.zeros(0, 0, 3, 3))
     encoder: Any = vae.encoder
     decoder: Any = vae.decoder
     low, high = encoder.down_blocks, decoder.up_blocks
-    _write(encoder.conv_in, _centred(_eye(3)))
-    _write(low[0].downsamplers[0].conv, linear.to_half.weight)
-    _write(low[1].downsamplers[0].conv, linear.to_quarter.weight)
-    _write(low[2].resnets[0].conv_shortcut, torch.cat([_eye(_CODE), -_eye(_CODE)]))
-    _write(decoder.conv_in, linear.read.weight)
-    _write(high[0].upsamplers[0].conv, linear.up_half.weight)
-    _write(high[1].upsamplers[0].conv, linear.up_full.weight)
-    _write(high[2].resnets[0].conv_shortcut, torch.cat([_eye(_HIGH), -_eye(_HIGH)]))
-    _write_last(encoder.conv_out, linear.code.weight)
+    _fill(encoder.conv_in, F.pad(_eye(3), (1, 1, 1, 1)))
+    _fill(low[0].downsamplers[0].conv, linear.to_half.weight)
+    _fill(low[1].downsamplers[0].conv, linear.to_quarter.weight)
+    _fill_before_norm(low[2].resnets[0].conv_shortcut, _eye(_CODE))
+    _fill_after_norm(encoder.conv_norm_out, encoder.conv_out, linear.code.weight)
     # The second half of the encoder's output is the log variance: as small as it gets.
     encoder.conv_out.bias[LATENT:] = -30.0
-    _write_last(decoder.conv_out, linear.paint.weight)
+    _fill(decoder.conv_in, linear.read.weight)
+    _fill(high[0].upsamplers[0].conv, linear.up_half.weight)
+    _fill(high[1].resnets[0].conv_shortcut, _eye(_HALF))
+    _fill_before_norm(high[1].upsamplers[0].conv, linear.up_full.weight)
+    _fill_after_norm(decoder.conv_norm_out, decoder.conv_out, linear.paint.weight)
 
 
 def _eye(size: int) -> torch.Tensor:
     return torch.eye(size)[:, :, None, None]
 
 
-def _centred(kernel: torch.Tensor) -> torch.Tensor:
-    return F.pad(kernel, (1, 1, 1, 1))
-
-
-def _write(conv: Any, kernel: torch.Tensor) -> None:
-    """Put a kernel into the first channels, and the two constants into the last."""
-    conv.weight.zero_()
-    outputs = min(conv.out_channels, kernel.shape[0])
-    inputs = min(conv.in_channels, kernel.shape[1])
-    conv.weight[:outputs, :inputs] = kernel[:outputs, :inputs]
-    conv.bias.zero_()
-    conv.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
-
-
-def _write_last(conv: Any, kernel: torch.Tensor) -> None:
-    """Read the pairs: SiLU(x) - SiLU(-x) = x."""
+def _fill(conv: Any, kernel: torch.Tensor) -> None:
+    """Put a kernel into the first channels of a layer, and zeros into the others."""
     outputs, inputs = kernel.shape[:2]
     conv.weight.zero_()
     conv.weight[:outputs, :inputs] = kernel
-    conv.weight[:outputs, inputs : 2 * inputs] = -kernel
     conv.bias.zero_()
+
+
+def _fill_before_norm(conv: Any, kernel: torch.Tensor) -> None:
+    """Add a channel that makes the mean of all zero, and two that make their spread known."""
+    _fill(conv, torch.cat([kernel, -kernel.sum(0, keepdim=True)]))
+    conv.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
+
+
+def _fill_after_norm(norm: Any, conv: Any, kernel: torch.Tensor) -> None:
+    """Undo the norm's gain, lift all channels above SiLU's bend, and take the lift off again."""
+    outputs, inputs = kernel.shape[:2]
+    norm.weight.zero_()
+    norm.weight[:inputs] = _CONSTANT * (2 / norm.num_channels) ** 0.5
+    norm.bias.fill_(_LIFT)
+    # Rounded as the folder will hold them; the second constant carries what the sum then loses.
+    kernel = kernel.half().float()
+    _fill(conv, kernel)
+    total = kernel.sum(1)
+    conv.weight[:outputs, -2] = -total.half().float()
+    conv.weight[:outputs, -1] = total.half().float() - total

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ANY_KIND = ""
+_SMALL = 2**28
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,17 @@ class KontextRestorer:
         self._prompts: dict[str, PromptState] = {}
         for kind, path in adapters.items():
             _load(backbone, path, self._names[kind])
-        self._fused = len(adapters) == 1 and not getattr(
-            backbone.pipe.transformer, "hf_quantizer", None
-        )
-        if self._fused:
-            # One set of products instead of three per layer; pictures move by float rounding.
-            backbone.pipe.fuse_lora(adapter_names=list(self._names.values()))
+        self._active = ""
+        self._plain = _adapted_weights(backbone)
+        quantized = getattr(backbone.pipe.transformer, "hf_quantizer", None)
+        # One set of products instead of three per layer; pictures move by float rounding. Several
+        # adapters take turns if there is room for a copy of the weights that they change.
+        size = sum(weight.nbytes for weight in self._plain)
+        self._fuses = bool(adapters) and not quantized and (len(adapters) == 1 or size <= _SMALL)
+        turns = self._fuses and len(adapters) > 1
+        self._copies = [weight.clone() for weight in self._plain] if turns else []
+        if len(adapters) == 1:
+            self._activate(*self._names.values())
 
     def restore(
         self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
@@ -125,10 +131,23 @@ class KontextRestorer:
                 f"expected an adapter for {task.kind}, found adapters for {trained}; train it with "
                 "`e2r-bench train`, or give one that serves all tasks"
             )
-        if not self._fused and name not in self._backbone.pipe.get_active_adapters():
-            # A text encoder's LoRA changes what prompts say.
-            self._prompts.clear()
-            self._backbone.pipe.set_adapters(name)
+        if name != self._active:
+            self._activate(name)
+
+    def _activate(self, name: str) -> None:
+        pipe = self._backbone.pipe
+        # A text encoder's LoRA changes what prompts say.
+        self._prompts.clear()
+        if not self._fuses:
+            pipe.set_adapters(name)
+        else:
+            if self._active:
+                pipe.unfuse_lora()
+                # Subtracting leaves rounding behind: the order of tasks would change the pictures.
+                for weight, copy in zip(self._plain, self._copies, strict=True):
+                    weight.copy_(copy)
+            pipe.fuse_lora(adapter_names=[name])
+        self._active = name
 
 
 @dataclass(frozen=True)
@@ -156,6 +175,13 @@ class RoundTrip:
         pipe = self.backbone.pipe
         (decoded,) = decode_latents(pipe, encode_images(pipe, [fitted.pixels]))
         return fitted.restore(decoded)
+
+
+def _adapted_weights(backbone: Backbone) -> "list[torch.Tensor]":
+    """Return the weights of the layers that the loaded adapters change."""
+    networks = (backbone.pipe.transformer, backbone.pipe.text_encoder)
+    layers = [m for network in networks for m in network.modules() if hasattr(m, "base_layer")]
+    return [layer.base_layer.weight.detach() for layer in layers]
 
 
 def _load(backbone: Backbone, path: Path, name: str) -> None:

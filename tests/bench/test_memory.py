@@ -1,0 +1,35 @@
+"""Freed memory stays with the process."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from e2r_bench.memory import keep_freed_memory
+if "keep" in sys.argv:
+    assert keep_freed_memory()
+def work():
+    blocks = [np.empty(20_000_000, np.uint8) for _ in range(4)]
+    for block in blocks:
+        block.fill(1)
+for _ in range(3):
+    work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    work()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_pages_are_not_asked_for_again():
+    found = {}
+    for how in ("keep", "leave"):
+        command = [sys.executable, "-c", FAULTS, how]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[how] = int(done.stdout)
+    assert found["keep"] < 100 < 10_000 < found["leave"]
