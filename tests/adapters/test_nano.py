@@ -18,15 +18,18 @@ from e2r_baselines.draws import rng_for
 from e2r_baselines.tasks import PROMPTS
 
 
-def test_the_network_computes_the_linear_code():
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_network_computes_the_linear_code(saved):
     torch.manual_seed(0)
     linear, vae = LinearCode(), build_vae().eval()
     write_linear(vae, linear)
+    # The folder holds float16: what the lift takes from a weight must come off to the last bit.
+    vae = vae.half().float() if saved else vae
     pixels = torch.rand(1, 3, 32, 48) * 2 - 1
     with torch.no_grad():
         code = vae.encode(pixels).latent_dist.mode()
         assert torch.allclose(code, linear.encode(pixels), atol=2e-3)
-        assert torch.allclose(vae.decode(code).sample, linear.decode(code), atol=2e-2)
+        assert torch.allclose(vae.decode(code).sample, linear.decode(code), atol=3e-3)
     assert code.shape == (1, 16, 8, 12)
 
 
