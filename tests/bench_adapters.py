@@ -19,7 +19,10 @@ from e2r_adapters.nano_text import LENGTH
 from e2r_adapters.restorer import KontextRestorer, Settings
 from e2r_baselines.method import Compute, Draw, Photo
 from e2r_baselines.tasks import TASKS
+from e2r_bench.memory import keep_freed_memory
 
+# As the command does.
+keep_freed_memory()
 DRAWS = [Draw(seed, steps) for steps in (4, 8, 16, 28) for seed in range(5)]
 TASK = TASKS["denoise25"]
 pytestmark = [
@@ -97,6 +100,7 @@ def test_time_outside_the_transformer(benchmark, pipe, photo, monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_28_steps_of_the_full_model(benchmark, photo):
     spec = kontext_methods(KontextOptions(FULL, resize="paper"))["kontext"]
     made = spec.open(spec.builds[0], {}, Compute("cuda", "bfloat16"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from e2r_adapters.backbone import Backbone
     from e2r_adapters.resize import Resize
 
-NANO_ADAPTER = "kontext-nano-adapter"
+NANO_ADAPTERS = "kontext-nano-adapters"
 FULL_WEIGHTS = "flux1-kontext-dev"
 _FULL_WIDTH = 3072
 _KINDS = frozenset(task.kind for task in TASKS.values())
@@ -38,8 +38,8 @@ class KontextOptions:
             is the full model if it is in the hub cache and a CUDA device can hold it, else the
             miniature.
         adapter: for `kontext_lora`: a LoRA file, a folder that holds one, or a folder with one
-            folder per task kind (task-specific adapters); None for the one embedded with the
-            miniature.
+            folder per task kind (task-specific adapters); None for those embedded with the
+            miniature, one per task kind.
         guidance: the embedded guidance scale; the paper's inference uses 2.5.
         max_sequence_length: of T5; None for 512, and what the miniature was trained with for it.
         resize: the resize policy; see `e2r_adapters.resize.fit`.
@@ -126,7 +126,7 @@ def _adapted_build(base: Build, options: KontextOptions) -> Build:
             label = path.resolve().parent.name
         return Build(f"{base.name}+{label}", base.files, base.miniature)
     if base.name == NANO:
-        return Build(NANO, (NANO, NANO_ADAPTER), miniature=True)
+        return Build(NANO, (NANO, NANO_ADAPTERS), miniature=True)
     return base
 
 
@@ -170,7 +170,7 @@ def _licence(build: Build) -> str:
 
 
 def _trained_kinds(build: Build) -> frozenset[str]:
-    return frozenset({"denoise", "derain", "dehaze"}) if NANO_ADAPTER in build.files else _KINDS
+    return frozenset({"denoise", "derain", "dehaze"}) if NANO_ADAPTERS in build.files else _KINDS
 
 
 def _open_kontext(
@@ -232,16 +232,14 @@ def _adapters(
     Raises:
         MethodError: no adapter was given where none is embedded, or there is none at its path.
     """
-    if options.adapter is None:
-        if NANO_ADAPTER in files:
-            return {"": files[NANO_ADAPTER]}
+    given = options.adapter or files.get(NANO_ADAPTERS)
+    if given is None:
         raise MethodError(
             f"kontext_lora on {build.name} needs --adapter FILE: train one with `e2r-bench train`, "
             f"or run the miniature with --backbone {NANO}"
         )
     from e2r_adapters.lora import ADAPTER_FILE
 
-    given = options.adapter
     if given.is_file():
         return {"": given}
     if (given / ADAPTER_FILE).is_file():

@@ -1,8 +1,9 @@
 """Make the base of `kontext-nano`: a whole pipeline folder, with a model card and a log.
 
 `python -m e2r_adapters.make_kontext_nano --out FOLDER` paints its training pictures (dead leaves),
-fits the autoencoder, and trains the transformer on generic edits; no photograph is ever seen, and
-no edit restores anything. Its adapters are then made by `e2r-bench train --profile nano`.
+fits the autoencoder, and trains the transformer on generic edits in two stages; no photograph is
+ever seen, and no edit restores anything. Its adapters are then made by
+`e2r-bench train --profile nano`.
 """
 
 import argparse
@@ -11,14 +12,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from e2r_adapters.backbone import backbone_of
+from e2r_adapters.backbone import Backbone, backbone_of
 from e2r_adapters.nano_base import (
     BaseSettings,
     all_prompts,
@@ -35,8 +37,31 @@ if TYPE_CHECKING:
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
 
 SEED = 1
-_CODE_STEPS = 2000
-_CODE_CANVASES = 160
+_CODE_STEPS = 4000
+_CODE_CANVASES = 200
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the base's training.
+
+    Attributes:
+        canvases: pictures painted for it.
+        varied: nearer to photographs; see `paint_canvases`.
+        pairs: of edits, cut from them.
+        settings: of the training.
+    """
+
+    canvases: int
+    varied: bool
+    pairs: int
+    settings: BaseSettings
+
+
+STAGES = (
+    Stage(200, False, 6000, BaseSettings(steps=4500)),
+    Stage(300, True, 12000, BaseSettings(steps=5000, rate=1.5e-3, decay=0.6, seed=2)),
+)
 
 
 def build_pipeline(linear_steps: int, canvases: int) -> "FluxKontextPipeline":
@@ -46,7 +71,10 @@ def build_pipeline(linear_steps: int, canvases: int) -> "FluxKontextPipeline":
         FlowMatchEulerDiscreteScheduler,
     )
 
-    linear = fit_linear(paint_canvases(canvases, SEED, "leaf"), linear_steps, seed=0)
+    plain = canvases * 3 // 10
+    pictures = paint_canvases(plain, SEED, "leaf")
+    pictures += paint_canvases(canvases - plain, SEED, "leaf-varied", varied=True)
+    linear = fit_linear(pictures, linear_steps, seed=0)
     vae = build_vae()
     write_linear(vae, linear)
     said = [text for prompts in PROMPTS.values() for text in prompts.values()]
@@ -97,20 +125,26 @@ def file_hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def card(folder: Path, settings: BaseSettings, pairs: int, seconds: float) -> dict[str, Any]:
+def train_stage(backbone: Backbone, stage: Stage, log: Path) -> None:
+    """Paint, edit, and train the transformer in place."""
+    purpose = "nano-base-varied" if stage.varied else "nano-base"
+    canvases = paint_canvases(stage.canvases, SEED, purpose, stage.varied)
+    pairs = encode_edits(backbone, canvases, stage.pairs, stage.settings.seed)
+    train_base(backbone, pairs, stage.settings, log)
+
+
+def card(folder: Path, stages: Sequence[Stage], seconds: float) -> dict[str, Any]:
     """Return what everyone should know about the weights in `folder`."""
     return {
         "name": "kontext-nano",
         "is": "a miniature of FLUX.1 Kontext: same classes and code path, 1.76 M parameters; its "
         "pictures say nothing about the full model's",
         "licence": "Apache-2.0",
-        "data": f"{pairs} crops of 64x64 of 200 dead-leaves pictures, painted by e2r_baselines."
-        "procedural; no photograph",
+        "data": "64x64 crops of dead-leaves pictures, painted by e2r_adapters.nano_base; no "
+        "photograph",
         "edits": "generic, e2r_adapters.nano_edits; none restores",
         "seed": SEED,
-        "steps": settings.steps,
-        "batch": settings.batch,
-        "learning_rate": settings.rate,
+        "stages": [asdict(stage) for stage in stages],
         "seconds": round(seconds),
         "hardware": f"CPU, {torch.get_num_threads()} thread(s), {platform.machine()}",
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
@@ -123,21 +157,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     parser.add_argument("--log", type=Path, required=True, help="folder of the training log")
-    parser.add_argument("--steps", type=int, default=4500)
-    parser.add_argument("--pairs", type=int, default=6000)
-    parser.add_argument("--canvases", type=int, default=200)
+    parser.add_argument(
+        "--fraction", type=float, default=1.0, help="of all steps, pairs and pictures: for a try"
+    )
     asked = parser.parse_args()
     began = time.perf_counter()
-    settings = BaseSettings(asked.steps)
-    pipe = build_pipeline(_CODE_STEPS, _CODE_CANVASES)
+    stages = [_shortened(stage, asked.fraction) for stage in STAGES]
+    steps, canvases = (_part(n, asked.fraction) for n in (_CODE_STEPS, _CODE_CANVASES))
+    pipe = build_pipeline(steps, canvases)
     backbone = backbone_of(pipe)
-    pairs = encode_edits(
-        backbone, paint_canvases(asked.canvases, SEED, "nano-base"), asked.pairs, SEED
-    )
-    train_base(backbone, pairs, settings, asked.log)
+    for stage in stages:
+        train_stage(backbone, stage, asked.log)
     save_pipeline(pipe, asked.out)
-    told = card(asked.out, settings, asked.pairs, time.perf_counter() - began)
+    told = card(asked.out, stages, time.perf_counter() - began)
     _write_json(asked.out / "card.json", told)
+
+
+def _part(count: int, fraction: float) -> int:
+    return max(4, round(count * fraction))
+
+
+def _shortened(stage: Stage, fraction: float) -> Stage:
+    return replace(
+        stage,
+        canvases=_part(stage.canvases, fraction),
+        pairs=_part(stage.pairs, fraction),
+        settings=replace(stage.settings, steps=_part(stage.settings.steps, fraction)),
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """The miniature: its linear autoencoder, its prompts, its edits, and the embedded folder."""
 
 import hashlib
+import json
 from importlib.resources import files
 
 import numpy as np
 import pytest
 import torch
 
+from e2r_adapters import make_kontext_nano
 from e2r_adapters.backbone import NANO, backbone_of, load_pipeline, nano_folder
+from e2r_adapters.catalog import NANO_ADAPTERS
 from e2r_adapters.encode import encode_prompt
 from e2r_adapters.make_kontext_nano import save_pipeline
 from e2r_adapters.nano_base import BaseSettings, Edited, build_transformer, train_base
@@ -100,15 +103,36 @@ def declared() -> dict:
     return tomllib.loads(files("e2r_adapters").joinpath("weights.toml").read_text())
 
 
-def test_embedded_files_are_the_declared_ones():
-    row = declared()[NANO]
-    for relative, digest in row["files"].items():
-        assert hashlib.sha256((nano_folder() / relative).read_bytes()).hexdigest() == digest
-    adapter = declared()["kontext-nano-adapter"]
-    path = nano_folder().parents[1] / adapter["sources"][0]["path"]
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == adapter["sha256"]
-    every = [path for path in nano_folder().parent.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in every) < 26_000_000
+@pytest.mark.parametrize("name", [NANO, NANO_ADAPTERS])
+def test_embedded_files_are_the_declared_ones(name):
+    row = declared()[name]
+    folder = nano_folder().parents[1] / row["sources"][0]["path"]
+    found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+    assert {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in found.items()} == row["files"]
+    assert sum(p.stat().st_size for p in found.values()) == row["size"]
+
+
+def test_the_card_names_every_embedded_file():
+    home = nano_folder().parent
+    every = {str(p.relative_to(home)): p for p in home.rglob("*") if p.is_file()}
+    told = json.loads(every.pop("card.json").read_text())["files"]
+    del every["README.md"]
+    assert {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in every.items()} == told
+    assert sum(path.stat().st_size for path in every.values()) < 26_000_000
+
+
+@pytest.mark.slow
+def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "sys.argv",
+        ["make", "--out", str(tmp_path / "base"), "--log", str(tmp_path), "--fraction", "0.004"],
+    )
+    make_kontext_nano.main()
+    pipe = load_pipeline(str(tmp_path / "base"), torch.float32, "cpu")
+    assert sum(p.numel() for p in pipe.transformer.parameters()) == 1_764_288
+    told = json.loads((tmp_path / "base" / "card.json").read_text())
+    assert [stage["settings"]["steps"] for stage in told["stages"]] == [18, 20]
+    assert set(told["files"]) == set(declared()[NANO]["files"])
 
 
 def test_prompts_of_the_tasks_differ_in_the_embedded_encoders():
