@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=2 pytest tests/bench_adapters.py --benchmark-only \
         -o addopts="--import-mode=importlib"
 
-On one thread the loop over the pipeline is relatively faster: see results/nano. Each ratio and share
-is measured in one run, is asserted against its target, and lands in the benchmark's `extra_info`.
+On one thread the loop over the pipeline is relatively faster: see results/nano. Each ratio and
+share is measured in one run, is asserted against its target, and lands in the benchmark's
+`extra_info`.
 """
 
 import time
