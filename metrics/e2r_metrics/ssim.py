@@ -58,7 +58,7 @@ class _Terms(NamedTuple):
     """
 
     mean_s: Array
-    """M_s + 2 C1"""
+    """M_s"""
     mean_d: Array
     """M_d"""
     var_s: Array
@@ -136,7 +136,7 @@ def ssim_map(restored: Image, clean: Image, window: Window = GAUSS, exact: bool 
     check_pair(restored, clean)
     r, top = window.radius, peak(restored)
     strips = _strips(restored, clean, window, top, exact, pad=True)
-    return np.concatenate([_similarity(terms)[:, r:-r].copy() for terms in strips])
+    return np.concatenate([_similarity(terms, top)[:, r:-r].copy() for terms in strips])
 
 
 def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
@@ -148,7 +148,7 @@ def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
     top = peak(restored)
     x = restored.astype(np.float64)
     y = clean.astype(np.float64)
-    c2 = (K2 * top) ** 2
+    c1, c2 = (K1 * top) ** 2, (K2 * top) ** 2
     both = _whole(x, y, window, top)
     # The sum of a picture with itself is 2 x: its variance is four times that of x.
     own = (_whole(z, z, window, top).var_s - 2 * c2 for z in (x, y))
@@ -156,7 +156,7 @@ def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:
     cov = (both.var_s - 2 * c2 - both.var_d) / 4
     spread = np.sqrt(var_x * var_y)
     return Parts(
-        luminance=(both.mean_s - both.mean_d) / (both.mean_s + both.mean_d),
+        luminance=(both.mean_s - both.mean_d + 2 * c1) / (both.mean_s + both.mean_d + 2 * c1),
         contrast=(2 * spread + c2) / (var_x + var_y + c2),
         structure=(cov + c2 / 2) / (spread + c2 / 2),
     )
@@ -201,7 +201,7 @@ def contrast_structure(x: Array, y: Array, top: float) -> tuple[Array, Array]:
     for terms in _strips(x, y, GAUSS, top, exact=True, pad=False):
         var_s, var_d = terms.var_s[:, r:-r], terms.var_d[:, r:-r]
         factor = factor + ((var_s - var_d) / (var_s + var_d)).sum((0, 1))
-        full = full + _similarity(terms)[:, r:-r].sum((0, 1))
+        full = full + _similarity(terms, top)[:, r:-r].sum((0, 1))
     count = (x.shape[0] - 2 * r) * (x.shape[1] - 2 * r)
     return full / count, factor / count
 
@@ -210,7 +210,7 @@ def _mean_ssim(x: Array, y: Array, window: Window, top: float, exact: bool) -> f
     r = window.radius
     total, count = 0.0, 0
     for terms in _strips(x, y, window, top, exact, pad=False):
-        values = _similarity(terms)[:, r:-r]
+        values = _similarity(terms, top)[:, r:-r]
         # In double precision, and four times as fast as NumPy's sum of float32 in float64.
         total += sum(cv2.sumElems(values))
         count += values.size
@@ -223,11 +223,13 @@ def _whole(x: Array, y: Array, window: Window, top: float) -> _Terms:
     return _Terms(*(z[:, r:-r] for z in strip))
 
 
-def _similarity(terms: _Terms) -> Array:
+def _similarity(terms: _Terms, top: float) -> Array:
     """Return SSIM of one strip; overwrites the terms."""
     mean_s, mean_d, var_s, var_d = terms
-    value = mean_s - mean_d
-    mean_s += mean_d
+    c1 = 2 * (K1 * top) ** 2
+    value = np.empty_like(mean_s)
+    cv2.addWeighted(mean_s, 1, mean_d, -1, c1, dst=value)
+    cv2.addWeighted(mean_s, 1, mean_d, 1, c1, dst=mean_s)
     np.subtract(var_s, var_d, out=mean_d)
     var_s += var_d
     value *= mean_d
@@ -270,13 +272,12 @@ def _terms(x: Array, y: Array, window: Window, top: float, buffers: Array) -> _T
     """Fill the terms of one strip; the first buffer is for work."""
     work, mean_s, var_s, mean_d, var_d = buffers
     level_x, level_y = _level(x), _level(y)
-    c1, c2 = 2 * (K1 * top) ** 2, 2 * (K2 * top) ** 2
     level = level_x + level_y
     _add_scaled(x, y, 1, -level, work)
-    _filter(work, level, window, c1, c2, mean_s, var_s)
+    _filter(work, level, window, 2 * (K2 * top) ** 2, mean_s, var_s)
     level = level_x - level_y
     _add_scaled(x, y, -1, -level, work)
-    _filter(work, level, window, 0.0, 0.0, mean_d, var_d)
+    _filter(work, level, window, 0.0, mean_d, var_d)
     r = window.radius
     return _Terms(*(z[r:-r] for z in (mean_s, mean_d, var_s, var_d)))
 
@@ -288,12 +289,11 @@ def _add_scaled(x: Array, y: Array, factor: int, shift: float, out: Array) -> No
 
 
 def _filter(
-    values: Array, level: float, window: Window, c1: float, c2: float, mean: Array, var: Array
+    values: Array, level: float, window: Window, c2: float, mean: Array, var: Array
 ) -> None:
-    """Fill `mean` with (local mean + level)^2 + c1 and `var` with local variance + c2.
+    """Fill `mean` with (local mean + level)^2 and `var` with local variance + c2.
 
-    `values` has `level` taken out, so that float32 holds, and is overwritten. Constants and level
-    ride on passes made anyway.
+    `values` has `level` taken out, so that float32 holds, and is overwritten.
     """
     taps, r = np.array(window.taps, values.dtype), window.radius
     cv2.sepFilter2D(values, -1, taps, taps, dst=mean)
@@ -305,7 +305,8 @@ def _filter(
     var -= square
     if scale != 1.0:
         var *= scale
-    cv2.addWeighted(square, 1, mean, 2 * level, level * level + c1, dst=mean)
+    mean += level
+    mean *= mean
 
 
 def _level(values: Array) -> float:

@@ -104,6 +104,12 @@ def test_ssim_in_float32_on_dark_bright_and_plain_pictures():
     assert ssim(halves, dark) == pytest.approx(reference, abs=5e-5)
 
 
+def test_float32_holds_in_the_dark_beside_a_bright_middle_row():
+    restored, clean = (np.full((160, 160, 3), level, np.uint8) for level in (2, 6))
+    restored[60:100] = clean[60:100] = 255
+    assert ssim(restored, clean) == pytest.approx(ssim(restored, clean, exact=True), abs=1e-5)
+
+
 def test_ssim_of_equal_pictures_is_one_in_float32_too(photo):
     assert ssim(photo, photo) == 1.0
     assert ssim_map(photo, photo).min() == 1.0
