@@ -9,6 +9,7 @@ import pytest
 
 from e2r_bench.cli import COMMANDS, main
 from e2r_bench.files import write_png
+from e2r_bench.runs import open_run
 
 QUICK = [
     "--metrics",
@@ -33,7 +34,10 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"},
     )  # fmt: skip
     assert done.stdout.strip().endswith("[]")
-    assert all(name in done.stdout for name in COMMANDS)
+    listed = done.stdout.partition("Commands:")[2].splitlines()
+    assert [line.split()[0] for line in listed if line.startswith("  ")][: len(COMMANDS)] == list(
+        COMMANDS
+    )
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -92,11 +96,12 @@ def test_a_wrong_toml_names_the_key(
 
 def test_flags_override_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "experiment.toml"
-    path.write_text('methods = ["degraded"]\nlimit = 5\nmetrics = ["psnr"]\ntasks = ["derain"]\n')
+    path.write_text('methods = ["degraded"]\nlimit = 5\nseeds = [7]\ntasks = ["derain"]\n')
     out = tmp_path / "run"
     assert main(["run", str(path), *QUICK, "--out", str(out)]) == 0
     assert "denoise25: n = 2" in capsys.readouterr().out
     assert not (out / "pairs" / "derain").exists()
+    assert open_run(out).info.seeds == (7,)
 
 
 def test_a_truncated_png_stops_the_run_before_anything_is_restored(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from e2r_baselines import procedural
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.degrade import degrade, gaussian_noise, haze, rain_streaks
+from e2r_baselines.degrade import degrade, gaussian_noise, haze, jpeg, rain_streaks
 from e2r_baselines.draws import rng_for, seed_for
 from e2r_baselines.method import MethodSpec, draws_of
 from e2r_baselines.procedural import dead_leaves
@@ -46,6 +47,20 @@ def test_every_task_degrades_and_keeps_shape_and_dtype(name: str) -> None:
     assert worse.dtype == np.float32
     assert np.isfinite(worse).all()
     assert np.abs(worse - clean).mean() > 1e-3
+
+
+def test_jpeg_is_coded_at_a_quality_from_10_to_40() -> None:
+    clean = dead_leaves(rng_for(1, "a", "leaves"), side=64)[0]
+    eight_bit = np.rint(clean * 255).astype(np.uint8)[..., ::-1]
+    coded = [
+        cv2.imdecode(cv2.imencode(".jpg", eight_bit, [cv2.IMWRITE_JPEG_QUALITY, q])[1], 1)
+        for q in range(10, 41)
+    ]
+    found: list[int] = []
+    for image in range(60):
+        worse = np.rint(jpeg(clean, rng_for(0, str(image), "jpeg")) * 255)[..., ::-1]
+        found.append(next(10 + i for i, one in enumerate(coded) if np.array_equal(one, worse)))
+    assert min(found) < 15 < 35 < max(found)
 
 
 def test_a_noise_task_without_sigma_is_refused() -> None:
