@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PAIRS = (16, 32, 64, 128)
 MARGIN = 0.05
+_ROUTED_PAIRS = 128
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,20 @@ def _spread_note(seeds: Sequence[int]) -> str:
 
 
 def study_prompts(grid: Grid) -> Sequence[dict[str, Any]]:
-    """Compare the task's own prompt with another task's and with none."""
+    """Compare the task's own prompt with another task's and with none.
+
+    The adapter is a unified one, trained here: task-specific ones leave a prompt nothing to route.
+    """
+    training = Training(pairs=_ROUTED_PAIRS)
     arms = {
-        "right": Arm(method="kontext_lora"),
-        "wrong": Arm(method="kontext_lora", prompt="wrong"),
-        "empty": Arm(method="kontext_lora", prompt="empty"),
+        "right": Arm(method="kontext_lora", training=training),
+        "wrong": Arm(method="kontext_lora", training=training, prompt="wrong"),
+        "empty": Arm(method="kontext_lora", training=training, prompt="empty"),
     }
     rows = _rows(grid, arms, [("wrong", "right"), ("empty", "right")])
     text = (
-        "The same adapter, pictures, noise and steps, with the task's own prompt, another task's, "
+        f"One unified adapter of {_ROUTED_PAIRS} pairs per task: the same pictures, noise and "
+        "steps, with the task's own prompt, another task's, "
         f"and none; margin {grid.margin:.0%} of the right prompt's value."
     )
     _write(grid, "prompts", "Prompts", text, rows, _plot_prompts(rows))

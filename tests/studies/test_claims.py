@@ -10,8 +10,8 @@ from e2r_bench.cli import main
 from e2r_bench.config import Experiment
 from e2r_bench.errors import UsageError
 from e2r_bench.runner import Outcome
-from e2r_bench.studies import arms
-from e2r_bench.studies.claims import Claim, load_claims
+from e2r_bench.studies import arms, grids
+from e2r_bench.studies.claims import Arm, Claim, load_claims
 from e2r_bench.studies.measure import Cell, compare
 from e2r_bench.studies.tables import read_tables, spearman
 from e2r_bench.studies.verdicts import Court, rule
@@ -67,7 +67,7 @@ def test_table_only_prints_every_claim(capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (('first = "lora"', 'first = "lorra"'), "did you mean 'lora'"),
+        (('first = "te_128"', 'first = "te_182"'), "did you mean 'te_128'"),
         (('kind = "better"', 'kind = "bettr"'), "claims.0.kind"),
         (("[paper]", "[papr]"), "paper"),
         (("dehaze = [24.15, 0.41, 0.72]", "dehaze = [24.15, 0.41]"), "expected 3 values"),
@@ -209,11 +209,35 @@ def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker,
 
     monkeypatch.setattr(arms, "run_experiment", run_or_refuse)
     experiment = Experiment(methods=("kontext_lora",), tasks=(TASK,), metrics=("psnr",))
-    planned = [CLAIMS.arms[name] for name in ("lora", "zero_shot", "promptir", "instructir")]
-    workshop = arms.Workshop(experiment, tmp_path, 1, lambda line: None, planned)
+    names = ("kontext_lora", "kontext", "promptir", "instructir")
+    planned = {name: Arm(method=name) for name in names}
+    workshop = arms.Workshop(experiment, tmp_path, 1, lambda line: None, list(planned.values()))
     for _ in range(2):
         with pytest.raises(MethodError, match="no weights here"):
-            workshop.cell(CLAIMS.arms["instructir"], TASK)
-        for name in ("lora", "zero_shot", "promptir"):
-            assert workshop.cell(CLAIMS.arms[name], TASK).method == CLAIMS.arms[name].method
+            workshop.cell(planned["instructir"], TASK)
+        for name in ("kontext_lora", "kontext", "promptir"):
+            assert workshop.cell(planned[name], TASK).method == name
     assert asked == [("instructir",), ("kontext_lora",), ("kontext",), ("promptir",)]
+
+
+def test_prompts_are_judged_on_one_unified_adapter(monkeypatch):
+    """A task-specific adapter, as the miniature brings along, leaves a prompt nothing to route."""
+    routing = next(claim for claim in CLAIMS.claims if claim.id == "C7")
+    asked = [CLAIMS.arms[name] for name in (routing.first, *routing.second)]
+    seen = {}
+    monkeypatch.setattr(grids, "_rows", lambda grid, arms, duels: seen.update(arms) or [])
+    monkeypatch.setattr(grids, "_write", lambda *args: None)
+    monkeypatch.setattr(grids, "_plot_prompts", lambda rows: None)
+    experiment = Experiment(methods=("kontext_lora",), tasks=(TASK,), metrics=("psnr",))
+    grids.study_prompts(grids.Grid(experiment, 1, "scene", 0.05, print))
+    for arms_of in (asked, list(seen.values())):
+        assert {arm.prompt for arm in arms_of} == {"right", "wrong", "empty"}
+        trainings = {arm.training for arm in arms_of}
+        assert len(trainings) == 1
+        assert not next(iter(trainings)).per_task
+
+
+def test_no_claim_needs_an_adapter_that_only_the_miniature_has():
+    trained = [arm for arm in CLAIMS.arms.values() if arm.method == "kontext_lora"]
+    assert trained
+    assert all(arm.training for arm in trained)
