@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("interrupted; the same command resumes", err=True)
         return 130
     except Exception as error:
-        if type(error).__name__ not in ("UsageError", "MethodError", "MetricError"):
+        if type(error).__name__ not in ("UsageError", "UsageError", "UsageError"):
             raise
         click.echo(f"e2r-bench: {error}", err=True)
         return 2

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from e2r_bench.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, unknown
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")

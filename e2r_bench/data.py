@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from e2r_baselines.degrade import Depth
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit, image_size, read_image
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit, picture_size, read_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _CLEAN_NAMES = ("clean", "target", "gt")
@@ -56,7 +56,7 @@ class Source:
 
     def size(self) -> tuple[int, int]:
         """Return (height, width) without decoding."""
-        return image_size(self.clean) if self.box is None else (self.box[2], self.box[2])
+        return picture_size(self.clean) if self.box is None else (self.box[2], self.box[2])
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def read_depth(source: Source) -> Depth:
     its top row.
     """
     if source.disparity is None:
-        height, width = image_size(source.clean)
+        height, width = picture_size(source.clean)
         rows = np.linspace(1, 0.25, height, dtype=np.float32)
         return np.broadcast_to(rows[:, None], (height, width))[source.window()]
     from scipy.ndimage import distance_transform_edt

@@ -8,7 +8,6 @@ from typing import Any
 
 from e2r_baselines.tasks import TASKS
 from e2r_bench.config import ADDITIVE, NEUTRAL
-from e2r_bench.errors import UsageError
 from e2r_bench.plan import Plan, PlannedMethod
 from e2r_bench.prepare import TaskSet
 from e2r_bench.runs import (
@@ -22,6 +21,7 @@ from e2r_bench.runs import (
     write_info,
 )
 from e2r_bench.versions import git_revision, package_versions
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.catalog import Metric
 
 

@@ -10,11 +10,11 @@ from e2r_baselines.method import Build, MethodSpec
 from e2r_baselines.tasks import TASKS, Task, with_prompts
 from e2r_bench.config import Experiment
 from e2r_bench.data import Dataset, load_dataset
-from e2r_bench.errors import UsageError, unknown
 from e2r_bench.prepare import TaskSet
 from e2r_bench.protocols import Protocol, protocol_named
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
-from e2r_metrics.weights import Found, Missing, Resolver
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -50,7 +50,7 @@ def make_plan(experiment: Experiment, resolver: Resolver, session: "Session") ->
 
     Raises:
         UsageError: an unknown task, metric, protocol, or a data set that cannot be read.
-        MethodError: an unknown method, or one whose weights are not to be had.
+        UsageError: an unknown method, or one whose weights are not to be had.
     """
     protocol = protocol_named(experiment.protocol)
     tasks = tuple(_task_sets(experiment, protocol))

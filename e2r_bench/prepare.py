@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from e2r_baselines.degrade import degrade
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Photo, Pixels
 from e2r_baselines.tasks import Task
 from e2r_bench.data import Dataset, Source, read_clean, read_degraded, read_depth
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit, read_image, write_png
 from e2r_bench.protocols import Protocol
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit, read_image, write_png
 
 _STREAM_SIGMAS = (15.0, 25.0, 50.0)
 

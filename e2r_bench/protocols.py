@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_bench.errors import unknown
+from e2r_metrics.base.errors import unknown
 
 Variants = Mapping[str, str]
 

@@ -9,21 +9,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from e2r_baselines.method import (
-    Compute,
-    Draw,
-    MethodError,
-    Photo,
-    Restored,
-    Restorer,
-    draws_of,
-)
+from e2r_baselines.method import Compute, Draw, Photo, Restored, Restorer, draws_of
 from e2r_bench.data import Source
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_png
 from e2r_bench.plan import Plan, PlannedMethod
 from e2r_bench.prepare import TaskSet, photo, to_eight_bit
 from e2r_bench.runs import Run
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import write_png
 
 T = TypeVar("T")
 Watch = Callable[[str, int, int], None]
@@ -87,7 +79,7 @@ class _Job:
     def restore(self, photos: Sequence[Photo], draws: Sequence[Draw]) -> Failures:
         try:
             self._write(photos, draws)
-        except (UsageError, MethodError, MemoryError):
+        except (UsageError, MemoryError):
             raise
         # A restorer may be anyone's plugin: whatever it raises is recorded, and the rest goes on.
         except Exception as error:  # noqa: BLE001

@@ -47,7 +47,7 @@ def run_experiment(
         say: told the banner: what each method really runs with, what is not measured.
 
     Raises:
-        UsageError, MethodError, MetricError: the user's mistakes; nothing was restored.
+        UsageError, UsageError, UsageError: the user's mistakes; nothing was restored.
     """
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session)

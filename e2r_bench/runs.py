@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_text
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd

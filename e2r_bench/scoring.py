@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_baselines.method import Draw
-from e2r_bench.files import EightBit, read_image, write_text
 from e2r_bench.plan import Plan
 from e2r_bench.restore import Failures, Watch
 from e2r_bench.runs import ROWS, Row, Run, read_rows
+from e2r_metrics.base.files import write_text
+from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.config import Experiment
-from e2r_bench.errors import UsageError
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
-    from e2r_metrics.weights import Resolver
+    from e2r_metrics.base.weights import Resolver
 
 _DECLARED_IN = ("e2r_metrics", "e2r_baselines", "e2r_adapters")
 
@@ -19,7 +19,7 @@ def open_resolver(
     directories: Sequence[Path], offline: bool, say: Callable[[str], None]
 ) -> "Resolver":
     """Return the one resolver, knowing the files that all three packages declare."""
-    from e2r_metrics.weights import Resolver, read_declarations
+    from e2r_metrics.base.weights import Resolver, read_declarations
 
     declared = [
         read_declarations(Path(str(files(p).joinpath("weights.toml")))) for p in _DECLARED_IN

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_text
 from e2r_bench.restore import Watch
 from e2r_bench.runs import ROWS, MetricInfo, Row, Run, read_rows
 from e2r_bench.studies.paired import mean_estimate
 from e2r_bench.studies.results import Estimate
 from e2r_bench.studies.sets import Kind, jackknife, make_blocks
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 from e2r_metrics.catalog import CATALOG, Metric
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from e2r_adapters.quiet import quiet_loading
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -85,12 +85,12 @@ def backbone_of(pipe: "FluxKontextPipeline") -> Backbone:
     """Return the seam to a loaded pipeline.
 
     Raises:
-        MethodError: a pipeline of a family that is not supported.
+        UsageError: a pipeline of a family that is not supported.
     """
     from e2r_adapters.flux import FluxKontext
 
     if type(pipe).__name__ != "FluxKontextPipeline":
-        raise MethodError(
+        raise UsageError(
             f"expected a FluxKontextPipeline, found {type(pipe).__name__}; "
             "choose another --backbone"
         )
@@ -124,7 +124,7 @@ def load_pipeline(
         quantize: "none", "nf4" or "int8", of transformer and T5.
 
     Raises:
-        MethodError: nothing there, something else than a Kontext pipeline, or no CUDA device for
+        UsageError: nothing there, something else than a Kontext pipeline, or no CUDA device for
             offloading or quantization.
     """
     import torch
@@ -133,7 +133,7 @@ def load_pipeline(
     from e2r_adapters.flux import PARTS
 
     if (offload, quantize) != ("none", "none") and "cuda" not in str(device):
-        raise MethodError(
+        raise UsageError(
             f"--offload {offload} --quantize {quantize}: expected a CUDA device, found {device}; "
             "leave both at none"
         )
@@ -146,7 +146,7 @@ def load_pipeline(
             )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160]
-        raise MethodError(
+        raise UsageError(
             f"--backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
             f"cache: {reason}; `hf download {name}` fetches a hub id"
         ) from error
@@ -174,7 +174,7 @@ def _quantization(quantize: str, dtype: "torch.dtype") -> dict[str, Any]:
     from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
     if find_spec("bitsandbytes") is None:
-        raise MethodError(
+        raise UsageError(
             f"--quantize {quantize}: expected bitsandbytes, which is not installed; "
             "`pip install 'e2r-bench[quantize]'`"
         )

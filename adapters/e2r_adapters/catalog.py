@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from e2r_adapters.backbone import FULL, NANO
-from e2r_baselines.method import Build, Compute, MethodError, MethodSpec, Restorer
+from e2r_baselines.method import Build, Compute, MethodSpec, Restorer
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_adapters.backbone import Backbone
@@ -230,11 +231,11 @@ def _adapters(
     """Return the adapter files by task kind, "" for one that serves every task.
 
     Raises:
-        MethodError: no adapter was given where none is embedded, or there is none at its path.
+        UsageError: no adapter was given where none is embedded, or there is none at its path.
     """
     given = options.adapter or files.get(NANO_ADAPTERS)
     if given is None:
-        raise MethodError(
+        raise UsageError(
             f"kontext_lora on {build.name} needs --adapter FILE: train one with `e2r-bench train`, "
             f"or run the miniature with --backbone {NANO}"
         )
@@ -247,7 +248,7 @@ def _adapters(
     found = {kind: given / kind / ADAPTER_FILE for kind in sorted(_KINDS)}
     by_kind = {kind: path for kind, path in found.items() if path.is_file()}
     if not by_kind:
-        raise MethodError(
+        raise UsageError(
             f"--adapter {given}: expected a LoRA file, a folder with {ADAPTER_FILE}, or one with a "
             "folder per task kind; found none"
         )

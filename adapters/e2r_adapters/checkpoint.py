@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ def step_of(path: Path) -> int:
     """Return the number of optimizer steps that a checkpoint has done."""
     match = _NAME.fullmatch(path.name)
     if match is None:
-        raise MethodError(f"{path}: expected a checkpoint named step<number>.pt")
+        raise UsageError(f"{path}: expected a checkpoint named step<number>.pt")
     return int(match[1])
 
 
@@ -81,17 +81,17 @@ def read(
     """Put a checkpoint's weights and moments in place and return its step.
 
     Raises:
-        MethodError: the file is broken or of another training.
+        UsageError: the file is broken or of another training.
     """
     import torch
 
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise MethodError(f"{path}: expected a checkpoint, found: {error}; delete it") from error
+        raise UsageError(f"{path}: expected a checkpoint, found: {error}; delete it") from error
     shapes = [tuple(tensor.shape) for tensor in state["trained"]]
     if shapes != [tuple(parameter.shape) for parameter in trained]:
-        raise MethodError(f"{path}: a checkpoint of another network; choose another --out")
+        raise UsageError(f"{path}: a checkpoint of another network; choose another --out")
     with torch.no_grad():
         for parameter, tensor in zip(trained, state["trained"], strict=True):
             parameter.copy_(tensor)

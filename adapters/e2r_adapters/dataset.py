@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_baselines.degrade import degrade
-from e2r_baselines.draws import rng_for
-from e2r_baselines.method import MethodError, Pixels
+from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.tasks import TASKS, Task
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
 
 EightBit = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -58,12 +59,12 @@ def list_pairs(folder: Path) -> list[tuple[Path, Path]]:
         (clean, degraded) paths, sorted by name. The suffix may differ.
 
     Raises:
-        MethodError: no such folders, no pictures, or a file without partner.
+        UsageError: no such folders, no pictures, or a file without partner.
     """
     for clean, degraded in _LAYOUTS:
         if (folder / clean).is_dir() and (folder / degraded).is_dir():
             return _match(_pictures(folder / clean), _pictures(folder / degraded), folder)
-    raise MethodError(f"{folder}: expected folders clean/ and degraded/, or target/ and input/")
+    raise UsageError(f"{folder}: expected folders clean/ and degraded/, or target/ and input/")
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
@@ -77,20 +78,20 @@ def _match(
     alone = sorted(clean.keys() ^ degraded.keys())
     if alone:
         path = clean.get(alone[0], degraded.get(alone[0]))
-        raise MethodError(
+        raise UsageError(
             f"{path}: no partner of the same name; {len(alone)} such files in {folder}"
         )
     if not clean:
-        raise MethodError(f"{folder}: expected pictures, found none")
+        raise UsageError(f"{folder}: expected pictures, found none")
     return [(clean[stem], degraded[stem]) for stem in sorted(clean)]
 
 
 def read_pair(task: str, clean: Path, degraded: Path) -> Pair:
-    """Decode one pair of files; MethodError for a broken file or unequal sizes."""
+    """Decode one pair of files; UsageError for a broken file or unequal sizes."""
     pictures = (_decode(clean), _decode(degraded))
     if pictures[0].shape != pictures[1].shape:
         sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in pictures)
-        raise MethodError(f"{degraded}: expected the size of {clean}, found {sizes}")
+        raise UsageError(f"{degraded}: expected the size of {clean}, found {sizes}")
     key = content_hash(*pictures)
     return Pair(task, clean.stem, key, pictures[0], pictures[1], (clean, degraded))
 
@@ -102,7 +103,7 @@ def _decode(path: Path) -> EightBit:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise MethodError(f"{path}: expected a whole image file, found: {error}") from error
+        raise UsageError(f"{path}: expected a whole image file, found: {error}") from error
 
 
 def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
@@ -132,7 +133,7 @@ def _degradation(task: str, index: int) -> Task:
         return TASKS[("denoise15", "denoise25", "denoise50")[index % 3]]
     if task in TASKS:
         return TASKS[task]
-    raise MethodError(f"unknown task {task!r}: known: denoise, {', '.join(TASKS)}")
+    raise UsageError(f"unknown task {task!r}: known: denoise, {', '.join(TASKS)}")
 
 
 def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[EightBit, EightBit]:
@@ -145,7 +146,7 @@ def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[Eigh
             "crop" cuts one window, whose place is a function of the pair's content.
 
     Raises:
-        MethodError: the picture is too small to crop.
+        UsageError: the picture is too small to crop.
     """
     from PIL import Image
 
@@ -156,7 +157,7 @@ def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[Eigh
         return clean, degraded
     height, width = pair.clean.shape[:2]
     if min(height, width) < side:
-        raise MethodError(
+        raise UsageError(
             f"pair {pair.name!r} of {pair.task}: expected at least {side}x{side} pixels to crop, "
             f"found {width}x{height}"
         )

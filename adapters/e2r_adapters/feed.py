@@ -15,8 +15,8 @@ from e2r_adapters.dataset import Pair, squared
 from e2r_adapters.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.prompt_cache import epoch_order, prompt_order
 from e2r_adapters.step import Batch
-from e2r_baselines.draws import seed_for
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.draws import seed_for
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -109,14 +109,14 @@ def make_feed(
         replicate_bug: see `Feed`.
 
     Raises:
-        MethodError: an epoch does not divide into whole batches, or a picture is too small.
+        UsageError: an epoch does not divide into whole batches, or a picture is too small.
     """
     from e2r_adapters.encode import encode_prompt
 
     tasks = sorted({pair.task for pair in pairs})
     repeats = repeats_for(profile, len(pairs) // len(tasks))
     if len(pairs) * repeats % profile.batch:
-        raise MethodError(
+        raise UsageError(
             f"expected an epoch that divides into batches of {profile.batch}, found "
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters.dataset import SUFFIXES, Pair, list_pairs, painted_pair, read_pair
-from e2r_baselines.draws import rng_for
-from e2r_baselines.method import MethodError
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ def choose(count: int, pairs: int, seed: int, task: str) -> list[int]:
     """Draw `pairs` of `count` without replacement; a prefix of one permutation of the seed.
 
     Raises:
-        MethodError: fewer than `pairs` to choose from.
+        UsageError: fewer than `pairs` to choose from.
     """
     if pairs > count:
-        raise MethodError(f"{task}: expected at least {pairs} pairs to choose from, found {count}")
+        raise UsageError(f"{task}: expected at least {pairs} pairs to choose from, found {count}")
     order = rng_for(seed, task, "few-shot-pairs").permutation(count)
     return [int(index) for index in order[:pairs]]
 
@@ -66,7 +66,7 @@ def select(
         allow_overlap: record training pictures that stand in the test set instead of refusing.
 
     Raises:
-        MethodError: too few pairs, a broken pair, or an overlap with the test set.
+        UsageError: too few pairs, a broken pair, or an overlap with the test set.
     """
     chosen: list[Pair] = []
     for task in tasks:
@@ -79,7 +79,7 @@ def select(
     overlaps = _overlaps(chosen, test)
     if overlaps and not allow_overlap:
         first = overlaps[0]
-        raise MethodError(
+        raise UsageError(
             f"{len(overlaps)} training pictures also stand in the test set, such as {first.train} "
             f"({first.kind} of {first.test}); choose other pairs, or record it with --allow-overlap"
         )
@@ -95,7 +95,7 @@ def _overlaps(pairs: Sequence[Pair], test: Sequence[Path]) -> tuple[Overlap, ...
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise MethodError(f"{folder}: expected a folder of test pictures, found none")
+        raise UsageError(f"{folder}: expected a folder of test pictures, found none")
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 RECORD_KEY = "e2r_adapters"
 """Header entry of our own adapters: a JSON object that says what they were trained on and how."""
@@ -110,7 +110,7 @@ def inspect(path: Path) -> AdapterReport:
         path: a safetensors file.
 
     Raises:
-        MethodError: it is missing or not a safetensors file.
+        UsageError: it is missing or not a safetensors file.
     """
     shapes, dtypes, header = read_header(path)
     layout = _layout(shapes)
@@ -139,12 +139,12 @@ def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]
     """Return the shapes by key, the distinct dtypes, and the header entries of a safetensors file.
 
     Raises:
-        MethodError: the file is missing or not a whole safetensors file.
+        UsageError: the file is missing or not a whole safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
     if path.is_dir():
-        raise MethodError(f"{path}: expected a whole safetensors file, found a folder")
+        raise UsageError(f"{path}: expected a whole safetensors file, found a folder")
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118  # not a dict
@@ -152,7 +152,7 @@ def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]
             dtypes = tuple(sorted({str(part.get_dtype()) for part in slices.values()}))
             return shapes, dtypes, file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise MethodError(f"{path}: expected a whole safetensors file, found: {error}") from error
+        raise UsageError(f"{path}: expected a whole safetensors file, found: {error}") from error
 
 
 def linears(shapes: Shapes, part: str) -> Mapping[str, tuple[tuple[int, int], tuple[int, int]]]:

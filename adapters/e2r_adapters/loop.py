@@ -21,7 +21,7 @@ from e2r_adapters.profiles import Profile, prompt_for
 from e2r_adapters.samples import draw_samples
 from e2r_adapters.session import Session, open_session
 from e2r_adapters.step import flow_matching_loss
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 SETTINGS_FILE = "training.json"
 PAIRS_FILE = "pairs.json"
@@ -38,7 +38,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         progress: told about every step.
 
     Raises:
-        MethodError: a setting, pair or folder that cannot be used; a loss that is not finite; a
+        UsageError: a setting, pair or folder that cannot be used; a loss that is not finite; a
             disk that is full. What was checkpointed before stays.
     """
     _check(config)
@@ -47,7 +47,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     except OSError as error:
         last = checkpoint.found(config.out)
         kept = f"{last[-1].name} is whole; " if last else ""
-        raise MethodError(
+        raise UsageError(
             f"cannot write to {config.out}: {error.strerror or error}; {kept}"
             "free some space and give the same command again: it goes on from there"
         ) from error
@@ -59,15 +59,15 @@ def _silent(done: int, steps: int, loss: float) -> None:
 
 def _check(config: TrainConfig) -> None:
     if config.replicate_prompt_cache_bug and config.text_encoder:
-        raise MethodError(
+        raise UsageError(
             "--replicate-prompt-cache-bug with --text-encoder: the release's text-encoder runs "
             "encode the prompt in every step and do not have the defect; drop one of the two"
         )
     if len(set(config.tasks)) != len(config.tasks) or not config.tasks:
-        raise MethodError(f"expected one or more different tasks, found {list(config.tasks)}")
+        raise UsageError(f"expected one or more different tasks, found {list(config.tasks)}")
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
-        raise MethodError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
+        raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
 
 
 def _train(config: TrainConfig, progress: Progress) -> TrainResult:
@@ -128,7 +128,7 @@ def _claim_folder(out: Path, told: Mapping[str, Any], selection: Selection) -> N
         differ = sorted(key for key in held.keys() | new.keys() if held.get(key) != new.get(key))
         if differ:
             key = differ[0]
-            raise MethodError(
+            raise UsageError(
                 f"{out} holds a training with {key} = {held.get(key)!r}, asked is "
                 f"{new.get(key)!r}; choose another --out"
             )
@@ -174,7 +174,7 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     """Do one optimizer step and return its row of the log.
 
     Raises:
-        MethodError: loss or gradient are not finite; the weights are left as they were.
+        UsageError: loss or gradient are not finite; the weights are left as they were.
     """
     import torch
 
@@ -214,10 +214,10 @@ def rate_at(profile: Profile, step: int, steps: int) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * step / steps))
 
 
-def _diverged(out: Path, step: int, loss: float, norm: float) -> MethodError:
+def _diverged(out: Path, step: int, loss: float, norm: float) -> UsageError:
     held = checkpoint.found(out)
     kept = f"the last good checkpoint is {held[-1]}" if held else "there is no checkpoint yet"
-    return MethodError(
+    return UsageError(
         f"step {step}: expected a finite loss and gradient, found loss {loss:g} and norm {norm:g}; "
         f"stopped before the update, {kept}; check the pairs or lower the learning rate"
     )

@@ -23,8 +23,8 @@ from e2r_adapters.lint import (
 )
 from e2r_adapters.profiles import Profile, Targets
 from e2r_adapters.quiet import quiet_loading
-from e2r_baselines.draws import seed_for
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.draws import seed_for
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def scales(model: "torch.nn.Module") -> Mapping[str, float]:
     """Return the scale, alpha / rank times weight, of each adapter of a network.
 
     Raises:
-        MethodError: an adapter with different scales in different layers.
+        UsageError: an adapter with different scales in different layers.
     """
     found: dict[str, set[float]] = {}
     for layer in _lora_layers(model):
@@ -97,7 +97,7 @@ def scales(model: "torch.nn.Module") -> Mapping[str, float]:
             found.setdefault(name, set()).add(float(scale))
     for name, values in found.items():
         if len(values) > 1:
-            raise MethodError(f"adapter {name!r} has several scales: {sorted(values)}; expected 1")
+            raise UsageError(f"adapter {name!r} has several scales: {sorted(values)}; expected 1")
     return {name: values.pop() for name, values in found.items()}
 
 
@@ -200,12 +200,12 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
         The scale with which its transformer part acts, alpha / rank; 1 if it has none.
 
     Raises:
-        MethodError: the file fails the lint, is for another base, or loads at another scale than
+        UsageError: the file fails the lint, is for another base, or loads at another scale than
             its metadata says.
     """
     report = inspect(path)
     if report.problems:
-        raise MethodError(f"{path}: {report.problems[0]}")
+        raise UsageError(f"{path}: {report.problems[0]}")
     shapes = read_header(path)[0]
     parts = {"transformer": report.transformer, "text_encoder": report.text_encoder}
     for part in parts:
@@ -216,12 +216,12 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
     for part, said in parts.items():
         found = scales(getattr(pipe, part)).get(name)
         if said is not None and found != said.scale:
-            raise MethodError(f"{path}: {part}: expected scale {said.scale}, loaded at {found}")
+            raise UsageError(f"{path}: {part}: expected scale {said.scale}, loaded at {found}")
     return scales(pipe.transformer).get(name, 1.0)
 
 
 def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:
-    """Compare every LoRA matrix with the Linear it is for; MethodError where they do not fit."""
+    """Compare every LoRA matrix with the Linear it is for; UsageError where they do not fit."""
     import torch
 
     modules = dict(model.named_modules())
@@ -232,7 +232,7 @@ def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Pat
         fits = isinstance(linear, torch.nn.Linear)
         if not fits or (linear.in_features, linear.out_features) != (a[1], b[0]):
             found = f"{linear.in_features} -> {linear.out_features}" if fits else "no such Linear"
-            raise MethodError(
+            raise UsageError(
                 f"{path}: an adapter for another base: {part}.{name} expects a Linear "
                 f"{a[1]} -> {b[0]}, this base has {found}; choose its own --backbone"
             )
@@ -246,7 +246,7 @@ def _check_fingerprint(pipe: "FluxKontextPipeline", report: AdapterReport, path:
     quantized = not torch.is_floating_point(pipe.transformer.get_submodule("proj_out").weight)
     if trained_on is None or quantized or trained_on == fingerprint(pipe.transformer):
         return
-    raise MethodError(
+    raise UsageError(
         f"{path}: an adapter for another base: trained on {report.base} with other weights "
         f"({trained_on[:12]}) than this one; train it again or choose its --backbone"
     )

@@ -17,9 +17,9 @@ from e2r_adapters.encode import encode_images, encode_prompt
 from e2r_adapters.nano_edits import EDITS, draw_edit
 from e2r_adapters.nano_text import LENGTH, WIDTH
 from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
+from e2r_metrics.base.draws import rng_for
 
 if TYPE_CHECKING:
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel

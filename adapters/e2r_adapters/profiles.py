@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_baselines.method import MethodError
 from e2r_baselines.tasks import PROMPTS, TASKS, Prompts
+from e2r_metrics.base.errors import UsageError
 
 Targets = Literal["full", "attention"]
 
@@ -112,17 +112,17 @@ def prompt_for(profile: Profile, task: str) -> str:
         task: a task name such as "denoise25", or a kind such as "denoise" (all sigmas).
 
     Raises:
-        MethodError: no such task, or the profile's generation has no prompt for it.
+        UsageError: no such task, or the profile's generation has no prompt for it.
     """
     known = next((t for name, t in TASKS.items() if task in (name, t.kind)), None)
     if known is None:
         names = ", ".join(dict.fromkeys([*PROMPTS["g2"], *TASKS]))
-        raise MethodError(f"unknown training task {task!r}: known: {names}")
+        raise UsageError(f"unknown training task {task!r}: known: {names}")
     if profile.prompts is None:
         return known.prompt
     prompts = PROMPTS[profile.prompts]
     if known.kind not in prompts:
-        raise MethodError(
+        raise UsageError(
             f"profile {profile.name} has no prompt for {task!r}, only for {', '.join(prompts)}; "
             "use --profile g2"
         )
@@ -133,10 +133,10 @@ def repeats_for(profile: Profile, pairs: int) -> int:
     """Return how often an epoch shows each pair, so that every task is seen `exposure` times.
 
     Raises:
-        MethodError: `pairs` does not divide the exposure, so it could not be equal.
+        UsageError: `pairs` does not divide the exposure, so it could not be equal.
     """
     if pairs < 1 or profile.exposure % pairs:
-        raise MethodError(
+        raise UsageError(
             f"expected a number of pairs that divides {profile.exposure}, so that every number of "
             f"pairs gives a task the same exposure; found {pairs}; use 16, 32, 64 or 128"
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
+from e2r_metrics.base.draws import rng_for
 
 _FILLING = "prompt-cache"
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from e2r_baselines.method import MethodError, Pixels
+from e2r_baselines.method import Pixels
+from e2r_metrics.base.errors import UsageError
 
 Resize = Literal["paper", "aspect", "native"]
 
@@ -48,7 +49,7 @@ def fit(image: Pixels, policy: Resize, multiple: int) -> Fitted:
         multiple: side of a token in pixels.
 
     Raises:
-        MethodError: the picture is too small to be padded.
+        UsageError: the picture is too small to be padded.
     """
     height, width = image.shape[:2]
     if policy == "native":
@@ -64,7 +65,7 @@ def _padded(image: Pixels, multiple: int) -> Fitted:
     height, width = image.shape[:2]
     below, right = -height % multiple, -width % multiple
     if min(height, width) < 2 * multiple:
-        raise MethodError(
+        raise UsageError(
             f"expected a picture of at least {2 * multiple}x{2 * multiple} pixels, found "
             f"{width}x{height}; use --resize aspect"
         )

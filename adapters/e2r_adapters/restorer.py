@@ -12,8 +12,9 @@ from e2r_adapters.backbone import Backbone
 from e2r_adapters.encode import PromptState, decode_latents, encode_images, encode_prompt
 from e2r_adapters.resize import Fitted, Resize, fit
 from e2r_adapters.sampler import Guide, noise_for, sample
-from e2r_baselines.method import Draw, MethodError, Photo, Pixels, Restored
+from e2r_baselines.method import Draw, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +65,7 @@ class KontextRestorer:
                 empty for the bare model.
 
         Raises:
-            MethodError: an adapter that is damaged or made for another base.
+            UsageError: an adapter that is damaged or made for another base.
         """
         self._backbone = backbone
         self._settings = settings
@@ -127,7 +128,7 @@ class KontextRestorer:
         name = self._names.get(task.kind) or self._names.get(ANY_KIND)
         if name is None:
             trained = ", ".join(sorted(self._names))
-            raise MethodError(
+            raise UsageError(
                 f"expected an adapter for {task.kind}, found adapters for {trained}; train it with "
                 "`e2r-bench train`, or give one that serves all tasks"
             )

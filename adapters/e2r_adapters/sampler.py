@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.backbone import Backbone
 from e2r_adapters.encode import PromptState
-from e2r_baselines.draws import seed_for
+from e2r_metrics.base.draws import seed_for
 
 if TYPE_CHECKING:
     import torch

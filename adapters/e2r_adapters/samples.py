@@ -10,7 +10,7 @@ import numpy as np
 
 from e2r_adapters.dataset import EightBit, Pair, squared
 from e2r_adapters.profiles import Profile
-from e2r_baselines.draws import seed_for
+from e2r_metrics.base.draws import seed_for
 
 if TYPE_CHECKING:
     from e2r_adapters.session import Session

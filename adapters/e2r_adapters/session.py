@@ -12,7 +12,7 @@ from e2r_adapters.feed import Feed, make_feed
 from e2r_adapters.fewshot import Selection
 from e2r_adapters.profiles import Profile, prompt_for, total_steps
 from e2r_adapters.step import Batch, NoiseLevels, noise_levels
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
         selection: the training pairs.
 
     Raises:
-        MethodError: a backbone that is not there, or pairs that it cannot be trained on.
+        UsageError: a backbone that is not there, or pairs that it cannot be trained on.
     """
     import torch
     from accelerate import Accelerator
@@ -119,7 +119,7 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
 
 def _check_world(profile: Profile, processes: int) -> None:
     if profile.batch % processes:
-        raise MethodError(
+        raise UsageError(
             f"expected a number of processes that divides the batch of {profile.batch}, found "
             f"{processes}; start fewer"
         )

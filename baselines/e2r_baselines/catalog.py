@@ -9,16 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.method import (
-    Build,
-    Compute,
-    MethodError,
-    MethodSpec,
-    Opener,
-    Restorer,
-)
+from e2r_baselines.method import Build, Compute, MethodSpec, Opener, Restorer
 from e2r_baselines.outside import command_method, folder_method
 from e2r_baselines.spandrel_files import spandrel_method
+from e2r_metrics.base.errors import UsageError
 
 ENTRY_POINTS = "e2r_bench.methods"
 _NO_WEIGHTS = (Build("no weights"),)
@@ -161,7 +155,7 @@ def plugins() -> Mapping[str, MethodSpec]:
     """Return the methods that installed packages add, through entry points `e2r_bench.methods`.
 
     Raises:
-        MethodError: an entry point cannot be loaded, is no `MethodSpec`, is called otherwise than
+        UsageError: an entry point cannot be loaded, is no `MethodSpec`, is called otherwise than
             its method, or takes a name that is in use.
     """
     found: dict[str, MethodSpec] = {}
@@ -170,13 +164,13 @@ def plugins() -> Mapping[str, MethodSpec]:
         try:
             spec = point.load()
         except Exception as error:  # a third party's import may raise anything
-            raise MethodError(f"{where}: cannot be loaded: {error}") from error
+            raise UsageError(f"{where}: cannot be loaded: {error}") from error
         if not isinstance(spec, MethodSpec):
-            raise MethodError(f"{where}: expected a MethodSpec, found {type(spec).__name__}")
+            raise UsageError(f"{where}: expected a MethodSpec, found {type(spec).__name__}")
         if spec.name != point.name:
-            raise MethodError(f"{where}: expected its method to be called so, found {spec.name!r}")
+            raise UsageError(f"{where}: expected its method to be called so, found {spec.name!r}")
         if spec.name in METHODS or spec.name in found:
-            raise MethodError(f"{where}: the name is in use; give the method another")
+            raise UsageError(f"{where}: the name is in use; give the method another")
         found[spec.name] = spec
     return MappingProxyType(found)
 
@@ -189,7 +183,7 @@ def method_named(name: str, also: Iterable[str] = ()) -> MethodSpec:
         also: names that the caller knows beyond these, for the hint.
 
     Raises:
-        MethodError: nobody knows the name; says which is nearest.
+        UsageError: nobody knows the name; says which is nearest.
     """
     kind, colon, rest = name.partition(":")
     if name in METHODS:
@@ -200,7 +194,7 @@ def method_named(name: str, also: Iterable[str] = ()) -> MethodSpec:
         return plugins()[name]
     known = [*METHODS, *plugins(), *also]
     near = get_close_matches(name, known, n=1, cutoff=0)
-    raise MethodError(
+    raise UsageError(
         f"unknown method {name!r}; the nearest is {near[0]!r}; known: {', '.join(known)}, and "
         f"{', '.join(f'{kind}:...' for kind in _PARAMETRISED)}"
     )

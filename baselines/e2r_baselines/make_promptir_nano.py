@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from e2r_baselines.degrade import Depth, degrade
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.draws import rng_for
 
 TRAINED_ON = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 _SIDE = 256

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 Kind = Literal["identical", "near-duplicate", "crop"]
 
@@ -92,7 +92,7 @@ def find_overlaps(train: Sequence[Path], test: Sequence[Path]) -> list[Overlap]:
         One entry per pair that overlaps, ordered by test and train file.
 
     Raises:
-        MethodError: a file is missing or is not an image.
+        UsageError: a file is missing or is not an image.
     """
     if not train or not test:
         return []
@@ -323,7 +323,7 @@ def _read(path: Path) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise MethodError(f"{path}: expected an image file, found: {error}") from error
+        raise UsageError(f"{path}: expected an image file, found: {error}") from error
 
 
 def _hash(gray: npt.NDArray[np.uint8]) -> np.uint64:

@@ -10,18 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from e2r_baselines.controls import ANY_TASK
-from e2r_baselines.method import (
-    Build,
-    Compute,
-    Draw,
-    MethodError,
-    MethodSpec,
-    Opener,
-    Photo,
-    Pixels,
-    Restored,
-)
+from e2r_baselines.method import Build, Compute, Draw, MethodSpec, Opener, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.errors import UsageError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -33,11 +24,11 @@ def folder_method(name: str) -> MethodSpec:
     the other usual suffixes will do.
 
     Raises:
-        MethodError: there is no such folder.
+        UsageError: there is no such folder.
     """
     root = Path(name.partition(":")[2]).expanduser()
     if not root.is_dir():
-        raise MethodError(f"{name}: expected folder:PATH with the folder of a method's results")
+        raise UsageError(f"{name}: expected folder:PATH with the folder of a method's results")
 
     def open_folder(build: Build, files: Mapping[str, Path], compute: Compute) -> FolderRestorer:
         del build, files, compute
@@ -54,15 +45,15 @@ def command_method(name: str) -> MethodSpec:
     expected under the same names.
 
     Raises:
-        MethodError: the line is empty or its quotes do not close.
+        UsageError: the line is empty or its quotes do not close.
     """
     line = name.partition(":")[2]
     try:
         words = tuple(shlex.split(line))
     except ValueError as error:
-        raise MethodError(f"{name}: expected command:PROGRAM ARGUMENTS, found {error}") from error
+        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found {error}") from error
     if not words:
-        raise MethodError(f"{name}: expected command:PROGRAM ARGUMENTS, found no program")
+        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found no program")
     if not any("{input}" in word or "{output}" in word for word in words):
         words = (*words, "{input}", "{output}")
 
@@ -97,7 +88,7 @@ class FolderRestorer:
         """Yield one result per photo and draw; see `Restorer.restore`.
 
         Raises:
-            MethodError: a picture is missing, twice there, unreadable, or of another size.
+            UsageError: a picture is missing, twice there, unreadable, or of another size.
         """
         folder = self.root / task.name if (self.root / task.name).is_dir() else self.root
         for photo in photos:
@@ -118,7 +109,7 @@ class CommandRestorer:
         """Yield one result per photo and draw; see `Restorer.restore`.
 
         Raises:
-            MethodError: the program cannot be started or fails, or a result is not as it should be.
+            UsageError: the program cannot be started or fails, or a result is not as it should be.
         """
         with tempfile.TemporaryDirectory() as place:
             given, made = Path(place, "input"), Path(place, "output")
@@ -143,10 +134,10 @@ class CommandRestorer:
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
         except OSError as error:
-            raise MethodError(f"command {words[0]!r}: cannot be started: {error}") from error
+            raise UsageError(f"command {words[0]!r}: cannot be started: {error}") from error
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise MethodError(
+            raise UsageError(
                 f"command {words[0]!r}: expected exit status 0, found {done.returncode}: {last}"
             )
 
@@ -155,7 +146,7 @@ def _partner(folder: Path, image: str) -> Path:
     found = [folder / f"{image}{s}" for s in _SUFFIXES if (folder / f"{image}{s}").is_file()]
     if len(found) != 1:
         what = f"{len(found)} of them" if found else "none"
-        raise MethodError(f"{folder}: expected one picture named {image!r}, found {what}")
+        raise UsageError(f"{folder}: expected one picture named {image!r}, found {what}")
     return found[0]
 
 
@@ -166,10 +157,10 @@ def _read(path: Path, photo: Photo) -> Pixels:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)
     except (OSError, SyntaxError, ValueError) as error:
-        raise MethodError(f"{path}: expected an image file, found: {error}") from error
+        raise UsageError(f"{path}: expected an image file, found: {error}") from error
     if pixels.shape != photo.pixels.shape:
         wanted, size = photo.pixels.shape, pixels.shape
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected {wanted[1]}x{wanted[0]} as its input is, found {size[1]}x{size[0]}"
         )
     return pixels

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.controls import ANY_TASK
-from e2r_baselines.method import Build, Compute, MethodError, MethodSpec, Restorer
+from e2r_baselines.method import Build, Compute, MethodSpec, Restorer
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,11 +23,11 @@ def spandrel_method(name: str) -> MethodSpec:
     """Return the method of `spandrel:FILE`; its build carries the first digits of the file's hash.
 
     Raises:
-        MethodError: there is no such file.
+        UsageError: there is no such file.
     """
     path = Path(name.partition(":")[2]).expanduser()
     if not path.is_file():
-        raise MethodError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
+        raise UsageError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -49,10 +50,11 @@ def open_checkpoint(build: Build, path: Path, compute: Compute) -> Restorer:
     """Open a checkpoint by what it holds.
 
     Raises:
-        MethodError: the extra is not installed, or nobody knows the network, or it does not map a
+        UsageError: the extra is not installed, or nobody knows the network, or it does not map a
             picture to one of the same size.
     """
-    from e2r_baselines.checkpoints import looks_like, read_tensors
+    from e2r_baselines.checkpoints import looks_like
+    from e2r_metrics.base.checkpoints import read_tensors
 
     tensors = read_tensors(path)
     kind = looks_like(tensors)
@@ -61,7 +63,7 @@ def open_checkpoint(build: Build, path: Path, compute: Compute) -> Restorer:
 
         return open_promptir(Build(build.name, ("file",)), {"file": path}, compute)
     if kind.startswith("InstructIR"):
-        raise MethodError(
+        raise UsageError(
             f"{path}: found {kind}, which needs its text path: put it into a folder under the "
             "name that `e2r-bench weights` shows, and pass --weights FOLDER --methods instructir"
         )
@@ -72,7 +74,7 @@ def _descriptor(tensors: "Mapping[str, Tensor]", path: Path, kind: str) -> Any:
     try:
         from spandrel import MAIN_REGISTRY, ArchRegistry, ModelLoader, UnsupportedModelError
     except ImportError as error:
-        raise MethodError(
+        raise UsageError(
             "spandrel:FILE needs the optional library: pip install 'e2r-bench[spandrel]'"
         ) from error
     registry = ArchRegistry()
@@ -87,7 +89,7 @@ def _descriptor(tensors: "Mapping[str, Tensor]", path: Path, kind: str) -> Any:
         return ModelLoader(registry=registry).load_from_state_dict(dict(tensors))
     except (UnsupportedModelError, RuntimeError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected a network that spandrel knows, found {kind}: {first[:200]}"
         ) from error
 
@@ -97,7 +99,7 @@ def _restorer(descriptor: Any, path: Path, compute: Compute) -> Restorer:
 
     channels = (descriptor.input_channels, descriptor.output_channels)
     if descriptor.scale != 1 or channels not in ((3, 3), (1, 1)):
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected a network from a picture to one of the same size, found "
             f"{descriptor.architecture.name}, scale {descriptor.scale}, channels {channels}"
         )

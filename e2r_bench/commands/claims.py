@@ -36,9 +36,9 @@ def command(file: str, table_only: bool, only: str | None, out: Path, **asked: A
     Two readings: what the published tables alone support, and what a run here supports. The run
     trains and restores what is missing below --out, and resumes.
     """
-    from e2r_bench.errors import unknown
     from e2r_bench.studies.claims import load_claims
     from e2r_bench.studies.tables import read_tables
+    from e2r_metrics.base.errors import unknown
 
     claims = load_claims(file)
     ids = [claim.id for claim in claims.claims]

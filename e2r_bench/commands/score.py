@@ -164,13 +164,9 @@ def _tell_missing(scores: "Scores") -> None:
 
 
 def _write(content: str | bytes, out: Path | None) -> None:
-    from e2r_bench.errors import UsageError
-    from e2r_metrics.digests import replace_file
+    from e2r_metrics.base.files import write_bytes
 
     if out is None:
         click.echo(content, nl=False)
-        return
-    try:
-        replace_file(out, content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    else:
+        write_bytes(out, content.encode() if isinstance(content, str) else content)

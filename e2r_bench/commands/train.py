@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from e2r_bench.errors import UsageError
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_adapters.config import TrainConfig
@@ -72,7 +72,7 @@ def train_config(said: Mapping[str, Any], origin: str) -> "TrainConfig":
     from e2r_adapters.config import TrainConfig
     from e2r_adapters.lora import TARGETS
     from e2r_adapters.profiles import PROFILES, with_changes
-    from e2r_bench.errors import unknown
+    from e2r_metrics.base.errors import unknown
 
     keys = [str(flag.name) for flag in command.params if flag.name != "settings"]
     for key in said:

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit
 
 Map = npt.NDArray[np.float32]
 """(H, W) float32."""

@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import LUMA, Map, check_pair
+from e2r_metrics.base.pictures import EightBit
 
 _DARK = np.float32((6 / 29) ** 3)
 _WHITE = np.array([0.95047, 1.0, 1.08883])

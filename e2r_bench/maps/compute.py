@@ -7,13 +7,13 @@ from types import MappingProxyType
 import numpy as np
 
 from e2r_baselines.tasks import Task
-from e2r_bench.errors import unknown
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000, signed_error
 from e2r_bench.maps.consistency import consistency, has_model
 from e2r_bench.maps.paint import Scale
 from e2r_bench.maps.spread import MIN_SAMPLES, hallucination, seed_deviation
+from e2r_metrics.base.errors import unknown
+from e2r_metrics.base.pictures import EightBit
 
 VERSION = "1"
 """Raised whenever a map below changes what a number means."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map
+from e2r_metrics.base.pictures import EightBit
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ def open_spatial(files: Mapping[str, Path]) -> "SpatialLpips":
     """Return LPIPS v0.1 (alex) by pixel, (H, W) float32, from its two weight files.
 
     Raises:
-        MetricError: a file that holds another network.
+        UsageError: a file that holds another network.
     """
     import torch
 

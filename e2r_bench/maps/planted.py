@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map
+from e2r_metrics.base.pictures import EightBit
 
 SIDE = 48
 """Side of a planted region in pixels."""

@@ -7,10 +7,10 @@ from functools import cache
 import cv2
 import numpy as np
 
-from e2r_baselines.draws import rng_for
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map, check_pair
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit
 
 MIN_SAMPLES = 3
 _WINDOW = 2.0

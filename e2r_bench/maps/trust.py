@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_png
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.conformal import (
@@ -21,6 +18,9 @@ from e2r_bench.maps.conformal import (
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.write import Place, picture_path, read_arrays, write_arrays, write_trust
 from e2r_bench.runs import Run
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import write_png
 
 SCORES = ("inconsistency", "unexplained", "seed_deviation")
 """Maps that need no truth, in the order in which a score is chosen."""

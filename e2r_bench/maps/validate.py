@@ -14,16 +14,17 @@ import cv2
 import numpy as np
 
 from e2r_baselines.degrade import degrade
-from e2r_baselines.draws import rng_for
 from e2r_baselines.tasks import TASKS
 from e2r_bench.data import mini
-from e2r_bench.files import EightBit, read_image, write_png, write_text
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.planted import FITTING, PLANTS, auroc, eight_bit, plant
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.files import write_text
+from e2r_metrics.base.pictures import EightBit, read_image, write_png
 
 SIZE = (288, 432)
 DRAWS = 4

@@ -10,13 +10,14 @@ import numpy as np
 
 from e2r_baselines.method import Draw
 from e2r_baselines.tasks import TASKS
-from e2r_bench.errors import UsageError, unknown
-from e2r_bench.files import read_image, write_bytes, write_png, write_text
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import SCALES, VERSION, Sample, SpatialLpips, all_maps, check_names
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
 from e2r_bench.runs import Row, Run, path_name
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.files import write_bytes, write_text
+from e2r_metrics.base.pictures import read_image, write_png
 
 ROWS = "maps/per_image.jsonl"
 Watch = Callable[[str, int, int], None]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from e2r_bench.errors import UsageError
 from e2r_bench.report.page import write_page
 from e2r_bench.runs import Run
+from e2r_metrics.base.errors import UsageError
 
 
 def write_comparison(first: Run, second: Run, out: Path, embed: bool = True) -> Path:

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.files import EightBit, read_image
 from e2r_bench.maps.bands import MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.write import Place, read_arrays
 from e2r_bench.report.cases import Case
 from e2r_bench.report.pictures import Album
 from e2r_bench.report.table import label_build
+from e2r_metrics.base.pictures import EightBit, read_image
 
 OVERLAYS = (
     "invented", "lost", "unfaithful",

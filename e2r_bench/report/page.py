@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from e2r_bench.files import write_text
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report.cases import Case, cases_of, median_case
 from e2r_bench.report.facts import details, facts, miniatures
@@ -23,6 +22,7 @@ from e2r_bench.report.plots import HEIGHT, WIDTH, charts
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
 from e2r_bench.report.table import blocks, label_build, number
 from e2r_bench.runs import Run
+from e2r_metrics.base.files import write_text
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from e2r_baselines.method import Draw, MethodError
+from e2r_baselines.method import Draw
 from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.config import Experiment
-from e2r_bench.errors import UsageError
 from e2r_bench.runner import run_experiment
 from e2r_bench.runs import Run
 from e2r_bench.studies.claims import Arm, Training
 from e2r_bench.studies.measure import Cell
+from e2r_metrics.base.errors import UsageError
 
 Say = Callable[[str], None]
 PROMPT_OF_NOTHING = ""
@@ -37,15 +37,15 @@ class Workshop:
     say: Say
     planned: Sequence[Arm] = ()
     _runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    _refused: dict[str, UsageError | MethodError] = field(
-        default_factory=dict[str, UsageError | MethodError]
+    _refused: dict[str, UsageError | UsageError] = field(
+        default_factory=dict[str, UsageError | UsageError]
     )
 
     def cell(self, arm: Arm, task: str) -> Cell:
         """Return the arm's cell for a task, running what is not there yet.
 
         Raises:
-            UsageError, MethodError, MetricError: of the training or of the run.
+            UsageError, UsageError, UsageError: of the training or of the run.
         """
         key = self._key(arm, task)
         if key in self._refused:
@@ -53,7 +53,7 @@ class Workshop:
         if key not in self._runs:
             try:
                 self._runs[key] = self._run(arm, task, key)
-            except (UsageError, MethodError) as error:
+            except UsageError as error:
                 self._refused[key] = error
                 raise
         run = self._runs[key]

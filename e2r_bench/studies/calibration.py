@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.studies import paired, sets
 from e2r_bench.studies.results import Estimate, Values
+from e2r_metrics.base.draws import rng_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,7 +232,7 @@ def main(folder: str, simulations: int = 1000) -> None:
     import json
     from pathlib import Path
 
-    from e2r_bench.files import write_text
+    from e2r_metrics.base.files import write_text
 
     path = Path(folder) / "rates.json"
     done = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -247,8 +247,8 @@ def main(folder: str, simulations: int = 1000) -> None:
 def _summarise(rows: Sequence[Mapping[str, Any]], folder: "Path") -> None:
     import pandas as pd
 
-    from e2r_bench.files import write_text
     from e2r_bench.studies.writing import markdown_table
+    from e2r_metrics.base.files import write_text
 
     kept = sum(row["kept"] for row in rows)
     text = (

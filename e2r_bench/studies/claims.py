@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from e2r_bench.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, unknown
 
 BUILT_IN = "edit2restore"
 

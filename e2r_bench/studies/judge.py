@@ -31,7 +31,7 @@ def judge(
         say: told what is being done.
 
     Raises:
-        UsageError, MetricError: the user's mistakes.
+        UsageError, UsageError: the user's mistakes.
     """
     unit, permutations, epochs = how
     _, session, _ = open_services(base, say)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
 from e2r_bench.data import SUFFIXES
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_text
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def find_leaks(train: Path, test: Path) -> Leaks:
 
     Raises:
         UsageError: a folder that is missing or holds no picture.
-        MethodError: a file that is not an image.
+        UsageError: a file that is not an image.
     """
     files = [_pictures(folder) for folder in (train, test)]
     found = find_overlaps(*files)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
 from e2r_bench.runs import ROWS, MetricInfo, Run, read_rows
 from e2r_bench.studies import paired, sets
 from e2r_bench.studies.results import Equivalence, Estimate, Verified
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_metrics import Session

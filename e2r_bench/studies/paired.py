@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from e2r_bench.errors import UsageError
 from e2r_bench.studies.results import (
     Equivalence,
     Estimate,
@@ -20,6 +19,7 @@ from e2r_bench.studies.results import (
     scene_index,
     score_ends,
 )
+from e2r_metrics.base.errors import UsageError
 
 _TIE = 1e-9  # relative: rounding must not decide whether a permutation is as extreme
 

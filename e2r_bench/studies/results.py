@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.errors import UsageError
+from e2r_metrics.base.errors import UsageError
 
 Values = npt.NDArray[np.float64]
 

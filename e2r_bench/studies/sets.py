@@ -19,9 +19,9 @@ import numpy.typing as npt
 from scipy import stats
 from threadpoolctl import ThreadpoolController
 
-from e2r_bench.errors import UsageError
 from e2r_bench.studies.paired import permutation_p, swap_signs
 from e2r_bench.studies.results import Estimate, Values, Verified, scene_index, score_ends
+from e2r_metrics.base.errors import UsageError
 
 Kind = Literal["frechet", "kid", "mmd_v", "mmd_u"]
 Features = npt.NDArray[np.floating]

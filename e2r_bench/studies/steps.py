@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image
 from e2r_bench.runs import Run
 from e2r_bench.studies.measure import Cell, scenes_of, values_of
 from e2r_bench.studies.paired import mean_estimate
 from e2r_bench.studies.results import Values, scene_index
 from e2r_bench.studies.writing import new_figure, write_study
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

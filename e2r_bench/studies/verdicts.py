@@ -6,12 +6,11 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from e2r_baselines.method import MethodError
-from e2r_bench.errors import UsageError
 from e2r_bench.studies.claims import Claim, Claims
 from e2r_bench.studies.measure import Cell, Comparison, Unit, compare, metric_of
 from e2r_bench.studies.paired import detectable, holm
 from e2r_bench.studies.tables import spearman
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -130,7 +129,7 @@ def _measured(
     asked = Part(claim.id, task, metric, first, second, "not measured")
     try:
         cells = arms(first, task), arms(second, task)
-    except (UsageError, MethodError) as error:
+    except UsageError as error:
         yield replace(asked, note=f"arm not run: {error}")
         return
     for name in (metric, *PROXIES.get(metric, ())):
@@ -216,7 +215,7 @@ def _correlated(claim: Claim, task: str, arms: Arms, court: Court) -> Part:
     try:
         cells = [arms(name, task) for name in (claim.first, *claim.second)]
         values = [[_value(cell, task, name) for cell in cells] for name in claim.metrics]
-    except (UsageError, MethodError) as error:
+    except UsageError as error:
         return replace(asked, note=str(error))
     rho, p = spearman(values[0], values[1])
     # Seven points bound a correlation loosely: only a significant one can refute "does not follow".

@@ -10,7 +10,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_metrics.errors import unknown
+from e2r_metrics.base.errors import unknown
 
 VERSION = "1"
 """Raised whenever a definition below changes what a number means."""
@@ -366,7 +366,7 @@ def resolve(
         variants: variants by bare name that replace the profile's.
 
     Raises:
-        MetricError: an unknown name, variant or profile; it names the nearest one.
+        UsageError: an unknown name, variant or profile; it names the nearest one.
     """
     if profile not in PROFILES:
         raise unknown("metric profile", profile, PROFILES)

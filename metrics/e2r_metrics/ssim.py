@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import PictureError
 from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_pairs, luma, peak
 
 K1, K2 = 0.01, 0.03
@@ -87,7 +87,7 @@ def ssim(restored: Image, clean: Image, window: Window = GAUSS, exact: bool = Fa
             areas of very different levels meet.
 
     Raises:
-        MetricError: another shape, dtype or range, NaN, unequal sizes, or a side shorter than the
+        UsageError: another shape, dtype or range, NaN, unequal sizes, or a side shorter than the
             window.
     """
     check_pair(restored, clean)
@@ -254,7 +254,7 @@ def _strips(
     """
     r = window.radius
     if min(x.shape[:2]) <= 2 * r:
-        raise MetricError(
+        raise PictureError(
             f"SSIM with a {2 * r + 1}x{2 * r + 1} window needs sides above {2 * r}, "
             f"found {x.shape[0]}x{x.shape[1]}"
         )

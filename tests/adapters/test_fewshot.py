@@ -6,8 +6,8 @@ from PIL import Image
 
 from e2r_adapters.dataset import content_hash, list_pairs, painted_pair, read_pair, squared
 from e2r_adapters.fewshot import choose, hash_of, record, select
-from e2r_baselines.method import MethodError
 from e2r_baselines.procedural import dead_leaves
+from e2r_metrics.base.errors import UsageError
 
 
 def scene(index, side=160):
@@ -34,7 +34,7 @@ def test_smaller_choice_is_part_of_larger_and_the_seed_decides():
         assert choose(200, count, seed=3, task="derain") == large[:count]
     assert choose(200, 16, seed=4, task="derain") != large[:16]
     assert choose(200, 16, seed=3, task="dehaze") != large[:16]
-    with pytest.raises(MethodError, match="at least 17 pairs to choose from, found 16"):
+    with pytest.raises(UsageError, match="at least 17 pairs to choose from, found 16"):
         choose(16, 17, seed=0, task="derain")
 
 
@@ -64,17 +64,17 @@ def test_input_and_target_folders_pair_by_name(tmp_path):
 def test_bad_pairs_are_one_clear_line(tmp_path):
     folder = write_set(tmp_path / "a", 3)
     (folder / "degraded" / "01.png").unlink()
-    with pytest.raises(MethodError, match=r"01\.png: no partner of the same name; 1 such"):
+    with pytest.raises(UsageError, match=r"01\.png: no partner of the same name; 1 such"):
         list_pairs(folder)
-    with pytest.raises(MethodError, match="expected folders clean/ and degraded/"):
+    with pytest.raises(UsageError, match="expected folders clean/ and degraded/"):
         list_pairs(tmp_path / "nowhere")
     small, large = tmp_path / "s.png", tmp_path / "l.png"
     Image.fromarray(scene(0, 64)).save(small)
     Image.fromarray(scene(0, 80)).save(large)
-    with pytest.raises(MethodError, match=r"s\.png: expected the size of .*80x80 and 64x64"):
+    with pytest.raises(UsageError, match=r"s\.png: expected the size of .*80x80 and 64x64"):
         read_pair("derain", large, small)
     small.write_bytes(small.read_bytes()[:200])
-    with pytest.raises(MethodError, match=r"s\.png: expected a whole image file"):
+    with pytest.raises(UsageError, match=r"s\.png: expected a whole image file"):
         read_pair("derain", large, small)
 
 
@@ -90,7 +90,7 @@ def test_a_training_picture_in_the_test_set_is_refused_or_recorded(tmp_path, how
         Image.fromarray(scene(1)).save(tests / "leak.jpg", quality=80)
     else:
         Image.fromarray(scene(1)[8:152, 8:152]).save(tests / "leak.png")
-    with pytest.raises(MethodError, match=r"training pictures also stand in the test set.*leak"):
+    with pytest.raises(UsageError, match=r"training pictures also stand in the test set.*leak"):
         select(["derain"], 2, 0, {"derain": folder}, 64, [tmp_path / "test"])
     allowed = select(
         ["derain"], 2, 0, {"derain": folder}, 64, [tmp_path / "test"], allow_overlap=True
@@ -130,5 +130,5 @@ def test_squaring_keeps_the_two_pictures_aligned():
         clean, degraded = squared(twin, 32, fit)
         assert clean.shape == (32, 32, 3)
         np.testing.assert_array_equal(clean, degraded)
-    with pytest.raises(MethodError, match="at least 128x128 pixels to crop, found 96x96"):
+    with pytest.raises(UsageError, match="at least 128x128 pixels to crop, found 96x96"):
         squared(pair, 128, "crop")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from e2r_adapters import lora
 from e2r_adapters.lint import inspect
 from e2r_adapters.profiles import PROFILES
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 Q = "transformer.transformer_blocks.0.attn.to_q"
 CLIP = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
@@ -136,7 +136,7 @@ def test_a_broken_file_is_one_line(tmp_path):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(write(tmp_path, tensors(Q)).read_bytes()[:-100])
     for broken in (path, tmp_path / "missing.safetensors", tmp_path):
-        with pytest.raises(MethodError, match="expected a whole safetensors file, found") as caught:
+        with pytest.raises(UsageError, match="expected a whole safetensors file, found") as caught:
             inspect(broken)
         assert "a folder" in str(caught.value) or broken != tmp_path
 

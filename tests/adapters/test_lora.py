@@ -8,7 +8,7 @@ import torch
 
 from e2r_adapters import lora
 from e2r_adapters.profiles import PROFILES
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 SETTINGS = {
     "prompt": "remove the rain",
@@ -140,12 +140,12 @@ def test_load_refuses_an_adapter_for_another_base(make_tiny_pipe, tmp_path):
     path = lora.save(trained_pipe(other), tmp_path, record)
     pipe = make_tiny_pipe()
     pipe.transformer.proj_out.weight.data += 0.01
-    with pytest.raises(MethodError, match="an adapter for another base: trained on tiny"):
+    with pytest.raises(UsageError, match="an adapter for another base: trained on tiny"):
         lora.load(pipe, path, "a")
 
     pipe.transformer.x_embedder = torch.nn.Linear(3, 3)
     pipe.transformer.transformer_blocks[0].attn.to_q = torch.nn.Linear(7, 32)
-    with pytest.raises(MethodError, match=r"to_q expects a Linear 32 -> 32, this base has 7 -> 32"):
+    with pytest.raises(UsageError, match=r"to_q expects a Linear 32 -> 32, this base has 7 -> 32"):
         lora.load(pipe, path, "b")
 
 

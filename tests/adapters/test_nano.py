@@ -17,8 +17,8 @@ from e2r_adapters.nano_base import BaseSettings, Edited, build_transformer, trai
 from e2r_adapters.nano_edits import EDITS, draw_edit
 from e2r_adapters.nano_text import LENGTH, build_text
 from e2r_adapters.nano_vae import LinearCode, build_vae, fit_linear, write_linear
-from e2r_baselines.draws import rng_for
 from e2r_baselines.tasks import PROMPTS
+from e2r_metrics.base.draws import rng_for
 
 
 @pytest.mark.parametrize("saved", [False, True])

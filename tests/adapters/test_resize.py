@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from e2r_adapters.resize import fit, lanczos
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 
 def picture(height, width):
@@ -43,5 +43,5 @@ def test_values_outside_the_range_survive():
 
 
 def test_a_picture_too_small_to_pad_is_named():
-    with pytest.raises(MethodError, match="at least 16x16 pixels, found 20x9"):
+    with pytest.raises(UsageError, match="at least 16x16 pixels, found 20x9"):
         fit(picture(9, 20), "native", 8)

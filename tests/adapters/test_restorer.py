@@ -10,8 +10,9 @@ from e2r_adapters.backbone import NANO, backbone_of
 from e2r_adapters.catalog import KontextOptions, kontext_methods
 from e2r_adapters.profiles import PROFILES
 from e2r_adapters.restorer import KontextRestorer, RoundTrip, Settings
-from e2r_baselines.method import Compute, Draw, MethodError, Photo
+from e2r_baselines.method import Compute, Draw, Photo
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 DENOISE, DERAIN = TASKS["denoise25"], TASKS["derain"]
 
@@ -128,7 +129,7 @@ def test_adapters_by_task_do_not_leak(make_tiny_pipe, tmp_path):
         assert np.array_equal(together["p0", draw], alone["p0", draw])
     bare = results(restorer(make_tiny_pipe()), given, [draw])
     assert np.abs(bare["p0", draw] - alone["p0", draw]).max() > 1e-4
-    with pytest.raises(MethodError, match="expected an adapter for dehaze"):
+    with pytest.raises(UsageError, match="expected an adapter for dehaze"):
         results(both, given, [draw], TASKS["dehaze"])
 
 
@@ -184,7 +185,7 @@ def test_without_cuda_or_weights_auto_is_the_miniature(monkeypatch):
 def test_the_full_model_asks_for_an_adapter(tiny_pipe, tmp_path):
     tiny_pipe.save_pretrained(tmp_path / "own")
     spec = kontext_methods(KontextOptions(str(tmp_path / "own")))["kontext_lora"]
-    with pytest.raises(MethodError, match="needs --adapter FILE"):
+    with pytest.raises(UsageError, match="needs --adapter FILE"):
         spec.open(spec.builds[0], {}, Compute())
 
 

@@ -9,8 +9,8 @@ import torch
 from e2r_adapters.backbone import backbone_of, load_pipeline
 from e2r_adapters.encode import decode_latents, encode_images, encode_prompt
 from e2r_adapters.sampler import Guide, noise_for, sample
-from e2r_baselines.draws import seed_for
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.draws import seed_for
+from e2r_metrics.base.errors import UsageError
 
 PROMPT = "remove the noise from the image"
 
@@ -112,11 +112,11 @@ def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):
 
 
 def test_a_folder_that_is_no_pipeline_is_one_line(tmp_path):
-    with pytest.raises(MethodError, match="expected kontext-nano, a pipeline folder") as caught:
+    with pytest.raises(UsageError, match="expected kontext-nano, a pipeline folder") as caught:
         load_pipeline(str(tmp_path / "nowhere"), torch.float32, "cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_quantization_needs_a_cuda_device(tmp_path):
-    with pytest.raises(MethodError, match="expected a CUDA device, found cpu"):
+    with pytest.raises(UsageError, match="expected a CUDA device, found cpu"):
         load_pipeline(str(tmp_path), torch.float32, "cpu", "none", "nf4")

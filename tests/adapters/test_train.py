@@ -14,9 +14,8 @@ from e2r_adapters.fewshot import select
 from e2r_adapters.lint import inspect
 from e2r_adapters.profiles import PROFILES, prompt_for, repeats_for, total_steps, with_changes
 from e2r_adapters.prompt_cache import misaligned_share
-from e2r_baselines.method import MethodError
 from e2r_bench.commands.train import train_config
-from e2r_bench.errors import UsageError
+from e2r_metrics.base.errors import UsageError
 
 # diffusers 0.36 knows only the old name of the argument.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
@@ -71,7 +70,7 @@ def test_exposure_and_steps_are_the_papers():
     assert total_steps(g1, tasks=1) == 640
     assert total_steps(g2, tasks=5) == 3200
     assert [repeats_for(g1, pairs) for pairs in (128, 64, 32, 16)] == [1, 2, 4, 8]
-    with pytest.raises(MethodError, match="divides 128"):
+    with pytest.raises(UsageError, match="divides 128"):
         repeats_for(g1, 48)
     assert with_changes(g1, epochs=20) is g1
     assert with_changes(g1, epochs=3, resolution=256).name == "g1+epochs=3+resolution=256"
@@ -82,9 +81,9 @@ def test_prompts_are_their_generations():
     assert prompt_for(PROFILES["g2"], "derain") == "Remove rain streaks and restore the clean image"
     assert prompt_for(PROFILES["nano"], "denoise") == "remove the noise from the image"
     assert prompt_for(PROFILES["nano"], "dejpeg").startswith("Remove compression")
-    with pytest.raises(MethodError, match="g1 has no prompt for 'dejpeg'"):
+    with pytest.raises(UsageError, match="g1 has no prompt for 'dejpeg'"):
         prompt_for(PROFILES["g1"], "dejpeg")
-    with pytest.raises(MethodError, match="unknown training task 'desnow'"):
+    with pytest.raises(UsageError, match="unknown training task 'desnow'"):
         prompt_for(PROFILES["g1"], "desnow")
 
 
@@ -213,7 +212,7 @@ def test_the_seeds_change_the_adapter(config):
 
 def test_another_training_in_the_folder_is_refused(config):
     loop.train(config)
-    with pytest.raises(MethodError, match="holds a training with pairs = 4, asked is 2"):
+    with pytest.raises(UsageError, match="holds a training with pairs = 4, asked is 2"):
         loop.train(changed(config, pairs=2))
 
 
@@ -226,7 +225,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(config, monkey
         return real(*arguments) * (bad if len(calls) == 6 else 1.0)
 
     monkeypatch.setattr(loop, "flow_matching_loss", loss)
-    with pytest.raises(MethodError, match=r"step 6: expected a finite.*checkpoint is .*step000004"):
+    with pytest.raises(UsageError, match=r"step 6: expected a finite.*checkpoint is .*step000004"):
         loop.train(config)
     assert not (config.out / lora.ADAPTER_FILE).exists()
     monkeypatch.undo()
@@ -245,7 +244,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(config, monkeypatch):
         real(state, stream)
 
     monkeypatch.setattr("torch.save", save)
-    with pytest.raises(MethodError, match=r"No space left on device; step000004\.pt is whole"):
+    with pytest.raises(UsageError, match=r"No space left on device; step000004\.pt is whole"):
         loop.train(config)
     assert [p.name for p in (config.out / "checkpoints").iterdir()] == [
         "step000002.pt",
@@ -292,13 +291,13 @@ def lora_start(config):
 
 
 def test_settings_that_contradict_are_refused(config):
-    with pytest.raises(MethodError, match="do not have the defect"):
+    with pytest.raises(UsageError, match="do not have the defect"):
         loop.train(changed(config, text_encoder=True, replicate_prompt_cache_bug=True))
-    with pytest.raises(MethodError, match="different tasks"):
+    with pytest.raises(UsageError, match="different tasks"):
         loop.train(changed(config, tasks=("derain", "derain")))
-    with pytest.raises(MethodError, match="data for 'dehaze', which is not trained"):
+    with pytest.raises(UsageError, match="data for 'dehaze', which is not trained"):
         loop.train(changed(config, data={"dehaze": config.out}))
-    with pytest.raises(MethodError, match="batches of 4, found 6"):
+    with pytest.raises(UsageError, match="batches of 4, found 6"):
         loop.train(changed(config, pairs=1, profile=dataclasses.replace(TINY, exposure=3)))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import e2r_baselines
 from e2r_baselines.catalog import METHODS, method_named
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 DECLARED = tomllib.loads(
     Path(e2r_baselines.__file__).with_name("weights.toml").read_text(encoding="utf-8")
@@ -58,11 +58,11 @@ def test_networks_estimate_their_memory_per_build() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(MethodError, match="the nearest is 'promptir'"):
+    with pytest.raises(UsageError, match="the nearest is 'promptir'"):
         method_named("prompt-ir")
-    with pytest.raises(MethodError, match="the nearest is 'kontext_lora'"):
+    with pytest.raises(UsageError, match="the nearest is 'kontext_lora'"):
         method_named("kontextlora", also=("kontext", "kontext_lora"))
-    with pytest.raises(MethodError, match="unknown method 'folder:'"):
+    with pytest.raises(UsageError, match="unknown method 'folder:'"):
         method_named("folder:")
 
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from e2r_baselines.checkpoints import load_strict, looks_like, read_tensors
 from e2r_baselines.instructir import InstructIR
-from e2r_baselines.method import Build, Compute, MethodError
+from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_ir import MoCEIR
 from e2r_baselines.prenet import PReNet, open_prenet
 from e2r_baselines.promptir import NANO, PromptIR
+from e2r_metrics.base.errors import UsageError
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_pickle_with_code_is_refused_unrun(
         path.write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
     else:
         torch.save({"state_dict": Evil()}, path)
-    with pytest.raises(MethodError, match="refused") as caught:
+    with pytest.raises(UsageError, match="refused") as caught:
         read_tensors(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -81,22 +82,22 @@ def test_a_pickle_with_code_is_refused_unrun(
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
-    with pytest.raises(MethodError, match=said) as caught:
+    with pytest.raises(UsageError, match=said) as caught:
         read_tensors(path)
     assert "\n" not in str(caught.value)
     path.rename(tmp_path / "broken.safetensors")
-    with pytest.raises(MethodError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_tensors(tmp_path / "broken.safetensors")
 
 
 def test_a_missing_file_and_a_file_without_tensors_say_so(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_tensors(tmp_path / "gone.pth")
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
-    with pytest.raises(MethodError, match=r"found none.*epoch"):
+    with pytest.raises(UsageError, match=r"found none.*epoch"):
         read_tensors(tmp_path / "empty.pth")
     torch.save(torch.ones(3), tmp_path / "bare.pth")
-    with pytest.raises(MethodError, match="found Tensor; save the state_dict"):
+    with pytest.raises(UsageError, match="found Tensor; save the state_dict"):
         read_tensors(tmp_path / "bare.pth")
 
 
@@ -105,7 +106,7 @@ def test_another_network_is_named_with_the_first_keys_that_differ(tmp_path: Path
     torch.save(
         {"state_dict": {"net." + k: v for k, v in PromptIR(NANO).state_dict().items()}}, path
     )
-    with pytest.raises(MethodError) as caught:
+    with pytest.raises(UsageError) as caught:
         open_prenet(Build("prenet", ("file",)), {"file": path}, Compute())
     message = str(caught.value)
     assert str(path) in message
@@ -119,7 +120,7 @@ def test_another_width_is_named_by_its_shapes(tmp_path: Path) -> None:
     save_file(PromptIR(NANO).state_dict(), path)
     wide = PromptIR(NANO)
     wide.output = nn.Conv2d(48, 3, 3, bias=False)
-    with pytest.raises(MethodError, match=r"1 of another shape: output\.weight"):
+    with pytest.raises(UsageError, match=r"1 of another shape: output\.weight"):
         load_strict(wide, read_tensors(path), path, "promptir")
 
 

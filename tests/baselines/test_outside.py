@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from e2r_baselines.catalog import method_named
-from e2r_baselines.method import DETERMINISTIC, Compute, MethodError, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 TASK = TASKS["derain"]
 
@@ -51,20 +52,20 @@ def test_the_folder_of_the_task_wins(tmp_path: Path) -> None:
 
 
 def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="expected folder:PATH"):
+    with pytest.raises(UsageError, match="expected folder:PATH"):
         method_named(f"folder:{tmp_path / 'gone'}")
     save(tmp_path / "aa.png", pixels(3))
-    with pytest.raises(MethodError, match="expected one picture named 'b', found none"):
+    with pytest.raises(UsageError, match="expected one picture named 'b', found none"):
         restored(f"folder:{tmp_path}", PHOTOS)
     save(tmp_path / "b.png", pixels(3, 7, 8))
-    with pytest.raises(MethodError, match="expected 8x6 as its input is, found 8x7"):
+    with pytest.raises(UsageError, match="expected 8x6 as its input is, found 8x7"):
         restored(f"folder:{tmp_path}", PHOTOS)
     save(tmp_path / "b.bmp", pixels(3))
-    with pytest.raises(MethodError, match="found 2 of them"):
+    with pytest.raises(UsageError, match="found 2 of them"):
         restored(f"folder:{tmp_path}", PHOTOS)
     (tmp_path / "b.bmp").unlink()
     (tmp_path / "b.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(MethodError, match="expected an image file"):
+    with pytest.raises(UsageError, match="expected an image file"):
         restored(f"folder:{tmp_path}", PHOTOS)
 
 
@@ -106,5 +107,5 @@ def test_a_command_that_names_no_folders_gets_them_appended(tmp_path: Path) -> N
     ],
 )
 def test_a_command_that_fails_says_how(line: str, said: str) -> None:
-    with pytest.raises(MethodError, match=said):
+    with pytest.raises(UsageError, match=said):
         restored(line, PHOTOS)

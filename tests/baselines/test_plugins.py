@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from e2r_baselines.catalog import method_named, plugins
-from e2r_baselines.method import DETERMINISTIC, Compute, MethodError, Photo
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 SOURCE = '''
 """Half as bright: a method of somebody else's."""
@@ -73,7 +74,7 @@ def test_an_installed_plugin_is_a_method_like_any_other(tmp_path: Path) -> None:
     photo = Photo("a", np.ones((2, 3, 3), np.float32))
     (result,) = restorer.restore([photo], TASKS["derain"], [DETERMINISTIC])
     np.testing.assert_array_equal(result.pixels, 0.5)
-    with pytest.raises(MethodError, match="the nearest is 'half'"):
+    with pytest.raises(UsageError, match="the nearest is 'half'"):
         method_named("halff")
 
 
@@ -87,7 +88,7 @@ def test_an_installed_plugin_is_a_method_like_any_other(tmp_path: Path) -> None:
 )
 def test_a_broken_plugin_is_named(tmp_path: Path, points: str, said: str) -> None:
     install(tmp_path, points)
-    with pytest.raises(MethodError, match=said):
+    with pytest.raises(UsageError, match=said):
         method_named("half")
 
 
@@ -95,5 +96,5 @@ def test_a_plugin_may_not_take_a_name_that_is_in_use(tmp_path: Path) -> None:
     install(tmp_path, "promptir = e2r_half:HALF")
     source = tmp_path / "site" / "e2r_half.py"
     source.write_text(SOURCE.replace('name="half"', 'name="promptir"'))
-    with pytest.raises(MethodError, match="the name is in use"):
+    with pytest.raises(UsageError, match="the name is in use"):
         plugins()

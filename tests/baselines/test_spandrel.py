@@ -10,9 +10,10 @@ from torch import nn
 
 from e2r_baselines.catalog import method_named
 from e2r_baselines.instructir import InstructIR, InstructIRConfig
-from e2r_baselines.method import DETERMINISTIC, Compute, MethodError, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 # The library's own: it compiles a function when it is imported, and SwinIR makes a grid.
 pytestmark = [
@@ -123,20 +124,20 @@ def test_the_build_carries_the_files_hash(tmp_path: Path) -> None:
 
 def test_promptir_is_not_taken_for_restormer(tmp_path: Path) -> None:
     path = saved(PromptIR(NANO), tmp_path)
-    with pytest.raises(MethodError, match=r"found PromptIR \(\d+\).*of another shape"):
+    with pytest.raises(UsageError, match=r"found PromptIR \(\d+\).*of another shape"):
         run(path, picture(8, 8))
 
 
 def test_instructir_is_not_taken_for_nafnet(tmp_path: Path) -> None:
     small = InstructIR(InstructIRConfig(4, (1, 1), 1, (1, 1)))
-    with pytest.raises(MethodError, match="--methods instructir"):
+    with pytest.raises(UsageError, match="--methods instructir"):
         run(saved(small, tmp_path), picture(8, 8))
 
 
 def test_what_no_one_knows_is_said(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="expected a network that spandrel knows"):
+    with pytest.raises(UsageError, match="expected a network that spandrel knows"):
         run(saved(nn.Linear(3, 3), tmp_path), picture(8, 8))
-    with pytest.raises(MethodError, match="found no such file"):
+    with pytest.raises(UsageError, match="found no such file"):
         method_named(f"spandrel:{tmp_path / 'gone.pth'}")
 
 
@@ -144,5 +145,5 @@ def test_a_network_that_changes_the_size_is_refused(tmp_path: Path) -> None:
     from spandrel.architectures.Compact import Compact
 
     double = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=2, upscale=2)
-    with pytest.raises(MethodError, match="scale 2"):
+    with pytest.raises(UsageError, match="scale 2"):
         run(saved(double, tmp_path), picture(8, 8))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import e2r_bench.plan
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Build, Compute, Draw, MethodSpec, Photo, Restored
 from e2r_baselines.tasks import Task
 from e2r_bench.config import Experiment
+from e2r_metrics.base.draws import rng_for
 
 
 @dataclass

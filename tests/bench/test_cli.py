@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from e2r_bench.cli import COMMANDS, main
-from e2r_bench.files import write_png
 from e2r_bench.runs import open_run
+from e2r_metrics.base.pictures import write_png
 
 QUICK = [
     "--metrics",

@@ -16,8 +16,8 @@ from e2r_bench.data import (
     read_degraded,
     read_depth,
 )
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image, write_png
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image, write_png
 
 
 def picture(seed: int, height: int = 20, width: int = 30) -> np.ndarray:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from e2r_baselines import procedural
 from e2r_baselines.controls import CLEAN, DEGRADED
 from e2r_baselines.degrade import degrade, gaussian_noise, haze, jpeg, rain_streaks
-from e2r_baselines.draws import rng_for, seed_for
 from e2r_baselines.method import MethodSpec, draws_of
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.tasks import PROMPTS, TASKS, Task, with_prompts
+from e2r_metrics.base.draws import rng_for, seed_for
 
 names = st.text(max_size=20)
 whole = st.integers(min_value=0, max_value=2**31)

@@ -8,11 +8,11 @@ import pytest
 
 from e2r_baselines.tasks import TASKS
 from e2r_bench.data import Dataset, folder, mini
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image, write_png
 from e2r_bench.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
 from e2r_bench.protocols import PROTOCOLS, protocol_named
 from e2r_metrics import resolve
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image, write_png
 
 
 def task_set(task: str, protocol: str = "e2r", limit: int = 3, seed: int = 0) -> TaskSet:

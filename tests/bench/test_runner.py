@@ -11,11 +11,11 @@ import pytest
 import e2r_bench.plan
 from e2r_baselines.method import Build, Draw
 from e2r_bench.config import Experiment
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image, write_png
 from e2r_bench.restore import available_bytes
 from e2r_bench.runner import run_experiment
 from e2r_bench.runs import ROWS, Row, open_run, read_rows
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image, write_png
 
 
 def contents(folder: Path) -> dict[str, bytes]:

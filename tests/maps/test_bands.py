@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from e2r_bench.data import mini, read_clean
-from e2r_bench.errors import UsageError
 from e2r_bench.maps.bands import FLAG, band_split
+from e2r_metrics.base.errors import UsageError
 
 PHOTOS = [read_clean(source) for source in mini().sources[:5]]
 

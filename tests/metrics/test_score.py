@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands.score import command
-from e2r_metrics import FeatureStore, MetricError, Session, resolve
+from e2r_metrics import FeatureStore, Session, UsageError, resolve
 from e2r_metrics import score as scoring
-from e2r_metrics.decode import read_image
-from e2r_metrics.pairs import pair_folders
+from e2r_metrics.base.pairs import pair_folders
+from e2r_metrics.base.pictures import read_image
+from e2r_metrics.features import content_key
 from e2r_metrics.psnr import psnr
-from e2r_metrics.store import content_key
 
 
 def _write(path, image):
@@ -136,7 +136,7 @@ def test_files_without_partner_are_all_named(folders, photo):
     restored, clean = folders
     _write(restored / "extra.png", photo)
     _write(clean / "alone.png", photo)
-    with pytest.raises(MetricError, match=r"2 files .*extra\.png.*alone\.png"):
+    with pytest.raises(UsageError, match=r"2 files .*extra\.png.*alone\.png"):
         pair_folders(restored, clean)
 
 
@@ -154,13 +154,13 @@ def test_pairing_is_by_name_and_knows_sots(tmp_path, photo):
 
 def test_two_files_of_one_name_are_refused(folders, photo):
     _write(folders[0] / "0.jpg", photo)
-    with pytest.raises(MetricError, match="have one name"):
+    with pytest.raises(UsageError, match="have one name"):
         pair_folders(*folders)
 
 
 def test_unequal_sizes_are_refused(folders, session, photo):
     _write(folders[0] / "2.png", photo[:-1])
-    with pytest.raises(MetricError, match=r"2: expected .* one size, found 208x191 and 208x192"):
+    with pytest.raises(UsageError, match=r"2: expected .* one size, found 208x191 and 208x192"):
         scoring.score_folders(*folders, resolve(["psnr"]), session)
 
 
@@ -169,7 +169,7 @@ def test_a_cut_file_is_refused(tmp_path, photo, suffix):
     path = tmp_path / f"a{suffix}"
     _write(path, photo)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MetricError, match="cut off"):
+    with pytest.raises(UsageError, match="cut off"):
         read_image(path)
 
 
@@ -180,7 +180,7 @@ def test_what_is_not_8_bit_rgb_is_refused(tmp_path, photo):
     (tmp_path / "empty.png").touch()
     for name, match in (("16", "8 bits"), ("alpha", "transparency"), ("text", "expected an image"),
                         ("empty", "expected an image"), ("absent", "cannot be read")):  # fmt: skip
-        with pytest.raises(MetricError, match=match):
+        with pytest.raises(UsageError, match=match):
             read_image(tmp_path / f"{name}.png")
 
 
@@ -236,7 +236,7 @@ def test_command_table_and_csv(folders):
 def test_command_usage():
     done = CliRunner().invoke(command, ["a", "b", "--variant", "psnr"])
     assert done.exit_code == 2
-    with pytest.raises(MetricError, match="did you mean 'psnr'"):
+    with pytest.raises(UsageError, match="did you mean 'psnr'"):
         CliRunner().invoke(command, ["a", "b", "--metrics", "psrn"], catch_exceptions=False)
 
 

@@ -8,9 +8,9 @@ import zipfile
 
 import pytest
 
-from e2r_metrics import Found, MetricError, Missing, Resolver, own_declarations, read_declarations
-from e2r_metrics import fetch as fetching
-from e2r_metrics.digests import remembered_sha256
+from e2r_metrics import Found, Missing, Resolver, UsageError, own_declarations, read_declarations
+from e2r_metrics.base import fetch as fetching
+from e2r_metrics.base.digests import sha256_of
 
 CONTENT = b"weights of a network"
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -78,7 +78,7 @@ def test_order_user_folder_then_environment_then_cache(declare, tmp_path, monkey
 
 def test_another_file_in_the_users_folder_is_an_error(declare, tmp_path):
     given = _put(tmp_path / "given", b"something else")
-    with pytest.raises(MetricError, match="expected a net with sha256"):
+    with pytest.raises(UsageError, match="expected a net with sha256"):
         Resolver(declare(_table()), [given]).find("net")
 
 
@@ -93,15 +93,15 @@ def test_a_changed_file_is_checked_again(declare, tmp_path):
     assert isinstance(Resolver(declare(_table()), [given]).find("net"), Found)
     time.sleep(0.01)
     _put(given, b"x" * len(CONTENT))
-    with pytest.raises(MetricError, match="sha256"):
+    with pytest.raises(UsageError, match="sha256"):
         Resolver(declare(_table()), [given]).find("net")
 
 
 def test_digests_are_remembered(tmp_path, monkeypatch):
     path = _put(tmp_path / "given") / "net.pt"
-    assert remembered_sha256(path) == SHA
-    monkeypatch.setattr("e2r_metrics.digests.sha256_of", lambda _: pytest.fail("read again"))
-    assert remembered_sha256(path) == SHA
+    assert sha256_of(path) == SHA
+    monkeypatch.setattr("e2r_metrics.base.digests.sha256_of", lambda _: pytest.fail("read again"))
+    assert sha256_of(path) == SHA
 
 
 def test_missing_says_why_and_how(declare, monkeypatch):
@@ -206,7 +206,7 @@ def test_folders_are_checked_file_by_file(declare, tmp_path):
     _put(given / "pipe" / "model")
     assert Resolver(declare(text), [given]).find("pipe").path == given / "pipe"
     _put(given / "pipe" / "model", b"damaged")
-    with pytest.raises(MetricError, match="of its parts"):
+    with pytest.raises(UsageError, match="of its parts"):
         Resolver(declare(text), [given]).find("pipe")
 
 
@@ -252,10 +252,10 @@ def test_members_come_out_of_both_kinds_of_archive(tmp_path, kind):
     ],
 )
 def test_bad_declarations_are_refused(declare, text, match):
-    with pytest.raises(MetricError, match=match):
+    with pytest.raises(UsageError, match=match):
         declare(text)
 
 
 def test_unknown_names_are_told_the_nearest():
-    with pytest.raises(MetricError, match="did you mean 'clip-rn50'"):
+    with pytest.raises(UsageError, match="did you mean 'clip-rn50'"):
         Resolver(own_declarations(), offline=True).find("clip-rn5")

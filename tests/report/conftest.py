@@ -12,10 +12,11 @@ import pytest
 
 from e2r_baselines.method import Draw
 from e2r_bench.data import mini, read_clean
-from e2r_bench.files import write_png, write_text
 from e2r_bench.runs import MethodInfo, MetricInfo, Row, Run, RunInfo, TaskInfo, write_info
 from e2r_bench.summary import write_summary
 from e2r_metrics import CATALOG, Metric, Resolver, Session
+from e2r_metrics.base.files import write_text
+from e2r_metrics.base.pictures import write_png
 
 STOCHASTIC = "kontext_lora"
 

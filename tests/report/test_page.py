@@ -13,10 +13,10 @@ from urllib.parse import unquote
 import pytest
 
 from e2r_bench.cli import main
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_text
 from e2r_bench.report.page import write_report
 from e2r_bench.runs import Run
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 HOSTILE_METHOD = "folder:<script>alert('m')</script>\"&é"
 HOSTILE_IMAGE = "\"><img src=x onerror=alert(1)> 'ünï' {{7*7}}"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from e2r_bench.files import write_text
 from e2r_bench.report.table import Block, Cell, Line, blocks, number
 from e2r_bench.runs import Run
+from e2r_metrics.base.files import write_text
 
 
 def edit_summary(run: Run, column: str, value: object, method: str, metric: str) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from e2r_baselines.method import Draw
-from e2r_bench.files import read_image, write_png, write_text
 from e2r_bench.runs import MethodInfo, MetricInfo, Row, Run, RunInfo, TaskInfo, write_info
 from e2r_metrics import CATALOG
+from e2r_metrics.base.files import write_text
+from e2r_metrics.base.pictures import read_image, write_png
 
 TASK = "denoise25"
 Values = Mapping[tuple[str, int, int], Sequence[float]]

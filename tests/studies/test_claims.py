@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from e2r_baselines.method import Draw, MethodError
+from e2r_baselines.method import Draw
 from e2r_bench.cli import main
 from e2r_bench.config import Experiment
-from e2r_bench.errors import UsageError
 from e2r_bench.runner import Outcome
 from e2r_bench.studies import arms, grids
 from e2r_bench.studies.claims import Arm, Claim, load_claims
 from e2r_bench.studies.measure import Cell, compare
 from e2r_bench.studies.tables import read_tables, spearman
 from e2r_bench.studies.verdicts import Court, rule
+from e2r_metrics.base.errors import UsageError
 
 CLAIMS = load_claims("edit2restore")
 READINGS = {reading.claim: reading for reading in read_tables(CLAIMS)}
@@ -203,7 +203,7 @@ def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker,
     def run_or_refuse(experiment, say):
         asked.append(experiment.methods)
         if "instructir" in experiment.methods:
-            raise MethodError("instructir: no weights here")
+            raise UsageError("instructir: no weights here")
         table = {(name, 0, 28): np.full(4, 30.0) for name in experiment.methods}
         return Outcome(run_maker(experiment.out, table), {})
 
@@ -213,7 +213,7 @@ def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker,
     planned = {name: Arm(method=name) for name in names}
     workshop = arms.Workshop(experiment, tmp_path, 1, lambda line: None, list(planned.values()))
     for _ in range(2):
-        with pytest.raises(MethodError, match="no weights here"):
+        with pytest.raises(UsageError, match="no weights here"):
             workshop.cell(planned["instructir"], TASK)
         for name in ("kontext_lora", "kontext", "promptir"):
             assert workshop.cell(planned[name], TASK).method == name

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from e2r_bench.errors import UsageError
 from e2r_bench.studies import sets
 from e2r_bench.studies.calibration import simulated_arms
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both

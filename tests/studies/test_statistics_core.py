@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from e2r_bench.errors import UsageError
 from e2r_bench.studies import paired
 from e2r_bench.studies.results import Estimate, score_ends
+from e2r_metrics.base.errors import UsageError
 
 NAMES = [f"s{k:03}" for k in range(200)]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from e2r_metrics.digests import remembered_sha256
-from e2r_metrics.errors import MetricError, unknown
-from e2r_metrics.places import Place, fetched_path, local_candidates
+from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.places import Place, fetched_path, local_candidates
 
 UNASKED_BYTES = 150_000_000
 """Nothing larger is downloaded unless the user asks for that file."""
@@ -63,18 +63,18 @@ def read_declarations(path: Path) -> dict[str, WeightFile]:
     """Read a `weights.toml`.
 
     Raises:
-        MetricError: the file is not there, is not TOML, or has a key that nobody knows.
+        UsageError: the file is not there, is not TOML, or has a key that nobody knows.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MetricError(f"{path}: expected a TOML file of weight files: {error}") from error
+        raise UsageError(f"{path}: expected a TOML file of weight files: {error}") from error
     return {name: _declared(path, name, table) for name, table in tables.items()}
 
 
 def own_declarations() -> dict[str, WeightFile]:
     """Return the files that this package's metrics need."""
-    return read_declarations(Path(__file__).with_name("weights.toml"))
+    return read_declarations(Path(__file__).parents[1] / "weights.toml")
 
 
 def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
@@ -87,11 +87,11 @@ def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
         lists["sources"] = tuple(Place(**source) for source in table.get("sources", ()))
         row = WeightFile(name=name, **{**table, **lists})
     except TypeError as error:
-        raise MetricError(f"{path.name} [{name}]: {error}") from error
+        raise UsageError(f"{path.name} [{name}]: {error}") from error
     if not row.any_of and not row.file:
-        raise MetricError(f"{path.name} [{name}]: expected `file` or `any_of`, found neither")
+        raise UsageError(f"{path.name} [{name}]: expected `file` or `any_of`, found neither")
     if row.kind == "file" and not row.any_of and len(row.sha256) < 8:
-        raise MetricError(f"{path.name} [{name}]: expected a sha256 of at least 8 digits")
+        raise UsageError(f"{path.name} [{name}]: expected a sha256 of at least 8 digits")
     return row
 
 
@@ -129,7 +129,7 @@ class Resolver:
         """Return where `name` is; downloads it when it is small and the run is not offline.
 
         Raises:
-            MetricError: nobody declares `name`, or a user's folder holds another file under its
+            UsageError: nobody declares `name`, or a user's folder holds another file under its
                 name.
         """
         if name not in self._answers:
@@ -190,7 +190,7 @@ class Resolver:
             path = folder / row.file
             if path.exists():
                 if not (found := _checked(row, path, f"--weights {folder}")):
-                    raise MetricError(_another(row, path))
+                    raise UsageError(_another(row, path))
                 return found
         for path, where in local_candidates(row.sources, row.kind):
             if path.exists() and (found := _checked(row, path, where)):
@@ -199,7 +199,7 @@ class Resolver:
         return _checked(row, path, "downloaded before") if path.exists() else None
 
     def _download(self, row: WeightFile, place: Place) -> Found | str:
-        from e2r_metrics.fetch import fetch_place
+        from e2r_metrics.base.fetch import fetch_place
 
         if row.notice:
             self._say(f"{row.name}: {row.notice}")
@@ -222,7 +222,7 @@ class Resolver:
 def _checked(row: WeightFile, path: Path, where: str) -> Found | None:
     """Return what was found, if its content is what was declared."""
     if row.kind in ("file", "unpinned"):
-        digest = remembered_sha256(path) if path.is_file() else ""
+        digest = sha256_of(path) if path.is_file() else ""
         good = bool(digest) and digest.startswith(row.sha256)
         return Found(row.name, path, where, digest) if good else None
     inside = row.files or {}
@@ -230,14 +230,14 @@ def _checked(row: WeightFile, path: Path, where: str) -> Found | None:
         return None
     if row.kind == "snapshot":
         return Found(row.name, path, where, path.name)
-    digests = {relative: remembered_sha256(path / relative) for relative in sorted(inside)}
+    digests = {relative: sha256_of(path / relative) for relative in sorted(inside)}
     if any(digests[relative] != expected for relative, expected in inside.items()):
         return None
     return Found(row.name, path, where, "+".join(digest[:16] for digest in digests.values()))
 
 
 def _another(row: WeightFile, path: Path) -> str:
-    found = remembered_sha256(path) if path.is_file() else "a folder"
+    found = sha256_of(path) if path.is_file() else "a folder"
     return (
         f"{path}: expected {row.title} with sha256 {row.sha256 or 'of its parts'}, "
         f"found {found}; remove it or put the right file there"

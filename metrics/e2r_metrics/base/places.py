@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from e2r_metrics.digests import cache_folder
+from e2r_metrics.base.cache import cache_folder
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,20 @@ def fetched_path(sha256: str, file: str) -> Path:
     return cache_folder() / "weights" / (sha256[:12] or "folders") / file
 
 
-def hub_folder() -> Path:
-    """Return the hub's cache of snapshots, as its own variables place it."""
-    if os.environ.get("HF_HUB_CACHE"):
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    home = os.environ.get("HF_HOME") or str(_user_cache() / "huggingface")
-    return Path(home).expanduser() / "hub"
-
-
 def _snapshots(repo: str) -> list[Path]:
-    folder = hub_folder() / f"models--{repo.replace('/', '--')}"
-    head = folder / "refs" / "main"
-    current = head.read_text().strip() if head.is_file() else ""
-    found = sorted(folder.glob("snapshots/*"))
-    return sorted(found, key=lambda path: path.name != current)
+    """Return the snapshots of a repository in the hub's own cache, the current one first."""
+    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = [
+            found for found in scan_cache_dir(constants.HF_HUB_CACHE).repos if found.repo_id == repo
+        ]
+    except CacheNotFound:
+        return []
+    revisions = [revision for found in repos for revision in found.revisions]
+    ranked = sorted(revisions, key=lambda r: ("main" not in r.refs, r.commit_hash))
+    return [revision.snapshot_path for revision in ranked]
 
 
 def _cache_root(cache: str) -> Path:

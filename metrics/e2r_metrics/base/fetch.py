@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from e2r_metrics.digests import sha256_of
-from e2r_metrics.places import Place
+from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.places import Place
 
 PATIENCE = 5.0
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.digests import cache_folder, replace_file
+from e2r_metrics.base.cache import cache_folder
+from e2r_metrics.base.files import write_bytes
 
 Vector = npt.NDArray[np.float32]
 
@@ -39,11 +40,11 @@ class FeatureStore:
         """Keep a vector, (D,) float32; keys as in `get`.
 
         Raises:
-            OSError: the folder cannot be written.
+            UsageError: the folder cannot be written.
         """
         buffer = io.BytesIO()
         np.save(buffer, vector, allow_pickle=False)
-        replace_file(self._path(extractor, image), buffer.getvalue())
+        write_bytes(self._path(extractor, image), buffer.getvalue())
 
     def _path(self, extractor: str, image: str) -> Path:
         return self.folder / extractor / image[:2] / f"{image}.npy"

@@ -1,8 +1,10 @@
 """Every random draw of the project comes from here: a generator named by what it is for."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def seed_for(seed: int, image_id: str, purpose: str) -> int:
@@ -14,6 +16,8 @@ def seed_for(seed: int, image_id: str, purpose: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def rng_for(seed: int, image_id: str, purpose: str) -> np.random.Generator:
+def rng_for(seed: int, image_id: str, purpose: str) -> "np.random.Generator":
     """Return NumPy's PCG64 generator of one draw; see `seed_for`."""
+    import numpy as np
+
     return np.random.Generator(np.random.PCG64(seed_for(seed, image_id, purpose)))
