@@ -5,9 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.pairs import Matching
+from e2r_metrics.base.pictures import Reading, parse_colour
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
@@ -17,9 +26,16 @@ class Experiment(BaseModel):
     """Every setting that can change a pixel or a number; the defaults are the paper's.
 
     Attributes:
-        methods: names in the method catalog; `degraded` and `clean` (controls) always join.
+        methods: names in the method catalog, or INSTANCE=NAME to have one of them several times;
+            `degraded` and `clean` (controls) always join.
+        method: options: INSTANCE -> {option: value}; an option that stands at the top level is for
+            every method that has it.
         tasks: names of tasks.
         data: "mini" or a folder; or TASK=folder pairs, for tasks with a set of their own.
+        recursive: search the folders' sub-folders; a sequence is one scene.
+        pair: how a clean file is named for a degraded one, such as "{name}_GT".
+        value_range: what white is in float files.
+        flatten: the colour that translucent pictures are blended onto.
         protocol: a named protocol: crop, noise, rounding, metric variants.
         noise_seed: seed of the degradations, with the image id; not the sampler's seed.
         seeds: seeds of the samplers of stochastic methods.
@@ -34,11 +50,6 @@ class Experiment(BaseModel):
         device: a torch device, or "auto".
         dtype: of the restorers' networks.
         tile: side of square tiles, None for whole pictures.
-        backbone: of the Kontext methods: "auto", "kontext-nano", a hub id or a folder.
-        adapter: a LoRA file for `kontext_lora`; None for the one embedded beside the backbone.
-        guidance: Kontext's guidance scale.
-        resize: Kontext's resize policy.
-        offload, quantize: what to do when the full model does not fit the device.
         weights: folders searched for weight files before anything else.
         offline: open no connection.
         out: the run folder.
@@ -47,13 +58,18 @@ class Experiment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[str, ...]
+    method: Mapping[str, Any] = Field(default_factory=dict)
     tasks: tuple[str, ...] = DEFAULT_TASKS
     data: tuple[str, ...] = ("mini",)
+    recursive: bool = False
+    pair: str | None = None
+    value_range: float | None = Field(default=None, gt=0)
+    flatten: str | None = None
     protocol: str = "e2r"
     noise_seed: int = 0
-    seeds: tuple[int, ...] = (0,)
-    steps: tuple[int, ...] = (28,)
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    steps: tuple[PositiveInt, ...] = Field(default=(28,), min_length=1)
+    metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     profile: Literal["default", "paper"] = "default"
     variant: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
@@ -63,19 +79,22 @@ class Experiment(BaseModel):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     tile: int | None = Field(default=None, ge=64)
-    backbone: str = "auto"
-    adapter: Path | None = None
-    guidance: float = 2.5
-    resize: Literal["native", "paper", "aspect"] = "native"
-    offload: Literal["none", "model", "sequential"] = "none"
-    quantize: Literal["none", "nf4", "int8"] = "none"
     weights: tuple[Path, ...] = ()
     offline: bool = False
     out: Path = Path("results/run")
 
+    def reading(self) -> Reading:
+        """Return how files become pixels; UsageError for a colour that is none."""
+        colour = None if self.flatten is None else parse_colour(self.flatten)
+        return Reading(self.value_range, colour)
+
+    def matching(self) -> Matching:
+        """Return how files find their partners."""
+        return Matching(self.recursive, self.pair)
+
 
 # What two invocations on one folder may differ in: they add cells, and change none.
-ADDITIVE = frozenset({"methods", "tasks", "seeds", "steps", "metrics"})
+ADDITIVE = frozenset({"methods", "method", "tasks", "data", "seeds", "steps", "metrics"})
 # What cannot change a result by more than float rounding, or is not about the result.
 NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out"})
 

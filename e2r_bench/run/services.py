@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2r_bench.config import Experiment
+from e2r_bench.run.config import Experiment
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:

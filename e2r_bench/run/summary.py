@@ -2,22 +2,23 @@
 
 import json
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e2r_baselines.method import Draw
-from e2r_bench.restore import Watch
-from e2r_bench.runs import ROWS, MetricInfo, Row, Run, read_rows
+from e2r_bench.run.restore import Watch
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import MetricInfo, Row
+from e2r_bench.store.store import Store
 from e2r_bench.studies.paired import mean_estimate
 from e2r_bench.studies.results import Estimate
-from e2r_bench.studies.sets import Kind, jackknife, make_blocks
+from e2r_bench.studies.sets import jackknife, make_blocks
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
-from e2r_metrics.catalog import CATALOG, Metric
+from e2r_metrics.catalog import CATALOG
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -29,15 +30,15 @@ COLUMNS = (
 OUTSIDE = "the method is not made for this task"
 
 
-def write_summary(run: Run, session: "Session", watch: Watch) -> None:
+def write_summary(store: Store, session: "Session", watch: Watch) -> None:
     """Write summary.csv and summary.json from the rows and, for set metrics, the pictures."""
     import pandas as pd
 
-    lines = list(_lines(run, session, watch))
+    lines = list(_lines(store, session, watch))
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
-    write_text(run.folder / "summary.csv", frame.to_csv(index=False))
+    write_text(store.folder / "summary.csv", frame.to_csv(index=False))
     table = [{k: _json(v) for k, v in line.items()} for line in lines]
-    write_text(run.folder / "summary.json", json.dumps(table, indent=1) + "\n")
+    write_text(store.folder / "summary.json", json.dumps(table, indent=1) + "\n")
 
 
 def _json(value: Any) -> Any:
@@ -46,47 +47,37 @@ def _json(value: Any) -> Any:
     return str(value) if infinite else value
 
 
-def _lines(run: Run, session: "Session", watch: Watch) -> Iterator[dict[str, Any]]:
-    rows = _grouped(run)
-    cells = [
+def _lines(store: Store, session: "Session", watch: Watch) -> Iterator[dict[str, Any]]:
+    groups = [
         (method, task, draw)
-        for method in run.info.methods
-        for task in run.info.tasks
-        for draw in run.draws(method)
+        for method in store.info.methods
+        for task in store.info.tasks
+        for draw in store.draws(method)
     ]
-    for count, (method, task, draw) in enumerate(cells, 1):
-        for key, metric in run.info.metrics.items():
-            if run.info.tasks[task].variants.get(metric.name) != metric.variant:
+    for count, (method, task, draw) in enumerate(groups, 1):
+        for key, metric in store.info.metrics.items():
+            if not store.has_metric(task, key):
                 continue
-            named = _named(run, method, task, draw, metric)
+            named = _named(store, method, task, draw, metric)
             if metric.missing is not None:
                 made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
             elif metric.per_image:
-                made = _per_image(rows[method, task, draw, key])
+                made = _per_image(store.rows().groups.get((method, task, draw, key), ()))
             else:
-                made = _set_value(run, session, key, (method, task, draw))
-            if task in run.info.methods[method].outside:
+                made = _set_value(store, session, key, (method, task, draw))
+            if task in store.info.methods[method].outside:
                 made["note"] = "; ".join(filter(None, (OUTSIDE, made.get("note"))))
             yield named | made
-        watch("summarise", count, len(cells))
+        watch("summarise", count, len(groups))
 
 
-def _grouped(run: Run) -> Mapping[tuple[str, str, Draw, str], Sequence[Row]]:
-    """Return the rows by method, task, draw and metric id."""
-    groups: defaultdict[tuple[str, str, Draw, str], list[Row]] = defaultdict(list)
-    for row in read_rows(run.folder / ROWS):
-        draw = Draw(row.seed, row.steps)
-        groups[row.method, row.task, draw, f"{row.metric}:{row.variant}"].append(row)
-    return groups
-
-
-def _named(run: Run, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:
-    info = run.info.methods[method]
+def _named(store: Store, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:
+    info = store.info.methods[method]
     return {
         "method": method, "build": info.build, "miniature": info.miniature, "task": task,
         "seed": draw.seed, "steps": draw.steps, "metric": metric.name, "variant": metric.variant,
         "n": 0, "unit": metric.unit, "higher_is_better": metric.higher_is_better,
-        "protocol": f"{run.info.protocol} {metric.protocol}", "status": "ok",
+        "protocol": f"{store.info.protocol} {metric.protocol}", "status": "ok",
     }  # fmt: skip
 
 
@@ -115,37 +106,25 @@ def _interval(estimate: Callable[[], Estimate]) -> dict[str, Any]:
 
 
 def _set_value(
-    run: Run, session: "Session", key: str, cell: tuple[str, str, Draw]
+    store: Store, session: "Session", key: str, group: tuple[str, str, Draw]
 ) -> dict[str, Any]:
     """Compute one set metric over the pictures that exist; its n says how many they are."""
-    method, task, draw = cell
+    method, task, draw = group
     metric = CATALOG[key]
-    info = run.info.tasks[task]
-    found = {
-        image: scene
-        for image, scene in zip(info.images, info.scenes, strict=True)
-        if run.restored_path(method, task, draw, image).is_file()
-    }
-    gone = len(info.images) - len(found)
-    note = f"{gone} of {len(info.images)} images failed" if gone else ""
-    if len(found) < 2 or metric.extractor is None:
+    scenes = store.scenes(task)
+    cells = [Cell(method, task, draw, image) for image in scenes]
+    found = [cell for cell in cells if store.has(cell)]
+    gone = len(cells) - len(found)
+    note = f"{gone} of {len(cells)} images failed" if gone else ""
+    if len(found) < 2 or metric.extractor is None or metric.distance is None:
         return {"status": "failed", "note": note or "needs at least two images"}
-    restored = session.features(
-        metric.extractor, [run.restored_path(method, task, draw, image) for image in found]
+    restored = session.features(metric.extractor, [store.path(cell) for cell in found])
+    clean = session.features(
+        metric.extractor, [store.clean_path(task, cell.image) for cell in found]
     )
-    clean = session.features(metric.extractor, [run.clean_path(task, image) for image in found])
-    scenes = list(found.values())
+    own = [scenes[cell.image] for cell in found]
     # The second arm is the reference itself: a jackknife of one arm never looks at it.
-    blocks = partial(make_blocks, _kind(metric), restored, clean, clean)
-    interval = _interval(lambda: jackknife(blocks(), scenes))
+    blocks = partial(make_blocks, metric.distance, restored, clean, clean)
+    interval = _interval(lambda: jackknife(blocks(), own))
     value = session.set_value(metric, restored, clean)
-    return {"n": len(found), "scenes": len(set(scenes)), "value": value, "note": note} | interval
-
-
-def _kind(metric: Metric) -> Kind:
-    """Say which distance a set metric is, for the resamples of `e2r_bench.studies.sets`."""
-    if metric.name == "kid":
-        return "kid"
-    if metric.name in ("cmmd", "mmd_effnet"):
-        return "mmd_u" if metric.variant == "u" else "mmd_v"
-    return "frechet"
+    return {"n": len(found), "scenes": len(set(own)), "value": value, "note": note} | interval

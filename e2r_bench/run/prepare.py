@@ -1,6 +1,6 @@
 """From sources to pairs: crop, degrade and round as the protocol says, once, onto disk."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import numpy as np
 from e2r_baselines.degrade import degrade
 from e2r_baselines.method import Photo, Pixels
 from e2r_baselines.tasks import Task
-from e2r_bench.data import Dataset, Source, read_clean, read_degraded, read_depth
-from e2r_bench.protocols import Protocol
+from e2r_bench.run.data import Dataset, Source, read_clean, read_degraded, read_depth
+from e2r_bench.run.protocols import Protocol
 from e2r_metrics.base.draws import rng_for
-from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.pictures import EightBit, read_image, write_png
+from e2r_metrics.base.errors import PictureError, UsageError
+from e2r_metrics.base.pictures import AS_STORED, EightBit, Reading, read_image, write_png
 
 _STREAM_SIGMAS = (15.0, 25.0, 50.0)
 
@@ -28,6 +28,7 @@ class TaskSet:
         sources: the first pictures of it, the ones that are restored.
         protocol: crop, noise and rounding.
         noise_seed: seed of our own degradations.
+        reading: how the set's files become pixels.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class TaskSet:
     sources: tuple[Source, ...]
     protocol: Protocol
     noise_seed: int
+    reading: Reading = AS_STORED
 
     def from_files(self) -> bool:
         """Say whether the degraded pictures are the set's own, not made by us."""
@@ -53,42 +55,52 @@ class TaskSet:
         return f"synthetic {self.task.kind}, PCG64 by (seed {self.noise_seed}, image)"
 
 
-def prepare(pictures: TaskSet, folder: Path) -> Iterator[str]:
+def prepare(pictures: TaskSet, folder: Path) -> Iterator[tuple[str, PictureError | None]]:
     """Write clean/ and degraded/ PNG pairs, yielding each image's name as it is done.
 
-    What is on disk already is kept. Every file is decoded here, so that a broken one is found
-    before anything is restored.
+    What is on disk already is kept. Every file is decoded here, so that a broken one is known
+    before anything is restored; it comes with its error, and the rest goes on.
 
     Raises:
-        UsageError: a file that cannot be read or written, or partners of unequal size.
+        UsageError: a folder that cannot be written, or a broken picture in a set whose noise is
+            one stream: that of every later picture would change.
     """
-    done = {s.id for s in pictures.sources if all(p.is_file() for p in _pair(folder, s.id))}
-    todo = {s.id: s for s in pictures.sources if s.id not in done}
-    made = _degraded(pictures, todo)
-    truncate = pictures.protocol.rounding == "truncate" and not pictures.from_files()
+    made = _Made(pictures, folder)
     for source in pictures.sources:
-        if source.id in todo:
-            clean_path, degraded_path = _pair(folder, source.id)
-            write_png(clean_path, crop(read_clean(source), pictures.protocol))
-            write_png(degraded_path, to_eight_bit(next(made), truncate))
-        yield source.id
+        try:
+            made.write(source)
+        except PictureError as error:
+            yield source.id, error
+        else:
+            yield source.id, None
+
+
+class _Made:
+    """Makes the pairs of a set one by one; a stream of noise is drawn at most once."""
+
+    def __init__(self, pictures: TaskSet, folder: Path) -> None:
+        self._pictures, self._folder = pictures, folder
+        streamed = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
+        todo = {s.id for s in pictures.sources if not self._there(s)}
+        self._stream = _stream(pictures, todo) if streamed and todo else None
+        self._truncate = pictures.protocol.rounding == "truncate" and not pictures.from_files()
+
+    def _there(self, source: Source) -> bool:
+        return all(path.is_file() for path in _pair(self._folder, source.id))
+
+    def write(self, source: Source) -> None:
+        if self._there(source):
+            return
+        pictures = self._pictures
+        clean_path, degraded_path = _pair(self._folder, source.id)
+        clean = crop(read_clean(source, pictures.reading), pictures.protocol)
+        made = next(self._stream) if self._stream else degraded_pixels(pictures, source)
+        write_png(clean_path, clean)
+        write_png(degraded_path, to_eight_bit(made, self._truncate))
 
 
 def _pair(folder: Path, image: str) -> tuple[Path, Path]:
     return folder / "clean" / f"{image}.png", folder / "degraded" / f"{image}.png"
-
-
-def _degraded(pictures: TaskSet, wanted: Mapping[str, Source]) -> Iterator[Pixels]:
-    """Yield the degraded float pictures of `wanted`, in the order of the set."""
-    if not wanted:
-        return
-    streamed = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
-    if streamed:
-        yield from _stream(pictures, wanted)
-        return
-    for source in pictures.sources:
-        if source.id in wanted:
-            yield degraded_pixels(pictures, source)
 
 
 def degraded_pixels(pictures: TaskSet, source: Source) -> Pixels:
@@ -99,8 +111,8 @@ def degraded_pixels(pictures: TaskSet, source: Source) -> Pixels:
     """
     protocol, task = pictures.protocol, pictures.task
     if pictures.from_files():
-        return to_float(crop(read_degraded(source), protocol))
-    clean = to_float(crop(read_clean(source), protocol))
+        return to_float(crop(read_degraded(source, pictures.reading), protocol))
+    clean = to_float(crop(read_clean(source, pictures.reading), protocol))
     if task.kind == "denoise" and protocol.noise == "reseeded":
         return clean + _legacy_noise(np.random.RandomState(0), clean.shape, task.sigma)
     if task.kind == "denoise" and protocol.noise != "per-image":
@@ -113,15 +125,26 @@ def degraded_pixels(pictures: TaskSet, source: Source) -> Pixels:
     return degrade(task, clean, depth, rng)
 
 
-def _stream(pictures: TaskSet, wanted: Mapping[str, Source]) -> Iterator[Pixels]:
+def _stream(pictures: TaskSet, wanted: Set[str]) -> Iterator[Pixels]:
     """Draw as AirNet's evaluation does: one legacy stream over all images, sigma after sigma."""
+    try:
+        yield from _streamed(pictures, wanted)
+    except PictureError as error:
+        raise UsageError(
+            f"{error}; protocol {pictures.protocol.name!r} draws the noise of a whole set in one "
+            "stream, so each of its pictures must be there: mend it, or choose another --protocol"
+        ) from error
+
+
+def _streamed(pictures: TaskSet, wanted: Set[str]) -> Iterator[Pixels]:
     rng = np.random.RandomState(0)
     for sigma in _STREAM_SIGMAS:
         for source in pictures.dataset.sources:
             height, width = cropped_size(source.size(), pictures.protocol)
             noise = _legacy_noise(rng, (height, width, 3), sigma)
             if sigma == pictures.task.sigma and source.id in wanted:
-                yield to_float(crop(read_clean(source), pictures.protocol)) + noise
+                clean = crop(read_clean(source, pictures.reading), pictures.protocol)
+                yield to_float(clean) + noise
         if sigma == pictures.task.sigma:
             return
 

@@ -1,6 +1,5 @@
 """Where the photographs come from: the embedded `mini` set, or folders, paired by name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,12 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from e2r_baselines.degrade import Depth
-from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.pictures import EightBit, picture_size, read_image
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-_CLEAN_NAMES = ("clean", "target", "gt")
-_DEGRADED_NAMES = ("degraded", "input", "hazy", "lq")
+from e2r_metrics.base.errors import PictureError, UsageError
+from e2r_metrics.base.pairs import (
+    EXACT,
+    SUFFIXES,
+    Matching,
+    Pair,
+    dataset_pairs,
+    list_pictures,
+    sides_of,
+)
+from e2r_metrics.base.pictures import AS_STORED, EightBit, Reading, picture_size, read_image
 
 # Crops of the colour photographs in scikit-image's wheel: (top, left) corners, 128 pixels square.
 # The data card is docs/data.md; no weight that ships was trained on any of them.
@@ -102,12 +106,8 @@ def _mini_crops(folder: Path, photo: str) -> list[Source]:
     ]
 
 
-def folder(path: Path) -> Dataset:
-    """Read a folder of photographs: flat (clean only), or two subfolders of pairs.
-
-    Subfolder names: clean / target / gt beside degraded / input / hazy / lq. Partners share their
-    stem, or the degraded stem up to its first underscore is the clean one (RESIDE SOTS:
-    `0001_0.8_0.2.jpg` -> `0001.png`).
+def folder(path: Path, matching: Matching = EXACT) -> Dataset:
+    """Read a folder of photographs: flat (clean only), or pairs as `e2r_metrics.base.pairs` says.
 
     Raises:
         UsageError: not a folder, no images, or files without a partner (all are named).
@@ -116,23 +116,20 @@ def folder(path: Path) -> Dataset:
         raise UsageError(
             f"--data {path}: expected 'mini' or a folder of images, found no such folder"
         )
-    clean = _subfolder(path, _CLEAN_NAMES)
-    degraded = _subfolder(path, _DEGRADED_NAMES)
-    if clean is None and degraded is None:
-        sources = [Source(file.stem, file.stem, file) for file in images_in(path)]
-    elif clean is None or degraded is None:
-        found = (clean or degraded or path).name
-        raise UsageError(
-            f"--data {path}: expected two subfolders, one of {'/'.join(_CLEAN_NAMES)} and one of "
-            f"{'/'.join(_DEGRADED_NAMES)}; found only {found}/"
-        )
+    degraded, clean = sides_of(path)
+    flat = not (degraded or clean) and not matching.recursive
+    if flat and any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+        found = list_pictures(path)
+        sources = [Source(name, name, file) for name, file in found.items()]
     else:
-        sources = _pairs(images_in(clean), images_in(degraded), path)
-    if not sources:
-        raise UsageError(
-            f"--data {path}: expected images ({', '.join(sorted(SUFFIXES))}), found none"
-        )
+        sources = [_paired(pair) for pair in dataset_pairs(path, matching)]
     return Dataset(_name(path.resolve()), tuple(sources))
+
+
+def _paired(pair: Pair) -> Source:
+    """Return a source; frames of one sequence, and hazes of one photograph, are one scene."""
+    sequence = pair.name.rpartition("/")[0]
+    return Source(pair.name, sequence or pair.clean.stem, pair.clean, degraded=pair.first)
 
 
 def _name(path: Path) -> str:
@@ -141,74 +138,32 @@ def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}" if split else path.name
 
 
-def images_in(path: Path) -> list[Path]:
-    """Return the image files of a folder, sorted by name; stems must be unique.
+def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
+    """Return `mini`, or the folder at a path; UsageError if it is neither."""
+    return mini() if where == "mini" else folder(Path(where).expanduser(), matching)
+
+
+def read_clean(source: Source, reading: Reading = AS_STORED) -> EightBit:
+    """Decode the clean picture, cropped to the source's box: (H, W, 3) uint8 RGB."""
+    return read_image(source.clean, reading)[source.window()]
+
+
+def read_degraded(source: Source, reading: Reading = AS_STORED) -> EightBit:
+    """Decode the degraded partner.
 
     Raises:
-        UsageError: two files share a stem.
+        UsageError: the set has none.
+        PictureError: it cannot be read, or its size is not the clean one's.
     """
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES)
-    seen: dict[str, Path] = {}
-    for file in files:
-        if file.stem in seen:
-            raise UsageError(
-                f"{path}: {seen[file.stem].name} and {file.name} share a name; images are paired "
-                "by name, so keep one of them"
-            )
-        seen[file.stem] = file
-    return files
-
-
-def _subfolder(path: Path, names: Sequence[str]) -> Path | None:
-    found = [path / name for name in names if (path / name).is_dir()]
-    if len(found) > 1:
-        raise UsageError(
-            f"--data {path}: both {found[0].name}/ and {found[1].name}/ exist; keep one"
-        )
-    return found[0] if found else None
-
-
-def _pairs(clean: Sequence[Path], degraded: Sequence[Path], path: Path) -> list[Source]:
-    by_stem = {file.stem: file for file in clean}
-    sources: list[Source] = []
-    alone: list[str] = []
-    for file in degraded:
-        stem = file.stem if file.stem in by_stem else file.stem.split("_")[0]
-        if stem in by_stem:
-            sources.append(Source(file.stem, stem, by_stem[stem], degraded=file))
-        else:
-            alone.append(f"{file.parent.name}/{file.name}")
-    used = {source.clean for source in sources}
-    alone += [f"{file.parent.name}/{file.name}" for file in clean if file not in used]
-    if alone:
-        raise UsageError(
-            f"--data {path}: {len(alone)} files have no partner of the same name: "
-            f"{', '.join(alone)}"
-        )
-    return sources
-
-
-def load_dataset(where: str) -> Dataset:
-    """Return `mini`, or the folder at a path; UsageError if it is neither."""
-    return mini() if where == "mini" else folder(Path(where).expanduser())
-
-
-def read_clean(source: Source) -> EightBit:
-    """Decode the clean picture, cropped to the source's box: (H, W, 3) uint8 RGB."""
-    return read_image(source.clean)[source.window()]
-
-
-def read_degraded(source: Source) -> EightBit:
-    """Decode the degraded partner; UsageError if there is none or the sizes differ."""
     if source.degraded is None:
         raise UsageError(
             f"{source.clean.name}: the protocol takes degraded files, and this set has only clean "
             "ones; give pairs, or another --protocol"
         )
-    degraded = read_image(source.degraded)
+    degraded = read_image(source.degraded, reading)
     if degraded.shape[:2] != source.size():
         expected, found = (f"{w}x{h}" for h, w in (source.size(), degraded.shape[:2]))
-        raise UsageError(
+        raise PictureError(
             f"{source.degraded}: expected {expected}, the size of {source.clean.name}, found "
             f"{found}"
         )
