@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 TOGETHER = ("diffusers>=0.42,<0.43", "transformers>=5,<5.24", "peft>=0.20,<0.22")
-"""The ranges of pyproject.toml in which every version works with every other.
+"""pyproject.toml's ranges, in which no library asks for a newer PEFT than the lowest.
 
 Written out, because an editable install's metadata still has the ranges of the day it was made.
 """
