@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from e2r_adapters.compat import check_peft
 from e2r_adapters.lint import (
     DIFFUSERS_ENTRY,
     RECORD_KEY,
@@ -64,10 +65,14 @@ def attach(
     Returns:
         The LoRA parameters, float32 whatever the dtype of the network: bfloat16 would round away
         most updates at the text encoder's learning rate.
+
+    Raises:
+        MethodError: the installed PEFT is too old for the network's library.
     """
     import torch
     from peft import LoraConfig
 
+    check_peft(model)
     model.requires_grad_(False)
     config = LoraConfig(
         r=profile.rank,
@@ -178,7 +183,8 @@ def _portable(name: str, model: "torch.nn.Module") -> Mapping[str, "torch.Tensor
     """Return the LoRA's tensors by name, as every version of transformers can read them."""
     from peft import get_peft_model_state_dict
 
-    tensors = get_peft_model_state_dict(model)
+    # No target is an embedding; asked to find out, PEFT looks for the base on the hub.
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     if name == "transformer" or hasattr(model, "text_model"):
         return tensors
     return {f"text_model.{key}": tensor for key, tensor in tensors.items()}
@@ -201,15 +207,17 @@ def load(pipe: "FluxKontextPipeline", path: Path, name: str) -> float:
 
     Raises:
         UsageError: the file fails the lint, is for another base, or loads at another scale than
-            its metadata says.
+            its metadata says; or the installed PEFT is too old.
     """
     report = inspect(path)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
     shapes = read_header(path)[0]
     parts = {"transformer": report.transformer, "text_encoder": report.text_encoder}
-    for part in parts:
+    for part, said in parts.items():
         _check_shapes(getattr(pipe, part), part, shapes, path)
+        if said is not None:
+            check_peft(getattr(pipe, part))
     _check_fingerprint(pipe, report, path)
     with quiet_loading():
         pipe.load_lora_weights(str(path), adapter_name=name)

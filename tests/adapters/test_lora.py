@@ -165,3 +165,13 @@ def test_a_failed_save_leaves_nothing(make_tiny_pipe, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         lora.save(trained_pipe(make_tiny_pipe()), tmp_path, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_asks_no_hub_about_the_base(make_tiny_pipe, tmp_path, monkeypatch):
+    def asked(*args, **kwargs):
+        raise AssertionError("PEFT looked for the base on the hub")
+
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", asked)
+    pipe = make_tiny_pipe()
+    pipe.text_encoder.name_or_path = "somebody/base"
+    lora.save(trained_pipe(pipe), tmp_path, {})
