@@ -6,9 +6,8 @@ named in its `MethodSpec`, and local paths are handed to `open`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -103,7 +102,7 @@ class Build:
     name: str
     files: tuple[str, ...] = ()
     miniature: bool = False
-    own_files: Mapping[str, Path] = MappingProxyType({})
+    own_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 Opener = Callable[[Build, Mapping[str, Path], Compute], Restorer]
