@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
 from e2r_bench.report.sections import Section, Verdicts
-from e2r_bench.report.table import Block, Cell, Column, Line
+from e2r_bench.report.table import Block, Column, Line
 
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -52,7 +53,7 @@ def _block(block: Block) -> Iterator[str]:
     yield f"### {escape(block.task)}"
     yield escape(block.caption)
     heads = ["method", "build", *(_head(column) for column in block.columns)]
-    rows = [[*_names(line), *(_cell(cell) for cell in line.cells)] for line in block.lines]
+    rows = [[*_names(line), *(_entry(one) for one in line.entries)] for line in block.lines]
     yield _table(heads, rows, escaped=True)
     notes = [
         note
@@ -73,10 +74,10 @@ def _head(column: Column) -> str:
     return escape(f"{column.key}{unit}") + (" ↑" if column.higher_is_better else " ↓")
 
 
-def _cell(cell: Cell) -> str:
-    spread = f" ± {cell.spread}" if cell.spread else ""
-    notes = f" ({'; '.join(cell.notes)})" if cell.notes and cell.status == "ok" else ""
-    return escape(f"{cell.text}{spread}{notes}")
+def _entry(entry: Entry) -> str:
+    spread = f" ± {entry.spread}" if entry.spread else ""
+    notes = f" ({'; '.join(entry.notes)})" if entry.notes and entry.status == "ok" else ""
+    return escape(f"{entry.text}{spread}{notes}")
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from e2r_baselines.tasks import TASKS
-from e2r_bench.data import mini, read_clean
+from e2r_bench.run.data import mini, read_clean
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.conformal import (
     LEAST_SHARE,

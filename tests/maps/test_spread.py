@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from e2r_bench.data import mini, read_clean
+from e2r_bench.run.data import mini, read_clean
 from e2r_bench.maps.spread import hallucination, seed_deviation
 from e2r_metrics.base.errors import UsageError
 
