@@ -12,8 +12,8 @@ from e2r_bench.maps.bands import MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.write import read_arrays
 from e2r_bench.report.cases import Case
-from e2r_bench.report.pictures import Album
 from e2r_bench.report.labels import label_build, label_draw
+from e2r_bench.report.pictures import Album
 from e2r_metrics.base.pictures import EightBit, read_image
 
 OVERLAYS = (
