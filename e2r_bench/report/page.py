@@ -15,6 +15,7 @@ from markupsafe import Markup
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report.cases import Case, cases_of, median_case
 from e2r_bench.report.facts import details, facts, miniatures
+from e2r_bench.report.failures import failures_of
 from e2r_bench.report.gallery import gallery
 from e2r_bench.report.labels import label_build, number
 from e2r_bench.report.markdown import markdown_page
@@ -64,6 +65,7 @@ def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool)
         "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
         "verdicts": [(origin, read_verdicts(one.folder)) for origin, one in stores.items()],
         "blocks": tables,
+        "failures": [f for origin, one in stores.items() for f in failures_of(origin, one)],
         "looks": _looks(cases, album),
         "plots": [(origin, drawn) for origin, one in stores.items() if (drawn := charts(one))],
         "gallery": gallery(cases, album),
