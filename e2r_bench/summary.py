@@ -14,9 +14,10 @@ from e2r_bench.errors import UsageError
 from e2r_bench.files import write_text
 from e2r_bench.restore import Watch
 from e2r_bench.runs import ROWS, MetricInfo, Row, Run, read_rows
-from e2r_bench.studies.paired import mean_estimate
-from e2r_bench.studies.results import Estimate
-from e2r_bench.studies.sets import Kind, jackknife, make_blocks
+from e2r_bench.statistics.blocks import Kind, make_blocks
+from e2r_bench.statistics.jackknife import jackknife
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Estimate
 from e2r_metrics.catalog import CATALOG, Metric
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _set_value(
 
 
 def _kind(metric: Metric) -> Kind:
-    """Say which distance a set metric is, for the resamples of `e2r_bench.studies.sets`."""
+    """Say which distance a set metric is, for the resamples of `e2r_bench.statistics.blocks`."""
     if metric.name == "kid":
         return "kid"
     if metric.name in ("cmmd", "mmd_effnet"):

@@ -12,9 +12,9 @@ from e2r_baselines.method import Draw
 from e2r_bench.errors import UsageError
 from e2r_bench.files import read_image
 from e2r_bench.runs import Run
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Values, scene_index
 from e2r_bench.studies.measure import Cell, scenes_of, values_of
-from e2r_bench.studies.paired import mean_estimate
-from e2r_bench.studies.results import Values, scene_index
 from e2r_bench.studies.writing import new_figure, write_study
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from e2r_baselines.method import MethodError
 from e2r_bench.errors import UsageError
+from e2r_bench.statistics.paired import detectable, holm
 from e2r_bench.studies.claims import Claim, Claims
 from e2r_bench.studies.measure import Cell, Comparison, Unit, compare, metric_of
-from e2r_bench.studies.paired import detectable, holm
 from e2r_bench.studies.tables import spearman
 
 if TYPE_CHECKING:

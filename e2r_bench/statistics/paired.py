@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from e2r_bench.errors import UsageError
-from e2r_bench.studies.results import (
+from e2r_bench.statistics.results import (
     Equivalence,
     Estimate,
     Values,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from e2r_bench.errors import UsageError
-from e2r_bench.studies import paired
-from e2r_bench.studies.results import Estimate, score_ends
+from e2r_bench.statistics import paired
+from e2r_bench.statistics.results import Estimate, score_ends
 
 NAMES = [f"s{k:03}" for k in range(200)]
 
