@@ -8,10 +8,10 @@ import numpy as np
 
 from e2r_bench.config import Experiment
 from e2r_bench.services import open_services
+from e2r_bench.statistics.paired import holm
 from e2r_bench.studies.arms import Say, Workshop
 from e2r_bench.studies.claims import Arm, Training
 from e2r_bench.studies.measure import Cell, Unit, compare, metric_of
-from e2r_bench.studies.paired import holm
 from e2r_bench.studies.writing import new_figure, write_study
 from e2r_metrics.base.errors import UsageError
 

@@ -6,9 +6,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from e2r_bench.statistics.paired import holm
+from e2r_bench.statistics.power import detectable
 from e2r_bench.studies.claims import Claim, Claims
 from e2r_bench.studies.measure import Cell, Comparison, Unit, compare, metric_of
-from e2r_bench.studies.paired import detectable, holm
 from e2r_bench.studies.tables import spearman
 from e2r_metrics.base.errors import UsageError
 
@@ -159,7 +160,7 @@ def _numbers(asked: Part, made: Comparison, build: str) -> Part:
         permutations=test.permutations,
         n=test.n,
         scenes=test.scenes,
-        detectable=detectable(made.interval.error, test.scenes),
+        detectable=detectable(made.interval.error, test.scenes - 1),
         margin=tost.margin,
         improves=made.improves > 0,
         build=build,

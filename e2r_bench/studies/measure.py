@@ -9,10 +9,9 @@ import numpy as np
 
 from e2r_baselines.method import Draw
 from e2r_bench.runs import ROWS, MetricInfo, Run, read_rows
-from e2r_bench.studies import paired, sets
-from e2r_bench.studies.results import Equivalence, Estimate, Verified
-from e2r_metrics.base.draws import rng_for
-from e2r_metrics.base.errors import UsageError
+from e2r_bench.statistics import jackknife, paired, sets
+from e2r_bench.statistics.blocks import Kind, make_blocks
+from e2r_bench.statistics.results import Equivalence, Estimate, Verified
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -103,7 +102,7 @@ def restored_images(cell: Cell, task: str) -> dict[str, Path]:
     return {image: path for image, path in paths.items() if path.is_file()}
 
 
-def set_kind(metric: str) -> sets.Kind:
+def set_kind(metric: str) -> Kind:
     """Return how a set metric id is computed.
 
     Raises:
@@ -112,7 +111,7 @@ def set_kind(metric: str) -> sets.Kind:
     from e2r_metrics import CATALOG
 
     row = CATALOG[metric]
-    kinds: Mapping[str, sets.Kind] = {
+    kinds: Mapping[str, Kind] = {
         "frechet": "frechet", "kid": "kid", "mmd": "mmd_v" if row.variant == "v" else "mmd_u",
     }  # fmt: skip
     if row.module not in kinds:
@@ -143,7 +142,7 @@ def compare(
 
     Raises:
         UsageError: a missing arm, unequal inputs, a metric that was not measured, or values that
-            nothing can be said about; see `studies.results`.
+            nothing can be said about; see `statistics.results`.
     """
     key, info = metric_of(first.run, metric, task)
     metric_of(second.run, metric, task)
@@ -213,9 +212,9 @@ def _set(
     extractor = CATALOG[key].extractor or ""
     clean = [first.run.clean_path(task, image) for image in images]
     files = ([ours[i] for i in images], [theirs[i] for i in images], clean)
-    blocks = sets.make_blocks(set_kind(key), *(session.features(extractor, part) for part in files))
+    blocks = make_blocks(set_kind(key), *(session.features(extractor, part) for part in files))
     test = sets.swap_test(blocks, scenes, generator, permutations)
-    estimate = sets.jackknife_difference(blocks, scenes)
+    estimate = jackknife.jackknife_difference(blocks, scenes)
     return test, estimate, sets.distance_of(blocks, 1)
 
 

@@ -9,8 +9,8 @@ from scipy import stats
 
 from e2r_baselines.method import Draw
 from e2r_bench.runs import Run
+from e2r_bench.statistics.results import Values
 from e2r_bench.studies.measure import Cell, values_of
-from e2r_bench.studies.results import Values
 from e2r_bench.studies.writing import new_figure, write_study
 from e2r_metrics.base.errors import UsageError
 

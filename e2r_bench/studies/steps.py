@@ -9,9 +9,9 @@ import numpy as np
 
 from e2r_baselines.method import Draw
 from e2r_bench.runs import Run
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Values, scene_index
 from e2r_bench.studies.measure import Cell, scenes_of, values_of
-from e2r_bench.studies.paired import mean_estimate
-from e2r_bench.studies.results import Values, scene_index
 from e2r_bench.studies.writing import new_figure, write_study
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
