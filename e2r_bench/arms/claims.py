@@ -130,9 +130,7 @@ def load_claims(where: str) -> Claims:
     """
     try:
         if where == BUILT_IN:
-            text = (
-                files("e2r_bench.studies").joinpath("data", f"{BUILT_IN}.toml").read_text("utf-8")
-            )
+            text = files("e2r_bench.arms").joinpath("data", f"{BUILT_IN}.toml").read_text("utf-8")
         else:
             text = Path(where).read_text(encoding="utf-8")
         claims = Claims.model_validate(tomllib.loads(text))

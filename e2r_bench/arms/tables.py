@@ -13,8 +13,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy import stats
 
+from e2r_bench.arms.claims import Claim, Claims
 from e2r_bench.statistics.power import detectable
-from e2r_bench.studies.claims import Claim, Claims
 
 # Standard error of the difference of two equally good methods, as a share of the distance itself:
 # simulated features, 2048 dimensions, power-law spectrum, half of the errors in common
