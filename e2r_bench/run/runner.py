@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.method import Compute
 from e2r_bench.report.page import write_report
@@ -18,6 +18,10 @@ from e2r_bench.run.summary import write_summary
 from e2r_bench.run.worker import LocalWorker
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store, create_store
+from e2r_metrics.base.locks import locked
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
 
 Say = Callable[[str], None]
 
@@ -61,11 +65,18 @@ def run_experiment(
     """
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session, methods)
-    store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
+    with locked(experiment.out):
+        store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
+        compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
+        return _run(plan, store, session, compute, watch, say)
+
+
+def _run(
+    plan: Plan, store: Store, session: "Session", compute: Compute, watch: Watch, say: Say
+) -> Outcome:
     for line in banner(plan):
         say(line)
     store = _prepared(plan, store, watch)
-    compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
     restore_all(plan, store, SerialExecutor(LocalWorker(plan, store, compute)), watch)
     score_all(plan, store, session, watch)
     write_summary(store, session, watch)

@@ -1,4 +1,4 @@
-"""Restoring on one machine: opens each method once, writes pictures, survives a photo that fails."""
+"""Restoring on one machine: opens a method once, writes pictures, survives a photo that fails."""
 
 import os
 import time
@@ -67,7 +67,7 @@ class LocalWorker:
         self.store.put_picture(cell, to_eight_bit(pixels), seconds)
 
     def _restorer(self, method: PlannedMethod) -> Restorer:
-        """Return the open method; the one before is let go, so that one network is held at a time."""
+        """Return the open method; one network is held at a time, so the one before is let go."""
         if self._open is None or self._open[0] != method.name:
             self._open = None
             opened = method.spec.open(method.build, method.files, self.compute)

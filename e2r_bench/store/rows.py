@@ -1,4 +1,4 @@
-"""Rows on disk: read once, indexed, and found again without reading everything for each question."""
+"""Rows on disk: read once and indexed, so that no question reads everything again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
