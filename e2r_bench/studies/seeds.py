@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def seed_rows(store: Store, steps: int, share: float = 0.01) -> Iterator[SeedRow
     methods = [name for name, info in store.info.methods.items() if info.stochastic]
     if not methods:
         raise UsageError(f"{store.folder}: no method there depends on a seed; run kontext_lora")
-    lines = summary_lines(store) if _any_set_metric(store) else {}
+    lines = cache(lambda: summary_lines(store))
     for method in methods:
         arms = [arm_of(store, method, seed, steps) for seed in store.info.seeds]
         for task in store.info.tasks:
@@ -119,14 +120,8 @@ def seed_rows(store: Store, steps: int, share: float = 0.01) -> Iterator[SeedRow
                 if info.per_image:
                     yield _per_image_row(arms, task, key, share)
                 else:
-                    found = [lines.get((method, task, arm.draw, key)) for arm in arms]
+                    found = [lines().get((method, task, arm.draw, key)) for arm in arms]
                     yield _set_row(arms, task, key, [line for line in found if line], share)
-
-
-def _any_set_metric(store: Store) -> bool:
-    return any(
-        not info.per_image for task in store.info.tasks for _, info in measured_metrics(store, task)
-    )
 
 
 def matrix(arms: Sequence[MeasuredArm], task: str, metric: str) -> Values:
