@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from e2r_bench.runs import Run
+from e2r_bench.store.store import Store
 
 _Line = Mapping[str, Any]
 """One line of summary.csv."""
@@ -65,27 +65,29 @@ class Console:
         if done == total and self._progress.disable:
             self.say(f"{stage}: {total} of {total}")
 
-    def table(self, run: Run) -> None:
+    def table(self, store: Store) -> None:
         """Print the summary: a block per task, a row per method and draw, a column per metric."""
-        lines = run.summary().to_dict("records")
+        lines = store.summary().to_dict("records")
         # A pipe has no width; 80 columns would cut every number.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
         console = RichConsole(width=width, emoji=False)
-        for task in run.info.tasks:
-            console.print(_block(run, task, [line for line in lines if line["task"] == task]))
-        for note in _footnotes(run):
+        for task in store.info.tasks:
+            console.print(_block(store, task, [line for line in lines if line["task"] == task]))
+        for note in _footnotes(store):
             console.print(note, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"{run.folder}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{store.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _block(run: Run, task: str, lines: Sequence[_Line]) -> Table:
-    info = run.info.tasks[task]
+def _block(store: Store, task: str, lines: Sequence[_Line]) -> Table:
+    info = store.info.tasks[task]
     title = f"{task}: n = {len(info.images)} ({len(set(info.scenes))} scenes) of {info.data}"
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("method")
-    metrics = [key for key, m in run.info.metrics.items() if info.variants.get(m.name) == m.variant]
+    metrics = [
+        key for key, m in store.info.metrics.items() if info.variants.get(m.name) == m.variant
+    ]
     for key in metrics:
-        better = "↑" if run.info.metrics[key].higher_is_better else "↓"
+        better = "↑" if store.info.metrics[key].higher_is_better else "↓"
         table.add_column(f"{key} {better}", justify="right")
     rows: dict[tuple[str, int, int], dict[str, _Line]] = {}
     for line in lines:
@@ -93,17 +95,17 @@ def _block(run: Run, task: str, lines: Sequence[_Line]) -> Table:
         row[f"{line['metric']}:{line['variant']}"] = line
     for (method, seed, steps), by_metric in rows.items():
         table.add_row(
-            _label(run, task, method, seed, steps), *(_cell(by_metric[key]) for key in metrics)
+            _label(store, task, method, seed, steps), *(_cell(by_metric[key]) for key in metrics)
         )
     return table
 
 
-def _label(run: Run, task: str, method: str, seed: int, steps: int) -> str:
-    info = run.info.methods[method]
+def _label(store: Store, task: str, method: str, seed: int, steps: int) -> str:
+    info = store.info.methods[method]
     size = " [miniature]" if info.miniature else ""
     named = "" if info.build in (method, "control") else f" ({info.build})"
-    drawn = f" seed {seed}" if info.stochastic and len(run.info.seeds) > 1 else ""
-    drawn += f" {steps} steps" if info.stepped and len(run.info.steps) > 1 else ""
+    drawn = f" seed {seed}" if info.stochastic and len(store.info.seeds) > 1 else ""
+    drawn += f" {steps} steps" if info.stepped and len(store.info.steps) > 1 else ""
     outside = " †" if task in info.outside else ""
     return f"{method}{named}{size}{drawn}{outside}".replace("[", r"\[")
 
@@ -122,16 +124,18 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
-def _footnotes(run: Run) -> list[str]:
+def _footnotes(store: Store) -> list[str]:
     notes = [
         f"{key}: not measured: {m.missing}; fetch it: {m.fetch}"
-        for key, m in run.info.metrics.items()
+        for key, m in store.info.metrics.items()
         if m.missing
     ]
     notes.append("± half of a 95% interval with scenes as the units, for this n; see summary.csv")
-    if any(task in info.outside for info in run.info.methods.values() for task in run.info.tasks):
+    if any(
+        task in info.outside for info in store.info.methods.values() for task in store.info.tasks
+    ):
         notes.append("† the method is not made for this task")
-    if any(info.miniature for info in run.info.methods.values()):
+    if any(info.miniature for info in store.info.methods.values()):
         notes.append(
             "[miniature]: our own small stand-in, trained on procedural images; not the named model"
         )

@@ -24,6 +24,6 @@ import click
 def command(first: Path, second: Path, out: Path, embed: bool) -> None:
     """Write one page for two runs; refused unless protocol, pictures and noise are the same."""
     from e2r_bench.report.compare import write_comparison
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    click.echo(str(write_comparison(open_run(first), open_run(second), out, embed)))
+    click.echo(str(write_comparison(open_store(first), open_store(second), out, embed)))

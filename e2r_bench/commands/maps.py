@@ -36,33 +36,37 @@ def command(
     score: str | None,
     weights: tuple[Path, ...],
     offline: bool,
-) -> None:
+) -> int:
     """Write PNG maps, float arrays and per-image scores into RUN/maps.
 
-    With --bound, half of the scenes calibrate a trust mask for the other half.
+    With --bound, half of the scenes calibrate a trust mask for the other half. Exit code 1 when a
+    picture could not be mapped; it is named, and the others are there.
     """
     from e2r_bench.console import Console
     from e2r_bench.maps.trust import trust_masks
     from e2r_bench.maps.write import Wanted, write_maps
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    opened = open_run(run)
+    store = open_store(run)
     wanted = Wanted(_split(methods), _split(tasks), _split(names), limit)
     with Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None
-        places = write_maps(opened, wanted, lpips, console.watch)
-    click.echo(f"{len(places)} pictures: {opened.folder / 'maps'}")
+        mapped = write_maps(store, wanted, lpips, console.watch)
+    click.echo(f"{len(mapped.cells)} pictures: {store.folder / 'maps'}")
     if bound is not None:
-        for one in trust_masks(opened, places, bound, level, score):
+        for one in trust_masks(store, mapped.cells, bound, level, score):
             click.echo(f"{one.method} {one.task}: {one.statement}")
+    for cell, reason in mapped.failed.items():
+        click.echo(f"failed: {cell}: {reason}", err=True)
+    return 1 if mapped.failed else 0
 
 
 def _spatial_lpips(
     weights: tuple[Path, ...], offline: bool, say: Callable[[str], None]
 ) -> "SpatialLpips | None":
     """Return the spatial metric, or None, said, where its weights are not to be had."""
-    from e2r_bench.services import open_resolver
+    from e2r_bench.run.services import open_resolver
     from e2r_metrics import Found
 
     resolver = open_resolver(weights, offline, say)

@@ -10,13 +10,14 @@ def command(offline: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from e2r_bench.config import Experiment
-    from e2r_bench.plan import known_methods, runnable_build
-    from e2r_bench.services import open_resolver
+    from e2r_baselines.method import options_of
+    from e2r_bench.run.plan import known_methods, runnable_build
+    from e2r_bench.run.services import open_resolver
 
     resolver = open_resolver((), offline, click.echo)
     table = Table("method", "what", "tasks", "licence", "here")
-    for spec in known_methods(Experiment(methods=(), offline=offline)).values():
+    for name, method in known_methods().items():
+        spec = method.make(options_of(method, {}))
         here = runnable_build(spec, resolver)
-        table.add_row(spec.name, spec.title, " ".join(sorted(spec.tasks)), spec.licence, here)
+        table.add_row(name, spec.title, " ".join(sorted(spec.tasks)), spec.licence, here)
     Console().print(table)

@@ -16,6 +16,6 @@ import click
 def command(run: Path, embed: bool) -> None:
     """Write RUN/report.html and RUN/report.md, with the studies and maps that RUN has by now."""
     from e2r_bench.report.page import write_report
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    click.echo(str(write_report(open_run(run), embed)))
+    click.echo(str(write_report(open_store(run), embed)))

@@ -24,7 +24,7 @@ def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> Non
 @_FOLDERS
 def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
     """Fetch weight files by NAME, whatever their size; their licences are shown first."""
-    from e2r_bench.services import open_resolver
+    from e2r_bench.run.services import open_resolver
     from e2r_metrics import Missing
 
     resolver = open_resolver(weights, False, lambda line: click.echo(line, err=True))
@@ -45,7 +45,7 @@ def _list(weights: tuple[Path, ...], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from e2r_bench.services import open_resolver
+    from e2r_bench.run.services import open_resolver
     from e2r_metrics import Found
 
     resolver = open_resolver(weights, True, lambda line: click.echo(line, err=True))

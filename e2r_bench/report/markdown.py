@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
+from e2r_bench.report.failures import Failure
 from e2r_bench.report.sections import Section, Verdicts
-from e2r_bench.report.table import Block, Cell, Column, Line
+from e2r_bench.report.table import Block, Column, Line
 
+_SHOWN = 40
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
@@ -18,6 +21,7 @@ def markdown_page(content: Mapping[str, Any]) -> str:
     parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
     parts.append("## Metrics")
     parts += [part for block in content["blocks"] for part in _block(block)]
+    parts += _failures(content["failures"])
     parts += [part for section in content["sections"] for part in _section(section)]
     parts.append("## What was run")
     for origin, short, long in content["runs"]:
@@ -52,7 +56,7 @@ def _block(block: Block) -> Iterator[str]:
     yield f"### {escape(block.task)}"
     yield escape(block.caption)
     heads = ["method", "build", *(_head(column) for column in block.columns)]
-    rows = [[*_names(line), *(_cell(cell) for cell in line.cells)] for line in block.lines]
+    rows = [[*_names(line), *(_entry(one) for one in line.entries)] for line in block.lines]
     yield _table(heads, rows, escaped=True)
     notes = [
         note
@@ -73,10 +77,24 @@ def _head(column: Column) -> str:
     return escape(f"{column.key}{unit}") + (" ↑" if column.higher_is_better else " ↓")
 
 
-def _cell(cell: Cell) -> str:
-    spread = f" ± {cell.spread}" if cell.spread else ""
-    notes = f" ({'; '.join(cell.notes)})" if cell.notes and cell.status == "ok" else ""
-    return escape(f"{cell.text}{spread}{notes}")
+def _entry(entry: Entry) -> str:
+    spread = f" ± {entry.spread}" if entry.spread else ""
+    notes = f" ({'; '.join(entry.notes)})" if entry.notes and entry.status == "ok" else ""
+    return escape(f"{entry.text}{spread}{notes}")
+
+
+def _failures(failures: Sequence[Failure]) -> Iterator[str]:
+    if not failures:
+        return
+    yield "## What failed"
+    heads = ("method", "task", "pictures", "reason", "names")
+    rows = [
+        (" ".join(filter(None, (f.origin, f.method))), f.task, str(len(f.images)), f.reason, f.named)
+        for f in failures[:_SHOWN]
+    ]
+    yield _table(heads, rows)
+    if len(failures) > _SHOWN:
+        yield f"And {len(failures) - _SHOWN} more: see report.html."
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -15,13 +15,15 @@ from markupsafe import Markup
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report.cases import Case, cases_of, median_case
 from e2r_bench.report.facts import details, facts, miniatures
+from e2r_bench.report.failures import failures_of
 from e2r_bench.report.gallery import gallery
+from e2r_bench.report.labels import label_build, number
 from e2r_bench.report.markdown import markdown_page
 from e2r_bench.report.pictures import Album, plot_uri
 from e2r_bench.report.plots import HEIGHT, WIDTH, charts
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
-from e2r_bench.report.table import blocks, label_build, number
-from e2r_bench.runs import Run
+from e2r_bench.report.table import blocks
+from e2r_bench.store.store import Store
 from e2r_metrics.base.files import write_text
 
 
@@ -34,11 +36,11 @@ class Look:
     note: str
 
 
-def write_report(run: Run, embed: bool = True) -> Path:
+def write_report(store: Store, embed: bool = True) -> Path:
     """Write report.html and report.md into the run folder.
 
     Args:
-        run: a finished run; studies and maps are included where they are.
+        store: a finished run; studies and maps are included where they are.
         embed: put the pictures into the page, as WebP, so that one file can be sent; otherwise
             the page links the PNG files of the run folder.
 
@@ -48,26 +50,27 @@ def write_report(run: Run, embed: bool = True) -> Path:
     Raises:
         UsageError: no summary yet, an unreadable picture, or a folder that cannot be written.
     """
-    return write_page(run.folder / "report.html", {"": run}, run.folder.name, embed)
+    return write_page(store.folder / "report.html", {"": store}, store.folder.name, embed)
 
 
-def write_page(page: Path, runs: Mapping[str, Run], title: str, embed: bool) -> Path:
+def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool) -> Path:
     """Write one page for one run, or for several that share a protocol; see `write_report`."""
     album = Album(page, embed)
-    tables = blocks(runs)
-    cases = [case for origin, run in runs.items() for case in cases_of(origin, run)]
+    tables = blocks(stores)
+    cases = [case for origin, store in stores.items() for case in cases_of(origin, store)]
     content = {
         "title": title,
         "embed": embed,
-        "runs": [(origin, facts(run), details(run)) for origin, run in runs.items()],
-        "miniatures": dict.fromkeys(b for run in runs.values() for b in miniatures(run)),
-        "verdicts": [(origin, read_verdicts(run.folder)) for origin, run in runs.items()],
+        "runs": [(origin, facts(one), details(one)) for origin, one in stores.items()],
+        "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
+        "verdicts": [(origin, read_verdicts(one.folder)) for origin, one in stores.items()],
         "blocks": tables,
+        "failures": [f for origin, one in stores.items() for f in failures_of(origin, one)],
         "looks": _looks(cases, album),
-        "plots": [(origin, drawn) for origin, run in runs.items() if (drawn := charts(run))],
+        "plots": [(origin, drawn) for origin, one in stores.items() if (drawn := charts(one))],
         "gallery": gallery(cases, album),
         "sources": album.sources,
-        "sections": [s for run in runs.values() for s in read_sections(run.folder)],
+        "sections": [s for one in stores.values() for s in read_sections(one.folder)],
     }
     write_text(page, _html(content))
     write_text(page.with_suffix(".md"), markdown_page(content))
@@ -77,28 +80,29 @@ def write_page(page: Path, runs: Mapping[str, Run], title: str, embed: bool) -> 
 def _looks(cases: Sequence[Case], album: Album) -> list[tuple[str, str, list[Look]]]:
     """Return per task: the middle case of the first restorer, as every restorer has it."""
     found: list[tuple[str, str, list[Look]]] = []
-    for task in dict.fromkeys(case.task for case in cases):
-        mine = [case for case in cases if case.task == task]
-        lead = (mine[0].origin, mine[0].method)
-        first = [case for case in mine if (case.origin, case.method) == lead]
+    for task in dict.fromkeys(case.cell.task for case in cases):
+        mine = [case for case in cases if case.cell.task == task]
+        lead = (mine[0].origin, mine[0].cell.method)
+        first = [case for case in mine if (case.origin, case.cell.method) == lead]
         score = next(iter(first[0].scores), "")
         middle = median_case(first, score)
-        same = [case for case in mine if case.image == middle.image]
-        found.append((task, middle.image, _row(same, middle, score, album)))
+        image = middle.cell.image
+        same = [case for case in mine if case.cell.image == image]
+        found.append((task, image, _row(same, middle, score, album)))
     return found
 
 
 def _row(same: Sequence[Case], middle: Case, score: str, album: Album) -> list[Look]:
-    run, task, image = middle.run, middle.task, middle.image
-    looks = [Look(_source(album, run.degraded_path(task, image)), "degraded", "input")]
+    store, task, image = middle.store, middle.cell.task, middle.cell.image
+    looks = [Look(_source(album, store.degraded_path(task, image)), "degraded", "input")]
     for case in same:
-        path = case.run.restored_path(case.method, task, case.draw, image)
-        value = case.scores.get(score)
+        method, value = case.cell.method, case.scores.get(score)
         said = "" if value is None else f"{score} {number(value)}"
-        named = f"{case.origin}: {case.method}" if case.origin else case.method
-        build = label_build(case.method, case.run.info.methods[case.method])
-        looks.append(Look(_source(album, path), named, "; ".join(x for x in (build, said) if x)))
-    return [*looks, Look(_source(album, run.clean_path(task, image)), "clean", "ground truth")]
+        named = f"{case.origin}: {method}" if case.origin else method
+        build = label_build(method, case.store.info.methods[method])
+        note = "; ".join(part for part in (build, said) if part)
+        looks.append(Look(_source(album, case.store.path(case.cell)), named, note))
+    return [*looks, Look(_source(album, store.clean_path(task, image)), "clean", "ground truth")]
 
 
 def _source(album: Album, path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2r_bench.report.page import write_report
-from e2r_bench.runs import Run
+from e2r_bench.store.store import Store
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's client")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,7 +44,7 @@ def browser() -> Iterator["playwright.Browser"]:
 
 
 @pytest.fixture(scope="module")
-def embedded(plain_run: Run) -> Path:
+def embedded(plain_run: Store) -> Path:
     return write_report(plain_run)
 
 

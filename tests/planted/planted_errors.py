@@ -1,6 +1,6 @@
 """Errors of known place and kind, planted into real photographs: do the maps find them?
 
-`e2r_bench.maps.validate` measures it.
+`measure.py` beside this file measures it.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Measure the maps on planted errors: `python -m e2r_bench.maps.validate results/maps`.
+"""Measure the maps on planted errors: `python tests/planted/measure.py results/maps`.
 
 Five photographs of scikit-image, four draws of each planted error, in two kinds of output: the
 truth with leftover noise of sigma 5, and non-local means of an input of sigma 15, which errs in its
@@ -12,16 +12,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from planted_errors import FITTING, PLANTS, auroc, eight_bit, plant
 
 from e2r_baselines.degrade import degrade
 from e2r_baselines.tasks import TASKS
-from e2r_bench.data import mini
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
-from e2r_bench.maps.planted import FITTING, PLANTS, auroc, eight_bit, plant
+from e2r_bench.run.data import mini
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_text
 from e2r_metrics.base.pictures import EightBit, read_image, write_png
@@ -205,7 +205,7 @@ def _row(base: str, kind: str, label: str, photo: str, value: float, fitting: bo
 def _page(found: list[Row], quiet: list[Row]) -> str:
     n = found[0]["n"]
     intro = (
-        "# Maps on planted errors\n\nMade by `python -m e2r_bench.maps.validate results/maps`. "
+        "# Maps on planted errors\n\nMade by `python tests/planted/measure.py results/maps`. "
         f"Regions of 48x48 pixels among the most textured tenth, n = {n} for each row "
         f"({found[0]['photographs']} photographs of scikit-image, {DRAWS} draws each); AUROC by "
         "pixel, planted region against the rest. The two outputs and the numbers' meaning: "
