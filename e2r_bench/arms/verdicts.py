@@ -117,7 +117,7 @@ def _overall(claim: Claim, parts: Sequence[Part]) -> Verdict:
     decisive = "supported" if claim.kind == "trend" else "refuted"
     if decisive in found:
         return "supported" if claim.kind == "trend" else "refuted"
-    return next((v for v in VERDICTS if {v} == found), "not resolved")
+    return next(v for v in VERDICTS if v in found) if len(found) == 1 else "not resolved"
 
 
 def _correlated(claim: Claim, task: str, arms: Arms, tasks: int) -> Part:
