@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from e2r_bench.studies import paired
-from e2r_bench.studies.results import Estimate, score_ends
+from e2r_bench.statistics import paired, power
+from e2r_bench.statistics.results import Estimate, score_ends
 from e2r_metrics.base.errors import UsageError
 
 NAMES = [f"s{k:03}" for k in range(200)]
@@ -101,7 +101,7 @@ def test_equivalence_needs_more_than_a_large_p():
 
 def test_detectable_is_what_a_t_test_finds_four_times_in_five():
     n, rng = 30, np.random.default_rng(0)
-    effect = paired.detectable(1 / np.sqrt(n), n)
+    effect = power.detectable(1 / np.sqrt(n), n - 1)
     found = [stats.ttest_1samp(rng.normal(effect, 1, n), 0).pvalue <= 0.05 for _ in range(2000)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.03)
 

@@ -22,10 +22,11 @@ class Estimate:
         low, high: ends of the interval.
         level: coverage of the interval, such as 0.95.
         n: images.
-        scenes: independent units; `error` has scenes - 1 degrees of freedom.
+        scenes: independent units.
         how: the interval's name.
         skew: skewness of the scenes' influence on the value.
         null_error: its standard error, were the truth zero; None where that is `error` too.
+        freedom: degrees of freedom of `error`; None for scenes - 1.
     """
 
     value: float
@@ -38,6 +39,12 @@ class Estimate:
     how: str
     skew: float = 0.0
     null_error: float | None = None
+    freedom: float | None = None
+
+    @property
+    def df(self) -> float:
+        """Return the degrees of freedom of the standard error."""
+        return self.scenes - 1 if self.freedom is None else self.freedom
 
     def error_at(self, truth: float) -> float:
         """Return the standard error, were the truth `truth`.
@@ -139,8 +146,8 @@ def scene_index(scenes: Sequence[str], n: int) -> npt.NDArray[np.intp]:
     return index
 
 
-def check_values(values: Values, what: str) -> Values:
-    """Return (n,) float64; UsageError for another shape, n < 2, NaN, infinity or a constant."""
+def check_shape(values: Values, what: str) -> Values:
+    """Return (n,) float64; UsageError for another shape, n < 2, NaN or infinity."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise UsageError(f"{what}: expected at least two values, found shape {values.shape}")
@@ -149,7 +156,18 @@ def check_values(values: Values, what: str) -> Values:
             f"{what}: expected finite values, found {int((~np.isfinite(values)).sum())} that are "
             "not (identical pictures have infinite PSNR); leave those images out in both arms"
         )
-    if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+    return values
+
+
+def is_constant(values: Values) -> bool:
+    """Return whether all values are one, up to rounding."""
+    return float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max()))
+
+
+def check_values(values: Values, what: str) -> Values:
+    """Return (n,) float64; UsageError as `check_shape`, or for a constant."""
+    values = check_shape(values, what)
+    if is_constant(values):
         raise UsageError(
             f"{what}: all {len(values)} values are {values[0]:g}; a constant has no noise to "
             "test against"

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from e2r_bench.studies.results import (
+from e2r_bench.statistics.onesided import interval, p_beyond
+from e2r_bench.statistics.results import (
     Equivalence,
     Estimate,
     Values,
     Verified,
     check_values,
     scene_index,
-    score_ends,
 )
 from e2r_metrics.base.errors import UsageError
 
@@ -119,12 +119,19 @@ def permutation_p(extreme: np.ndarray, exact: bool) -> tuple[float, float]:
 
 
 def wilcoxon(values: Values, scenes: Sequence[str]) -> Verified:
-    """Test by signed ranks of the scenes' mean differences (Wilcoxon, 1945); zeros are dropped."""
+    """Test by signed ranks of the scenes' mean differences (Wilcoxon, 1945).
+
+    Scenes without any difference are dropped, and do not count for the smallest possible p.
+
+    Raises:
+        UsageError: see `check_values`, `scene_index`; no scene with a difference.
+    """
     means = scene_means(values, scenes)
-    found: Any = stats.wilcoxon(means, zero_method="wilcox")
+    moved = means[means != 0]
+    found: Any = stats.wilcoxon(moved)
     return Verified(
-        float(np.mean(values)), float(found.pvalue), 2.0 ** (1 - len(means)), 0, len(values),
-        len(means), "Wilcoxon signed rank over scenes",
+        float(np.mean(values)), float(found.pvalue), min(1.0, 2.0 ** (1 - len(moved))), 0,
+        len(values), len(means), "Wilcoxon signed rank over scenes",
     )  # fmt: skip
 
 
@@ -175,48 +182,21 @@ def _signed_rank_cut(count: int, tail: float) -> int:
 def equivalence(estimate: Estimate, margin: float, alpha: float = 0.05) -> Equivalence:
     """Test that a difference is smaller than a margin, by two one-sided t tests.
 
-    Each side takes the error at its margin, and the larger p of Student's t and of Hall's, which
-    allows for skewness: alone, the first accepts too often when differences are skewed.
+    Each side takes the error at its margin and allows for skewness, as `onesided.p_beyond` says.
 
-    Sources: Schuirmann, J. Pharmacokin. Biopharm. 15 (1987); Hall, JRSS B 54 (1992). For
-    per-image metrics `estimate` is `mean_estimate` of the differences, for set metrics
-    `sets.jackknife_difference`.
+    Source: Schuirmann, J. Pharmacokin. Biopharm. 15 (1987). For per-image metrics `estimate` is
+    `mean_estimate` of the differences, for set metrics `jackknife.jackknife_difference`.
 
     Raises:
         UsageError: a margin that is not above zero.
     """
     if not margin > 0:
         raise UsageError(f"margin: expected a number above 0, found {margin:g}")
-    error = estimate.error_at(margin)
-    p = max(
-        _one_sided((sign * estimate.value + margin) / error, sign * estimate.skew, estimate.scenes)
-        for sign in (-1, 1)
-    )
-    low, high = score_ends(estimate, float(stats.t.ppf(1 - alpha, estimate.scenes - 1)))
+    p = max(p_beyond(estimate, side * margin, -side) for side in (-1, 1))
+    low, high = interval(estimate, 1 - 2 * alpha)
     return Equivalence(
         estimate.value, low, high, margin, p, p <= alpha, f"TOST, {estimate.how}"
     )  # fmt: skip
-
-
-def _one_sided(t: float, skew: float, scenes: int) -> float:
-    """Return the p-value of "the truth is not above the bound", `t` errors above it."""
-    # Hall's cubic; without the last term it is Johnson's, which turns back where few scenes are
-    # skewed and t is large, and then calls the clearest equivalence p = 1.
-    hall = t + skew / (6 * np.sqrt(scenes)) * (1 + 2 * t**2) + skew**2 * t**3 / (27 * scenes)
-    return float(stats.t.sf(min(t, hall), scenes - 1))
-
-
-def detectable(error: float, scenes: int, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return the smallest true difference that a two-sided t test finds with `power`.
-
-    Args:
-        error: standard error of the difference at this n.
-        scenes: independent units behind it.
-        alpha: level of the test.
-        power: probability of finding it.
-    """
-    freedom = scenes - 1
-    return float(stats.t.ppf(1 - alpha / 2, freedom) + stats.t.ppf(power, freedom)) * error
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from e2r_bench.studies import sets
-from e2r_bench.studies.calibration import simulated_arms
+from e2r_bench.statistics import blocks as gram
+from e2r_bench.statistics import jackknife, sets
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
+from tests.calibration.run import simulated_arms
 
 KINDS = ("frechet", "kid", "mmd_v", "mmd_u")
 
@@ -41,7 +42,7 @@ def _peer(kind: str, first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("n", [12, 60])
 def test_blocks_give_the_metrics_own_numbers(kind, n):
     first, second, clean = _arms(n)
-    blocks = sets.make_blocks(kind, first, second, clean)
+    blocks = gram.make_blocks(kind, first, second, clean)
     chosen, references = np.zeros((2, 2 * n)), np.zeros((2, n))
     chosen[0, :n], references[0] = 1, 1
     part = np.array([1, 3, 4, 7, 11])
@@ -60,7 +61,7 @@ def test_swaps_are_exact_where_all_are_enumerated(kind):
         one, two = np.where(swap, second, first), np.where(swap, first, second)
         found.append(_peer(kind, one, clean) - _peer(kind, two, clean))
     expected = np.mean(np.abs(found) >= abs(found[0]) * (1 - 1e-7))
-    blocks = sets.make_blocks(kind, first, second, clean)
+    blocks = gram.make_blocks(kind, first, second, clean)
     ours = sets.swap_test(blocks, _names(n), np.random.default_rng(0))
     assert (ours.p, ours.floor, ours.permutations) == (expected, 2 / 64, 0)
 
@@ -68,11 +69,11 @@ def test_swaps_are_exact_where_all_are_enumerated(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_planted_difference_is_found(kind):
     arms = _arms(40, 0.4)
-    blocks = sets.make_blocks(kind, *arms)
+    blocks = gram.make_blocks(kind, *arms)
     found = sets.swap_test(blocks, _names(40), np.random.default_rng(0), 99)
     assert (found.p, found.floor) == (1 / 100, 1 / 100)
     assert found.effect > 0
-    estimate = sets.jackknife_difference(blocks, _names(40))
+    estimate = jackknife.jackknife_difference(blocks, _names(40))
     assert estimate.low > 0
     assert estimate.value == pytest.approx(found.effect)
 
@@ -80,13 +81,13 @@ def test_a_planted_difference_is_found(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_order_and_threads_change_nothing(kind, monkeypatch):
     arms, scenes = _arms(24), [f"s{k // 2}" for k in range(24)]
-    blocks = sets.make_blocks(kind, *arms)
+    blocks = gram.make_blocks(kind, *arms)
     one = sets.swap_test(blocks, scenes, np.random.default_rng(0), 99)
-    monkeypatch.setattr(sets.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(gram.os, "cpu_count", lambda: 1)
     alone = sets.swap_test(blocks, scenes, np.random.default_rng(0), 99)
     assert alone == one
     order = np.random.default_rng(2).permutation(24)
-    moved = sets.make_blocks(kind, *[part[order] for part in arms])
+    moved = gram.make_blocks(kind, *[part[order] for part in arms])
     other = sets.swap_test(moved, [scenes[k] for k in order], np.random.default_rng(0), 99)
     assert other.p == one.p
     assert other.effect == pytest.approx(one.effect, rel=1e-6)
@@ -94,7 +95,7 @@ def test_order_and_threads_change_nothing(kind, monkeypatch):
 
 def test_images_of_a_scene_are_swapped_together():
     arms = _arms(20, 0.4)
-    blocks = sets.make_blocks("frechet", *arms)
+    blocks = gram.make_blocks("frechet", *arms)
     scenes = [f"s{k // 5}" for k in range(20)]
     found = sets.swap_test(blocks, scenes, np.random.default_rng(0))
     assert (found.floor, found.scenes, found.permutations) == (2 / 16, 4, 0)
@@ -104,8 +105,8 @@ def test_images_of_a_scene_are_swapped_together():
 def test_jackknife_error_is_the_spread_over_repetitions(kind):
     spread, said = [], []
     for seed in range(60):
-        blocks = sets.make_blocks(kind, *_arms(40, 0.3, seed))
-        estimate = sets.jackknife_difference(blocks, _names(40))
+        blocks = gram.make_blocks(kind, *_arms(40, 0.3, seed))
+        estimate = jackknife.jackknife_difference(blocks, _names(40))
         spread.append(estimate.value)
         said.append(estimate.error)
     assert np.mean(said) == pytest.approx(np.std(spread), rel=0.3)
@@ -116,16 +117,16 @@ def test_interval_of_equal_methods_covers_nine_times_in_ten():
     generator = np.random.default_rng(0)
     covered = []
     for _ in range(150):
-        blocks = sets.make_blocks("mmd_u", *simulated_arms(generator, _names(32), 0.0))
-        made = sets.jackknife_difference(blocks, _names(32), 0.9)
+        blocks = gram.make_blocks("mmd_u", *simulated_arms(generator, _names(32), 0.0))
+        made = jackknife.jackknife_difference(blocks, _names(32), 0.9)
         covered.append(made.low < 0 < made.high)
     assert 0.82 <= np.mean(covered) <= 0.96
 
 
 def test_jackknife_of_one_arm():
     arms = _arms(30, 0.3)
-    blocks = sets.make_blocks("frechet", *arms)
-    found = sets.jackknife(blocks, _names(30), arm=1)
+    blocks = gram.make_blocks("frechet", *arms)
+    found = jackknife.jackknife(blocks, _names(30), arm=1)
     assert found.value == pytest.approx(frechet_distance(arms[1], arms[2]), rel=1e-8)
     assert found.low < found.value < found.high
 
@@ -155,12 +156,12 @@ def _shortened(arms: list[np.ndarray]) -> list[np.ndarray]:
 )
 def test_degenerate_sets_are_refused(arms, said):
     with pytest.raises(UsageError, match=said):
-        sets.make_blocks("frechet", *arms)
+        gram.make_blocks("frechet", *arms)
 
 
 def test_one_scene_is_refused():
-    blocks = sets.make_blocks("frechet", *_arms(9))
+    blocks = gram.make_blocks("frechet", *_arms(9))
     with pytest.raises(UsageError, match="at least two scenes"):
         sets.swap_test(blocks, ["a"] * 9, np.random.default_rng(0))
     with pytest.raises(UsageError, match="at least 4 scenes"):
-        sets.jackknife_difference(blocks, ["a"] * 5 + ["b"] * 4)
+        jackknife.jackknife_difference(blocks, ["a"] * 5 + ["b"] * 4)

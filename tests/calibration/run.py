@@ -1,6 +1,6 @@
 """Do the tests keep their promises? Simulations with a known truth, counted.
 
-`python -m e2r_bench.studies.calibration FOLDER` writes the summary that is committed under
+`python tests/calibration/run.py FOLDER` writes the summary that is committed under
 results/calibration/. Features follow a power law, as those of image networks do; methods share
 part of their error image by image; scenes add their own part to both pictures and errors.
 """
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from e2r_bench.studies import paired, sets
-from e2r_bench.studies.results import Estimate, Values
+from e2r_bench.statistics import jackknife, paired, sets
+from e2r_bench.statistics.blocks import Kind, make_blocks
+from e2r_bench.statistics.results import Estimate, Values
 from e2r_metrics.base.draws import rng_for
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _paired_counts(
 
 
 def set_rates(
-    kind: sets.Kind, n: int, scenario: Scenario, simulations: int, seed: int = 1
+    kind: Kind, n: int, scenario: Scenario, simulations: int, seed: int = 1
 ) -> Iterator[Rate]:
     """Simulate features of two methods: equally good ones, and ones that differ by the margin."""
     scenes = scenes_of(n, scenario)
@@ -132,22 +133,22 @@ def set_rates(
     flips: list[bool] = []
     level: list[Estimate] = []
     for _ in range(simulations):
-        blocks = sets.make_blocks(kind, *simulated_arms(generator, scenes, 0.0))
+        blocks = make_blocks(kind, *simulated_arms(generator, scenes, 0.0))
         flips.append(sets.swap_test(blocks, scenes, generator, PERMUTATIONS).p <= 0.05)
-        level.append(sets.jackknife_difference(blocks, scenes, 0.9))
+        level.append(jackknife.jackknife_difference(blocks, scenes, 0.9))
     yield _rate("swap permutation", "false positives", flips, *named)
     yield _rate(
         "jackknife and swaps", "coverage of 90%", [e.low <= 0 <= e.high for e in level], *named
     )
     worse = [
-        sets.jackknife_difference(
-            sets.make_blocks(kind, *simulated_arms(generator, scenes, 1.0)), scenes, 0.9
+        jackknife.jackknife_difference(
+            make_blocks(kind, *simulated_arms(generator, scenes, 1.0)), scenes, 0.9
         )
         for _ in range(simulations)
     ]
     # The truth of a nonlinear statistic at this n is its mean over many repetitions.
     more = [
-        sets.difference(sets.make_blocks(kind, *simulated_arms(generator, scenes, 1.0)))
+        sets.difference(make_blocks(kind, *simulated_arms(generator, scenes, 1.0)))
         for _ in range(2 * simulations)
     ]
     truth = float(np.mean([estimate.value for estimate in worse] + more))
@@ -203,7 +204,7 @@ def relative_error(n: int, repetitions: int, seed: int = 0) -> float:
     levels: list[float] = []
     for _ in range(repetitions):
         arms = simulated_arms(generator, scenes, 0.0, dimension=2048)
-        blocks = sets.make_blocks("frechet", *arms)
+        blocks = make_blocks("frechet", *arms)
         gaps.append(sets.difference(blocks))
         levels.append(sets.distance_of(blocks, 0))
     return float(np.std(gaps) / np.mean(levels))
@@ -219,7 +220,7 @@ def blocks_of(numbers: Sequence[int], simulations: int) -> Iterator[tuple[str, I
     for n in numbers:
         for scenario in scenarios:
             yield f"paired {scenario} {n}", paired_rates(n, scenario, 4 * simulations)
-    kinds: tuple[sets.Kind, ...] = ("kid", "mmd_u", "mmd_v", "frechet")
+    kinds: tuple[Kind, ...] = ("kid", "mmd_u", "mmd_v", "frechet")
     for kind in kinds:
         times = 1 if kind == "frechet" else 5
         for n in numbers:
@@ -257,7 +258,7 @@ def _summarise(rows: Sequence[Mapping[str, Any]], folder: "Path") -> None:
         "equivalence at most 6.5% at the 5% level; 90% intervals cover 88 to 92% where nothing "
         "differs, and at least 88% where methods differ (too wide is allowed there). `clustered` "
         "has one to four images a scene, with noise in common. Made, and gone on with where it "
-        "stopped, by `python -m e2r_bench.studies.calibration results/calibration`; what is "
+        "stopped, by `python tests/calibration/run.py results/calibration`; what is "
         "simulated stands in that module.\n\n"
     )
     write_text(folder / "README.md", text + markdown_table(rows))
