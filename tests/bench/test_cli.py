@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from e2r_bench.cli import COMMANDS, main
-from e2r_bench.runs import open_run
+from e2r_bench.store.store import open_store
 from e2r_metrics.base.pictures import write_png
 
 QUICK = [
@@ -101,7 +101,7 @@ def test_flags_override_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["run", str(path), *QUICK, "--out", str(out)]) == 0
     assert "denoise25: n = 2" in capsys.readouterr().out
     assert not (out / "pairs" / "derain").exists()
-    assert open_run(out).info.seeds == (7,)
+    assert open_store(out).info.seeds == (7,)
 
 
 def test_a_truncated_png_stops_the_run_before_anything_is_restored(
