@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, looks_like, read_tensors
+from e2r_baselines.checkpoints import load_strict, looks_like
 from e2r_baselines.instructir import InstructIR
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_ir import MoCEIR
 from e2r_baselines.prenet import PReNet, open_prenet
 from e2r_baselines.promptir import NANO, PromptIR
+from e2r_metrics.base.checkpoints import read_tensors
 from e2r_metrics.base.errors import UsageError
 
 
