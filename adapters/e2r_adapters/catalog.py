@@ -174,7 +174,7 @@ def _base_build(backbone: str) -> Build:
         return Build("FLUX.1-Kontext-dev", files=(FULL_WEIGHTS,))
     files = {f"backbone/{name}": path for name, path in own_files(backbone).items()}
     name = backbone.rstrip("/").rpartition("/")[2]
-    return Build(name, miniature=is_miniature(backbone), own_files=MappingProxyType(files))
+    return Build(name, miniature=is_miniature(backbone), own_files=files)
 
 
 def _adapted_build(backbone: str, given: Path | None, adapters: Mapping[str, Path]) -> Build:
@@ -186,7 +186,7 @@ def _adapted_build(backbone: str, given: Path | None, adapters: Mapping[str, Pat
     if f"{label}.safetensors" == ADAPTER_FILE:
         label = given.resolve().parent.name
     own = {f"adapter/{kind}" if kind else "adapter": path for kind, path in adapters.items()}
-    files = MappingProxyType({**base.own_files, **own})
+    files = {**base.own_files, **own}
     return Build(f"{base.name}+{label}", base.files, base.miniature, files)
 
 

@@ -17,7 +17,7 @@ from e2r_baselines.method import Draw, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 T = TypeVar("T")
 _Cell = tuple["_Prepared", Draw]

@@ -5,6 +5,7 @@ those of diffusers' FlowMatchEulerDiscreteScheduler, whose pictures come out for
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.editor import Conditioning, Editor
@@ -41,7 +42,7 @@ def euler(velocity: Velocity, x: "torch.Tensor", sigmas: "torch.Tensor") -> "tor
     Returns:
         (B, c, h, w) latents in the dtype of the velocity.
     """
-    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for here, there in pairwise(sigmas):
         v = velocity(x, here.expand(x.shape[0]).to(x.device))
         # Summed in float32, as the steps are small beside x.
         x = (x.float() + (there - here) * v).to(v.dtype)

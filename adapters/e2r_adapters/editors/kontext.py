@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
 
+
 @dataclass(frozen=True)
 class KontextEditor:
     """See `Editor`.
@@ -132,7 +133,7 @@ class KontextEditor:
 
         given = cast("KontextConditioning", conditioning)
         dtype, target = given.dtype, self._pack(x)
-        pooled = given.pooled if self.clip is None else self.clip(given.clip).pooler_output
+        pooled = given.pooled if self.clip is None else self._pooled(self.clip, given)
         embeds = self.pipe.transformer.config.guidance_embeds
         predicted = self.transformer(
             hidden_states=torch.cat([target, given.tokens], dim=1).to(dtype),
@@ -147,6 +148,13 @@ class KontextEditor:
         factor = self.pipe.vae_scale_factor
         height, width = (side * factor for side in x.shape[2:])
         return self.pipe._unpack_latents(predicted[:, : target.shape[1]], height, width, factor)
+
+    def _pooled(self, clip: Any, given: KontextConditioning) -> "torch.Tensor":
+        import torch
+
+        # In the precision of its weights, as where its vectors are kept.
+        with torch.autocast(given.device.type, enabled=False):
+            return clip(given.clip).pooler_output
 
     def _pack(self, latents: "torch.Tensor") -> "torch.Tensor":
         """Return (B, N, C) tokens of 2x2 patches."""

@@ -75,10 +75,7 @@ def inspect(path: Path) -> AdapterReport:
     metadata = entry(path, header, DIFFUSERS_ENTRY) or {}
     record = entry(path, header, RECORD_KEY)
     alphas = {key for key in shapes if key.endswith(".alpha")}
-    parts = {
-        name: _part(name, shapes, metadata, alphas, path)
-        for name in KONTEXT.lora.parts
-    }
+    parts = {name: _part(name, shapes, metadata, alphas, path) for name in KONTEXT.lora.parts}
     problems = problems_of(shapes, layout, parts, metadata, KONTEXT.lora)
     return AdapterReport(
         path=str(path),

@@ -1,4 +1,4 @@
-"""Training pairs: a clean picture and its degraded twin, from folders or painted."""
+"""Training pairs: a clean picture and its degraded twin, from files or painted."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,21 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from e2r_baselines.degrade import degrade
-from e2r_baselines.method import Pixels
+from e2r_baselines.degrade import degrade, gaussian_noise
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.tasks import TASKS, Task
 from e2r_metrics.base.draws import rng_for
-from e2r_metrics.base.errors import UsageError
-
-EightBit = npt.NDArray[np.uint8]
-"""(H, W, 3) uint8 RGB."""
-
-PROCEDURAL = "procedural"
-_LAYOUTS = (("clean", "degraded"), ("target", "input"))
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+from e2r_metrics.base.errors import PictureError, UsageError, unknown
+from e2r_metrics.base.pairs import Pair as Files
+from e2r_metrics.base.pictures import EightBit, Reading, eight_bit, read_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +22,10 @@ class Pair:
 
     Attributes:
         task: the training task.
-        name: the file name, or the index of a painted pair.
+        name: the degraded file's name as pairing says it, or the index of a painted pair.
         key: sha256 over size and pixels of both pictures; what caches and records go by.
         clean, degraded: (H, W, 3) uint8 RGB of equal size.
-        files: the clean and the degraded file; empty for painted pairs.
+        files: the files that were read; empty for painted pairs.
     """
 
     task: str
@@ -52,58 +45,40 @@ def content_hash(*pictures: EightBit) -> str:
     return digest.hexdigest()
 
 
-def list_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """Pair the files of `clean/` with `degraded/`, or of `target/` with `input/`, by name.
-
-    Returns:
-        (clean, degraded) paths, sorted by name. The suffix may differ.
-
-    Raises:
-        UsageError: no such folders, no pictures, or a file without partner.
-    """
-    for clean, degraded in _LAYOUTS:
-        if (folder / clean).is_dir() and (folder / degraded).is_dir():
-            return _match(_pictures(folder / clean), _pictures(folder / degraded), folder)
-    raise UsageError(f"{folder}: expected folders clean/ and degraded/, or target/ and input/")
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return {path.stem: path for path in found}
-
-
-def _match(
-    clean: dict[str, Path], degraded: dict[str, Path], folder: Path
-) -> list[tuple[Path, Path]]:
-    alone = sorted(clean.keys() ^ degraded.keys())
-    if alone:
-        path = clean.get(alone[0], degraded.get(alone[0]))
-        raise UsageError(
-            f"{path}: no partner of the same name; {len(alone)} such files in {folder}"
-        )
-    if not clean:
-        raise UsageError(f"{folder}: expected pictures, found none")
-    return [(clean[stem], degraded[stem]) for stem in sorted(clean)]
-
-
-def read_pair(task: str, clean: Path, degraded: Path) -> Pair:
+def read_pair(task: str, files: Files, reading: Reading) -> Pair:
     """Decode one pair of files; UsageError for a broken file or unequal sizes."""
-    pictures = (_decode(clean), _decode(degraded))
-    if pictures[0].shape != pictures[1].shape:
-        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in pictures)
-        raise UsageError(f"{degraded}: expected the size of {clean}, found {sizes}")
-    key = content_hash(*pictures)
-    return Pair(task, clean.stem, key, pictures[0], pictures[1], (clean, degraded))
+    clean, degraded = _read(files.clean, reading), _read(files.first, reading)
+    if clean.shape != degraded.shape:
+        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (clean, degraded))
+        raise UsageError(f"{files.first}: expected the size of {files.clean}, found {sizes}")
+    key = content_hash(clean, degraded)
+    return Pair(task, files.name, key, clean, degraded, (files.clean, files.first))
 
 
-def _decode(path: Path) -> EightBit:
-    from PIL import Image, UnidentifiedImageError
+def noisy_pair(task: str, name: str, path: Path, seed: int, index: int, reading: Reading) -> Pair:
+    """Read a clean picture and paint noise on it, clipped and rounded to 8 bits.
 
+    Args:
+        task: of the kind denoise; the bare kind cycles through sigma 15, 25 and 50.
+        name: of the picture; with the seed, it decides the noise.
+        path: the clean file.
+        seed: the pairs seed.
+        index: place of the picture among those drawn, which the cycle goes by.
+        reading: see `Reading`.
+    """
+    clean = _read(path, reading)
+    sigma = _degradation(task, index).sigma or 0
+    rng = rng_for(seed, f"{task}/{name}", "training-pair-noise")
+    degraded = eight_bit(gaussian_noise(np.divide(clean, 255, dtype=np.float32), sigma, rng))
+    return Pair(task, name, content_hash(clean, degraded), clean, degraded, (path,))
+
+
+def _read(path: Path, reading: Reading) -> EightBit:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise UsageError(f"{path}: expected a whole image file, found: {error}") from error
+        return read_image(path, reading)
+    except PictureError as error:
+        # A training cannot go on without one of its pictures.
+        raise UsageError(str(error)) from error
 
 
 def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
@@ -116,16 +91,11 @@ def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
         side: height and width in pixels.
     """
     rng = rng_for(seed, f"{task}/{index}", "training-pair")
-    clean, depth = dead_leaves(rng, side)
-    clean = _eight_bit(clean)
-    pixels: Pixels = np.divide(clean, 255, dtype=np.float32)
-    hurt = degrade(_degradation(task, index), pixels, depth, rng)
-    degraded = _eight_bit(hurt)
+    scene, depth = dead_leaves(rng, side)
+    clean = eight_bit(scene)
+    pixels = np.divide(clean, 255, dtype=np.float32)
+    degraded = eight_bit(degrade(_degradation(task, index), pixels, depth, rng))
     return Pair(task, f"{index:05d}", content_hash(clean, degraded), clean, degraded)
-
-
-def _eight_bit(pixels: Pixels) -> EightBit:
-    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
 def _degradation(task: str, index: int) -> Task:
@@ -133,7 +103,7 @@ def _degradation(task: str, index: int) -> Task:
         return TASKS[("denoise15", "denoise25", "denoise50")[index % 3]]
     if task in TASKS:
         return TASKS[task]
-    raise UsageError(f"unknown task {task!r}: known: denoise, {', '.join(TASKS)}")
+    raise unknown("training task", task, ("denoise", *TASKS))
 
 
 def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[EightBit, EightBit]:

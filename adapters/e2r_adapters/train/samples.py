@@ -3,73 +3,77 @@
 They are training pairs, and say nothing about pictures that the adapter has not seen.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2r_adapters.dataset import EightBit, Pair, squared
-from e2r_adapters.profiles import Profile
-from e2r_metrics.base.draws import seed_for
+from e2r_adapters.editors.editor import Conditioning, Editor
+from e2r_adapters.sampling import noise_for, sample
+from e2r_adapters.train.feed import instruction_for, prepared
+from e2r_adapters.train.pictures import Pair
+from e2r_adapters.train.profiles import Profile
+from e2r_baselines.method import Pixels
+from e2r_metrics.base.pictures import EightBit, eight_bit, write_png
 
-if TYPE_CHECKING:
-    from e2r_adapters.session import Session
-
-_FOLDER = "samples"
 _STEPS = 8
-_GUIDANCE = 2.5
+_GUIDANCE = 2.5  # the paper's inference
 
 
-def draw_samples(out: Path, session: "Session", profile: Profile, seed: int, done: int) -> Path:
-    """Write `samples/step<done>.png`: a row per task of degraded, restored and clean.
+@dataclass(frozen=True)
+class Shown:
+    """One training pair that samples show.
+
+    Attributes:
+        key: content hash of the pair; names the noise.
+        clean, degraded: (H, W, 3) float32.
+        conditioning: of the degraded picture.
+    """
+
+    key: str
+    clean: Pixels
+    degraded: Pixels
+    conditioning: Conditioning
+
+
+def choose_shown(editor: Editor, pairs: Sequence[Pair], profile: Profile) -> tuple[Shown, ...]:
+    """Return the first pair of each task, by task name, made ready while the editor can encode."""
+    first = {pair.task: pair for pair in reversed(pairs)}
+    return tuple(_shown(editor, pair, profile) for _, pair in sorted(first.items()))
+
+
+def _shown(editor: Editor, pair: Pair, profile: Profile) -> Shown:
+    clean, photo = prepared(pair, profile)
+    (given,) = editor.condition(photo, [instruction_for(profile, pair.task, _GUIDANCE)])
+    return Shown(pair.key, clean, photo.pixels, given)
+
+
+def sample_path(out: Path, done: int) -> Path:
+    """Return where the samples of a step lie."""
+    return out / "samples" / f"step{done:06d}.png"
+
+
+def draw_samples(path: Path, editor: Editor, shown: Sequence[Shown], seed: int) -> None:
+    """Write a row for each pair: degraded, restored and clean.
 
     Args:
-        out: folder of the training.
-        session: its pipeline's VAE is fetched from the CPU and put back.
-        profile: how pictures become square, and the prompts.
+        path: of the PNG.
+        editor: with the adapter in training; not wrapped, since only one process is here.
+        shown: see `choose_shown`.
         seed: of the training; the noise is the same every time.
-        done: optimizer steps done.
     """
-    from PIL import Image
-
-    pipe, device = session.pipe, session.accelerator.device
-    first = {pair.task: pair for pair in reversed(session.feed.pairs)}
-    pipe.vae.to(device)
-    pipe.transformer.eval()
+    transformer = editor.networks["transformer"]
+    transformer.eval()
     try:
-        rows = [_row(session, pair, profile, seed) for _, pair in sorted(first.items())]
+        rows = [_row(editor, one, seed) for one in shown]
     finally:
-        pipe.transformer.train()
-        pipe.vae.to("cpu")
-    path = out / _FOLDER / f"step{done:06d}.png"
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part.png")
-    Image.fromarray(np.concatenate(rows)).save(temporary)
-    temporary.replace(path)
-    return path
+        transformer.train()
+    write_png(path, np.concatenate(rows))
 
 
-def _row(session: "Session", pair: Pair, profile: Profile, seed: int) -> EightBit:
-    import torch
-
-    clean, degraded = squared(pair, profile.resolution, profile.fit)
-    height, width = clean.shape[:2]
-    pipe: Any = session.pipe
-    # Not the wrapped encoder: only the main process is here, and the wrapper waits for all.
-    encoder = pipe.text_encoder if session.text_encoder is not None else None
-    with torch.no_grad():
-        restored = pipe(
-            image=torch.from_numpy(degraded.copy()).permute(2, 0, 1)[None] / 255,
-            prompt_embeds=session.feed.prompts[pair.task][None].to(session.accelerator.device),
-            pooled_prompt_embeds=session.pool([pair.task], encoder),
-            height=height,
-            width=width,
-            max_area=height * width,
-            _auto_resize=False,
-            num_inference_steps=_STEPS,
-            guidance_scale=_GUIDANCE,
-            generator=torch.Generator().manual_seed(seed_for(seed, pair.key, "training-sample")),
-            output_type="np",
-        ).images[0]
-    shown = np.rint(np.clip(restored, 0, 1) * 255).astype(np.uint8)
-    return np.concatenate([degraded, shown, clean], axis=1)
+def _row(editor: Editor, one: Shown, seed: int) -> EightBit:
+    given = editor.together([one.conditioning])
+    noise = noise_for(seed, one.key, given.shape, "training-sample")
+    (restored,) = editor.decode(sample(editor, given, noise, _STEPS))
+    return eight_bit(np.concatenate([one.degraded, restored, one.clean], axis=1))
