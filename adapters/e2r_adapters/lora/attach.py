@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def attach(
-    model: "torch.nn.Module", targets: tuple[str, ...], rank: int, alpha: float, seed: int
+    model: "torch.nn.Module", targets: tuple[str, ...], rank: int, alpha: int, seed: int
 ) -> list["torch.nn.Parameter"]:
     """Add a fresh LoRA named "default" to a frozen network and return what is to be trained.
 
