@@ -9,11 +9,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from e2r_adapters import compat, lora
-from e2r_adapters.profiles import PROFILES
+from e2r_adapters.editors.kontext import KONTEXT
 from e2r_bench.cli import main
 from e2r_metrics.base.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
+TARGETS = KONTEXT.lora.parts["transformer"].targets
+TEXT_TARGETS = KONTEXT.lora.parts["text_encoder"].targets["full"]
 RANGES = {Requirement(item).name: Requirement(item).specifier for item in compat.TOGETHER}
 
 
@@ -70,23 +72,23 @@ def test_every_peft_of_the_range_suits_the_installed_libraries(tiny_pipe, part):
 @pytest.mark.parametrize(
     ("library", "part", "targets"),
     [
-        ("transformers.integrations.peft", "text_encoder", lora.TEXT_TARGETS),
-        ("diffusers.loaders.peft", "transformer", lora.TARGETS["attention"]),
+        ("transformers.integrations.peft", "text_encoder", TEXT_TARGETS),
+        ("diffusers.loaders.peft", "transformer", TARGETS["attention"]),
     ],
 )
 def test_attaching_stops_before_it_changes_anything(tiny_pipe, demanding, library, part, targets):
     demanding(library)
     network = getattr(tiny_pipe, part)
     with pytest.raises(UsageError, match=r"needs peft >= 99\.0, found peft \d.*pip install"):
-        lora.attach(network, targets, PROFILES["g1"], seed=0)
+        lora.attach(network, targets, 64, 4, seed=0)
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def saved(pipe, folder, text_encoder):
-    lora.attach(pipe.transformer, lora.TARGETS["attention"], PROFILES["g1"], seed=0)
+    lora.attach(pipe.transformer, TARGETS["attention"], 64, 4, seed=0)
     if text_encoder:
-        lora.attach(pipe.text_encoder, lora.TEXT_TARGETS, PROFILES["g1"], seed=0)
-    return lora.save(pipe, folder, {})
+        lora.attach(pipe.text_encoder, TEXT_TARGETS, 64, 4, seed=0)
+    return lora.save(KONTEXT.open(pipe), folder, {})
 
 
 def test_loading_asks_only_the_libraries_of_the_parts_in_the_file(
@@ -96,11 +98,11 @@ def test_loading_asks_only_the_libraries_of_the_parts_in_the_file(
     image = saved(make_tiny_pipe(), tmp_path / "image", text_encoder=False)
     demanding("transformers.integrations.peft")
     with pytest.raises(UsageError, match=r"through transformers \d.* needs peft >= 99\.0"):
-        lora.load(make_tiny_pipe(), both, "a")
-    assert lora.load(make_tiny_pipe(), image, "a") > 0
+        lora.load(KONTEXT.open(make_tiny_pipe()), both, "a")
+    assert lora.load(KONTEXT.open(make_tiny_pipe()), image, "a") > 0
     demanding("diffusers.loaders.peft")
     with pytest.raises(UsageError, match=r"through diffusers \d.* needs peft >= 99\.0"):
-        lora.load(make_tiny_pipe(), image, "a")
+        lora.load(KONTEXT.open(make_tiny_pipe()), image, "a")
 
 
 def test_the_command_line_ends_with_the_line_and_code_2(tiny_pipe, demanding, tmp_path, capsys):
