@@ -12,14 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from e2r_baselines.tasks import Task
+from e2r_baselines.degrade import Pixels, Task
 from e2r_metrics.base.errors import UsageError, unknown
-
-Pixels = npt.NDArray[np.float32]
-"""(H, W, 3) float32 RGB, nominally [0, 1]; protocols with unclipped noise leave that range."""
 
 
 @dataclass(frozen=True)
