@@ -6,25 +6,24 @@ diffusers' own file name, so that `load_lora_weights(folder)` works. The same ca
 folder goes on where it stopped, to the same bits on one device.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from e2r_adapters import checkpoint, journal, lora
-from e2r_adapters.config import TrainConfig, TrainResult
-from e2r_adapters.fewshot import Selection, hash_of, record, select
-from e2r_adapters.profiles import Profile, prompt_for
-from e2r_adapters.samples import draw_samples
-from e2r_adapters.session import Session, open_session
-from e2r_adapters.step import flow_matching_loss
-from e2r_metrics.base.errors import UsageError
-
-SETTINGS_FILE = "training.json"
-PAIRS_FILE = "pairs.json"
+from e2r_adapters import lora
+from e2r_adapters.editors.backbones import is_miniature, resolve_backbone
+from e2r_adapters.train import checkpoint, journal
+from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
+from e2r_adapters.train.profiles import Profile, kind_of
+from e2r_adapters.train.record import Record, digest_of, is_finished, record_of, write_papers
+from e2r_adapters.train.samples import draw_samples, sample_path
+from e2r_adapters.train.selection import select
+from e2r_adapters.train.session import Session, open_session
+from e2r_adapters.train.step import flow_matching_loss
+from e2r_metrics.base.errors import UsageError, unknown
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps in all, and the loss."""
@@ -33,14 +32,17 @@ Progress = Callable[[int, int, float], None]
 def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """Train one adapter, or go on with a training that was interrupted.
 
+    A folder that holds this very training, finished, is left as it is.
+
     Args:
         config: see `TrainConfig`.
         progress: told about every step.
 
     Raises:
-        UsageError: a setting, pair or folder that cannot be used; a loss that is not finite; a
-            disk that is full. What was checkpointed before stays.
+        UsageError: a setting, pair or folder that cannot be used; a folder with another training;
+            a loss that is not finite; a disk that is full. What was checkpointed before stays.
     """
+    config = replace(config, backbone=resolve_backbone(config.backbone))
     _check(config)
     try:
         return _train(config, progress or _silent)
@@ -68,84 +70,76 @@ def _check(config: TrainConfig) -> None:
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
         raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
+    if config.targets not in ("full", "attention"):
+        raise unknown("set of targets", config.targets, ("full", "attention"))
+    for task in config.tasks:
+        kind_of(task)
+    _check_painted(config)
+
+
+def _check_painted(config: TrainConfig) -> None:
+    """Refuse pictures that nobody asked to be painted, and a name that means two things."""
+    if PAINTED in config.data.values() and PAINTED.exists():
+        raise UsageError(
+            f"data {PAINTED}: expected the word for painted pictures, found a file of that name "
+            "too; give a folder by its full path"
+        )
+    silent = [task for task in config.tasks if task not in config.data]
+    if silent and not is_miniature(config.backbone):
+        raise UsageError(
+            f"{config.backbone} is no miniature: expected pictures to train {silent[0]} on, found "
+            f"none; give --data {silent[0]}=FOLDER, or ask for painted ones by name: "
+            f"--data {silent[0]}={PAINTED}"
+        )
 
 
 def _train(config: TrainConfig, progress: Progress) -> TrainResult:
-    selection = select(
-        config.tasks,
-        config.pairs,
-        config.pairs_seed,
-        config.data,
-        config.profile.painted,
-        config.test,
-        config.allow_overlap,
-    )
+    selection = select(config)
+    told = record_of(config, selection)
+    if is_finished(config.out, told):
+        return _result(config, told, told["steps"], 0.0)
     session = open_session(config, selection)
-    told = _record(config, selection, session)
-    if session.accelerator.is_main_process:
-        _claim_folder(config.out, told, selection)
+    main = session.accelerator.is_main_process
+    if main:
+        write_papers(config.out, told, selection)
     session.accelerator.wait_for_everyone()
-    start = _resume(config.out, session)
+    start = _resume(config, session, told)
     began = time.perf_counter()
-    _run(config, session, start, progress)
+    _run(config, session, start, digest_of(told), progress)
     seconds = time.perf_counter() - began
-    if session.accelerator.is_main_process:
-        lora.save(session.pipe, config.out, told)
+    if main:
         journal.draw_curve(config.out)
+        lora.save(session.editor, config.out, told)
     session.accelerator.wait_for_everyone()
-    losses = [row["loss"] for row in journal.read_log(config.out)[-50:]]
-    adapter = config.out / lora.ADAPTER_FILE
-    return TrainResult(adapter, session.steps, start, sum(losses) / len(losses), seconds)
+    return _result(config, told, start, seconds)
 
 
-def _record(config: TrainConfig, selection: Selection, session: Session) -> dict[str, Any]:
-    """Return what decides the weights of the adapter; it travels in the adapter's header."""
-    return {
-        # A folder goes by its name: the path is this machine's affair, a hub id is not.
-        "base": Path(config.backbone).name if Path(config.backbone).is_dir() else config.backbone,
-        "base_fingerprint": lora.fingerprint(session.pipe.transformer),
-        "profile": asdict(config.profile),
-        "tasks": list(config.tasks),
-        "prompts": {task: prompt_for(config.profile, task) for task in config.tasks},
-        "pairs": config.pairs,
-        "pairs_seed": config.pairs_seed,
-        "pairs_sha256": hash_of(selection),
-        "painted": sorted(set(config.tasks) - config.data.keys()),
-        "seed": config.seed,
-        "targets": config.targets,
-        "text_encoder": config.text_encoder,
-        "replicate_prompt_cache_bug": config.replicate_prompt_cache_bug,
-        "steps": session.steps,
-    }
+def _result(config: TrainConfig, told: Record, resumed: int, seconds: float) -> TrainResult:
+    return TrainResult(
+        adapter=config.out / lora.ADAPTER_FILE,
+        steps=told["steps"],
+        resumed=resumed,
+        loss=journal.last_loss(config.out),
+        seconds=seconds,
+        backbone=config.backbone,
+        trained_on=told["trained_on"],
+    )
 
 
-def _claim_folder(out: Path, told: Mapping[str, Any], selection: Selection) -> None:
-    """Write the settings into a new folder; refuse one that holds another training."""
-    path = out / SETTINGS_FILE
-    if path.is_file():
-        held = json.loads(path.read_text(encoding="utf-8"))
-        new = json.loads(json.dumps(told))
-        differ = sorted(key for key in held.keys() | new.keys() if held.get(key) != new.get(key))
-        if differ:
-            key = differ[0]
-            raise UsageError(
-                f"{out} holds a training with {key} = {held.get(key)!r}, asked is "
-                f"{new.get(key)!r}; choose another --out"
-            )
-        return
-    journal.write_json(path, told)
-    journal.write_json(out / PAIRS_FILE, record(selection))
-
-
-def _resume(out: Path, session: Session) -> int:
+def _resume(config: TrainConfig, session: Session, told: Record) -> int:
     """Put the newest checkpoint in place, if there is one, and return its step."""
-    held = checkpoint.found(out)
+    held = checkpoint.found(config.out)
     if not held:
         return 0
-    return checkpoint.read(held[-1], session.trained, session.optimizer)
+    done = checkpoint.read(held[-1], session.trained, session.optimizer, digest_of(told))
+    # Killed between the checkpoint and its samples: they are drawn now.
+    _draw_samples(config, session, done)
+    return done
 
 
-def _run(config: TrainConfig, session: Session, start: int, progress: Progress) -> None:
+def _run(
+    config: TrainConfig, session: Session, start: int, training: str, progress: Progress
+) -> None:
     """Do the steps from `start` on; only the main process writes."""
     main = session.accelerator.is_main_process
     log = journal.Journal(config.out, start) if main else None
@@ -158,12 +152,18 @@ def _run(config: TrainConfig, session: Session, start: int, progress: Progress) 
             log.add(row)
             if _due(step + 1, config.checkpoint_every) or step + 1 == session.steps:
                 log.flush()
-                checkpoint.write(config.out, step + 1, session.trained, session.optimizer)
-            if _due(step + 1, config.sample_every):
-                draw_samples(config.out, session, config.profile, config.seed, step + 1)
+                checkpoint.write(config.out, step + 1, session.trained, session.optimizer, training)
+            _draw_samples(config, session, step + 1)
     finally:
         if log is not None:
             log.close()
+
+
+def _draw_samples(config: TrainConfig, session: Session, done: int) -> None:
+    path = sample_path(config.out, done)
+    due = _due(done, config.sample_every) and not path.is_file()
+    if due and session.accelerator.is_main_process:
+        draw_samples(path, session.editor, session.shown, config.seed)
 
 
 def _due(done: int, every: int) -> bool:
@@ -183,12 +183,9 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     rate = rate_at(profile, step, session.steps)
     for group in session.optimizer.param_groups:
         group["lr"] = group["base_lr"] * rate
-    batch = session.batch(step)
     half = profile.dtype == "bfloat16"
     with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
-        loss = flow_matching_loss(
-            session.backbone, session.transformer, batch, session.levels, profile.guidance
-        )
+        loss = _loss(session, step)
     accelerator.backward(loss)
     norm = float(torch.nn.utils.clip_grad_norm_(session.trained, profile.clip))
     reduced: Any = accelerator.reduce(loss.detach(), "mean")
@@ -205,6 +202,16 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
         "learning_rate": profile.learning_rate * rate,
         "seconds": round(time.perf_counter() - began, 4),
     }
+
+
+def _loss(session: Session, step: int) -> Any:
+    batch = session.batch(step)
+    mask = session.training.loss_mask(batch.conditioning.shape)
+
+    def velocity(x: Any, sigma: Any) -> Any:
+        return session.training.velocity(x, sigma, batch.conditioning)
+
+    return flow_matching_loss(velocity, batch, session.levels, mask)
 
 
 def rate_at(profile: Profile, step: int, steps: int) -> float:

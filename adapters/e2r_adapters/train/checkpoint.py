@@ -8,8 +8,9 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from e2r_metrics.base.checkpoints import read_checkpoint
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,16 @@ def write(
     step: int,
     trained: Sequence["torch.nn.Parameter"],
     optimizer: "torch.optim.Optimizer",
+    training: str,
 ) -> Path:
     """Write `checkpoints/step<step>.pt` whole or not at all, and drop all but the newest two.
+
+    Args:
+        out: folder of the training.
+        step: optimizer steps done.
+        trained: the parameters.
+        optimizer: over them.
+        training: digest of what decides the training; no other may go on from here.
 
     Raises:
         OSError: the disk is full; older checkpoints are untouched.
@@ -39,6 +48,7 @@ def write(
     path = folder / f"step{step:06d}.pt"
     temporary = folder / f".{path.name}.part"
     state = {
+        "training": training,
         "step": step,
         "trained": [parameter.detach().cpu() for parameter in trained],
         "optimizer": optimizer.state_dict(),
@@ -65,18 +75,11 @@ def found(out: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def step_of(path: Path) -> int:
-    """Return the number of optimizer steps that a checkpoint has done."""
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        raise UsageError(f"{path}: expected a checkpoint named step<number>.pt")
-    return int(match[1])
-
-
 def read(
     path: Path,
     trained: Sequence["torch.nn.Parameter"],
     optimizer: "torch.optim.Optimizer",
+    training: str,
 ) -> int:
     """Put a checkpoint's weights and moments in place and return its step.
 
@@ -86,14 +89,17 @@ def read(
     import torch
 
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UsageError(f"{path}: expected a checkpoint, found: {error}; delete it") from error
-    shapes = [tuple(tensor.shape) for tensor in state["trained"]]
-    if shapes != [tuple(parameter.shape) for parameter in trained]:
-        raise UsageError(f"{path}: a checkpoint of another network; choose another --out")
+        state = read_checkpoint(path)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; delete {path.name}, and the same command goes on from the one before"
+        ) from error
+    said, tensors = state.get("training"), state.get("trained", ())
+    shapes = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    if said != training or shapes != [tuple(parameter.shape) for parameter in trained]:
+        raise UsageError(f"{path}: a checkpoint of another training; choose another --out")
     with torch.no_grad():
-        for parameter, tensor in zip(trained, state["trained"], strict=True):
+        for parameter, tensor in zip(trained, tensors, strict=True):
             parameter.copy_(tensor)
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])

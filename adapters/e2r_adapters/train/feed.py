@@ -1,29 +1,27 @@
-"""What training is fed: latents and prompts computed once, and every draw a function of the step.
+"""What training is fed: latents and conditionings computed once, every draw a function of the step.
 
-Latents go by the content hash of their pair and embeddings by task, never by step number: that is
-how the release came to show samples the prompts of others (see `prompt_cache`).
+They go by the content hash of their pair and by task, never by step number: that is how the release
+came to show samples the prompts of others (see `prompt_cache`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e2r_adapters.dataset import Pair, squared
-from e2r_adapters.profiles import Profile, prompt_for, repeats_for
-from e2r_adapters.prompt_cache import epoch_order, prompt_order
-from e2r_adapters.step import Batch
+from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
+from e2r_adapters.train.pictures import Pair, squared
+from e2r_adapters.train.profiles import Profile, prompt_for, repeats_for
+from e2r_adapters.train.prompt_cache import epoch_order, prompt_order
+from e2r_adapters.train.step import Batch
+from e2r_baselines.method import Photo, Pixels
 from e2r_metrics.base.draws import seed_for
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
-
-Pooled = Callable[[Sequence[str]], "torch.Tensor"]
-"""Task names -> (B, P) CLIP vectors, with gradients where the text encoder is trained."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,16 @@ class Feed:
 
     Attributes:
         pairs: sample -> pair, each pair standing in as often as it is repeated in an epoch.
-        latents: content hash -> (C, h, w) latents of the clean and the degraded picture.
-        prompts: task -> (L, D) T5 states.
+        clean: content hash -> (C, h, w) float32 latents of the clean picture, on the CPU.
+        conditionings: (content hash, task) -> the degraded picture under a task's prompt.
         seed: of the training.
         batch: samples per step, over all devices.
         replicate_bug: show the prompts that the release would have shown.
     """
 
     pairs: tuple[Pair, ...]
-    latents: Mapping[str, tuple["torch.Tensor", "torch.Tensor"]]
-    prompts: Mapping[str, "torch.Tensor"]
+    clean: Mapping[str, "torch.Tensor"]
+    conditionings: Mapping[tuple[str, str], Conditioning]
     seed: int
     batch: int
     replicate_bug: bool
@@ -59,21 +57,18 @@ class Feed:
         shown = (self.pairs[index].task for index in prompts[slots])
         return [(self.pairs[i], task) for i, task in zip(pairs[slots], shown, strict=True)]
 
-    def draw(
-        self, step: int, rank: int, world: int, pooled: Pooled, device: "torch.device"
-    ) -> Batch:
+    def draw(self, step: int, rank: int, world: int, editor: Editor) -> Batch:
         """Return one process's part of a step's batch: every `world`-th slot from `rank` on."""
         import torch
 
         mine = list(enumerate(self.samples(step)))[rank::world]
-        latents = [self.latents[pair.key] for _, (pair, _) in mine]
-        draws = [_draw(self.seed, step, slot, latents[0][0].shape) for slot, _ in mine]
-        tasks = [task for _, (_, task) in mine]
+        clean = torch.stack([self.clean[pair.key] for _, (pair, _) in mine])
+        draws = [_draw(self.seed, step, slot, clean.shape[1:]) for slot, _ in mine]
+        shown = [self.conditionings[pair.key, task] for _, (pair, task) in mine]
+        device = editor.device
         return Batch(
-            clean=torch.stack([clean for clean, _ in latents]).to(device),
-            condition=torch.stack([degraded for _, degraded in latents]).to(device),
-            prompt=torch.stack([self.prompts[task] for task in tasks]).to(device),
-            pooled=pooled(tasks),
+            clean=clean.to(device),
+            conditioning=editor.together(shown),
             noise=torch.stack([noise for noise, _ in draws]).to(device),
             u=torch.stack([u for _, u in draws]).to(device),
         )
@@ -93,26 +88,20 @@ def _draw(seed: int, step: int, slot: int, shape: Sequence[int]) -> tuple["torch
 
 
 def make_feed(
-    pipe: "FluxKontextPipeline",
-    pairs: Sequence[Pair],
-    profile: Profile,
-    seed: int,
-    replicate_bug: bool,
+    editor: Editor, pairs: Sequence[Pair], profile: Profile, seed: int, replicate_bug: bool
 ) -> Feed:
-    """Encode each pair and each prompt once.
+    """Encode each picture and each prompt once.
 
     Args:
-        pipe: with its VAE and T5, which are not needed afterwards.
+        editor: not parked yet.
         pairs: the same number for each task.
-        profile: how pictures become square, the repeats and the prompts.
+        profile: how pictures become square, the repeats, the prompts and the guidance.
         seed: of the training.
         replicate_bug: see `Feed`.
 
     Raises:
         UsageError: an epoch does not divide into whole batches, or a picture is too small.
     """
-    from e2r_adapters.encode import encode_prompt
-
     tasks = sorted({pair.task for pair in pairs})
     repeats = repeats_for(profile, len(pairs) // len(tasks))
     if len(pairs) * repeats % profile.batch:
@@ -120,24 +109,28 @@ def make_feed(
             f"expected an epoch that divides into batches of {profile.batch}, found "
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )
-    latents = {pair.key: _encode(pipe, pair, profile) for pair in pairs}
-    prompts = {
-        task: encode_prompt(pipe, prompt_for(profile, task), profile.sequence).t5[0].cpu()
-        for task in tasks
-    }
+    said = {task: instruction_for(profile, task, profile.guidance) for task in tasks}
+    clean: dict[str, torch.Tensor] = {}
+    conditionings: dict[tuple[str, str], Conditioning] = {}
+    for pair in pairs:
+        target, photo = prepared(pair, profile)
+        clean[pair.key] = editor.encode([target], [photo.pixels])[0].float().cpu()
+        shown = tasks if replicate_bug else [pair.task]
+        given = editor.condition(photo, [said[task] for task in shown])
+        conditionings |= {(pair.key, t): one for t, one in zip(shown, given, strict=True)}
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
-    return Feed(repeated, latents, prompts, seed, profile.batch, replicate_bug)
+    return Feed(repeated, clean, conditionings, seed, profile.batch, replicate_bug)
 
 
-def _encode(
-    pipe: "FluxKontextPipeline", pair: Pair, profile: Profile
-) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the (C, h, w) latents of the clean and the degraded picture, float32 on the CPU."""
-    from e2r_adapters.encode import encode_images
+def instruction_for(profile: Profile, task: str, guidance: float) -> Instruction:
+    """Return what an editor is told for a task."""
+    return Instruction(prompt_for(profile, task), guidance, profile.sequence)
 
-    pictures = squared(pair, profile.resolution, profile.fit)
+
+def prepared(pair: Pair, profile: Profile) -> tuple[Pixels, Photo]:
+    """Return the square clean picture and the square degraded one, float32 in [0, 1]."""
     clean, degraded = (
-        encode_images(pipe, [np.divide(picture, 255, dtype=np.float32)])[0].float().cpu()
-        for picture in pictures
+        np.divide(picture, 255, dtype=np.float32)
+        for picture in squared(pair, profile.resolution, profile.fit)
     )
-    return clean, degraded
+    return clean, Photo(pair.key, degraded)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_baselines.tasks import PROMPTS, TASKS, Prompts
-from e2r_metrics.base.errors import UsageError
-
-Targets = Literal["full", "attention"]
+from e2r_adapters.editors.backbones import LENGTH
+from e2r_baselines.tasks import PROMPTS, TASKS, Kind, Prompts, Task
+from e2r_metrics.base.errors import UsageError, unknown
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ _NANO = Profile(
     learning_rate=2e-3,
     text_learning_rate=1e-4,
     schedule="cosine",
-    sequence=32,
+    sequence=LENGTH,
     dtype="float32",
     checkpointing=False,
 )
@@ -114,10 +113,7 @@ def prompt_for(profile: Profile, task: str) -> str:
     Raises:
         UsageError: no such task, or the profile's generation has no prompt for it.
     """
-    known = next((t for name, t in TASKS.items() if task in (name, t.kind)), None)
-    if known is None:
-        names = ", ".join(dict.fromkeys([*PROMPTS["g2"], *TASKS]))
-        raise UsageError(f"unknown training task {task!r}: known: {names}")
+    known = _known(task)
     if profile.prompts is None:
         return known.prompt
     prompts = PROMPTS[profile.prompts]
@@ -127,6 +123,18 @@ def prompt_for(profile: Profile, task: str) -> str:
             "use --profile g2"
         )
     return prompts[known.kind]
+
+
+def kind_of(task: str) -> Kind:
+    """Return the kind of a training task; errors as `prompt_for`."""
+    return _known(task).kind
+
+
+def _known(task: str) -> Task:
+    found = next((t for name, t in TASKS.items() if task in (name, t.kind)), None)
+    if found is None:
+        raise unknown("training task", task, [*PROMPTS["g2"], *TASKS])
+    return found
 
 
 def repeats_for(profile: Profile, pairs: int) -> int:

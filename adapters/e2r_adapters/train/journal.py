@@ -1,10 +1,13 @@
 """The log of a training: one JSON line per step, and the loss curve drawn from it."""
 
+import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_bytes, write_text
 
 LOG_FILE = "train.jsonl"
 CURVE_FILE = "loss.png"
@@ -15,10 +18,18 @@ class Journal:
     """Appends to `train.jsonl`; rows past the step resumed from go, for they come again."""
 
     def __init__(self, folder: Path, resumed: int) -> None:
-        """Open the log of a training that has done `resumed` steps."""
-        self._folder = folder
+        """Open the log of a training that has done `resumed` steps.
+
+        Raises:
+            UsageError: rows of those steps are missing or damaged.
+        """
         path = folder / LOG_FILE
         kept = [row for row in read_log(folder) if row["step"] <= resumed]
+        if [row["step"] for row in kept] != list(range(1, resumed + 1)):
+            raise UsageError(
+                f"{path}: expected the rows of steps 1 to {resumed}, which the newest checkpoint "
+                f"has done, found {len(kept)}; put the log back, or begin anew in another --out"
+            )
         write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
         self._stream = path.open("a", encoding="utf-8")
 
@@ -36,13 +47,36 @@ class Journal:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a training's log; a last line that was cut short is left out."""
+    """Return the rows of a training's log; a last line that was cut short is left out.
+
+    Raises:
+        UsageError: another line is damaged.
+    """
     path = folder / LOG_FILE
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     # Every whole line ends in a newline, so what follows the last one is a torn row.
-    return [json.loads(line) for line in lines[:-1]]
+    return [_row(path, number, line) for number, line in enumerate(lines[:-1], 1)]
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row: Any = json.loads(line)
+    except ValueError:
+        row = None
+    if not (isinstance(row, dict) and isinstance(row.get("step"), int) and "loss" in row):
+        raise UsageError(
+            f"{path}: expected a row of a training in line {number}, found {line[:40]!r}; put the "
+            "log back, or begin anew in another --out"
+        )
+    return row
+
+
+def last_loss(folder: Path) -> float:
+    """Return the mean loss of the last 50 steps; NaN without a log."""
+    losses = [float(row["loss"]) for row in read_log(folder)[-_WINDOW:]]
+    return sum(losses) / len(losses) if losses else float("nan")
 
 
 def draw_curve(folder: Path) -> Path:
@@ -63,21 +97,7 @@ def draw_curve(folder: Path) -> Path:
     axes.set(xlabel="optimizer step", ylabel="flow-matching loss (MSE of the velocity)")
     axes.set_yscale("log")
     axes.legend()
-    path = folder / CURVE_FILE
-    temporary = path.with_suffix(".part.png")
-    figure.savefig(temporary, dpi=120)
-    os.replace(temporary, path)
-    return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file to a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write an indented JSON file; see `write_text`."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png")
+    write_bytes(folder / CURVE_FILE, content.getvalue())
+    return folder / CURVE_FILE
