@@ -14,11 +14,14 @@ from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.pairs import SUFFIXES
 
 if TYPE_CHECKING:
-    from e2r_adapters.train import Profile, TrainConfig
+    from e2r_adapters.train import TrainConfig
+    from e2r_adapters.train.profiles import Profile
 
-PAINTED = "painted"
+PAINTED = Path("painted")
 _PAINTED_WORDS = "painted pairs (dead leaves)"
 _FOLDER_OF_KINDS = "denoise=DIR,derain=DIR,dehaze=DIR"
+# What a training's record holds of its pairs.
+_DRAWN = frozenset({"pairs_sha256", "trained_on"})
 _GENERIC = frozenset({"train", "training", "test", "val", "data", "pairs"})
 
 
@@ -28,8 +31,8 @@ class TrainData:
 
     Attributes:
         kinds: the kinds of task that are trained, in order.
-        folders: kind -> folder of pairs (for denoise, of clean pictures or pairs); the others are
-            painted.
+        folders: kind -> folder of pairs (for denoise, of clean pictures or pairs), or `PAINTED`
+            where that was asked for by name; a miniature is painted for without a word.
     """
 
     kinds: tuple[str, ...]
@@ -37,20 +40,20 @@ class TrainData:
 
     def words(self) -> str:
         """Return in words what the arms are trained on."""
-        if not self.folders:
+        if all(folder == PAINTED for folder in self.folders.values()):
             return _PAINTED_WORDS
         return ", ".join(f"{kind}: {self._named(kind)}" for kind in self.kinds)
 
     def _named(self, kind: str) -> str:
-        folder = self.folders.get(kind)
-        if folder is None:
+        folder = self.folders.get(kind, PAINTED)
+        if folder == PAINTED:
             return _PAINTED_WORDS
         whole = folder.resolve()
         return f"{whole.parent.name}/{whole.name}" if whole.name in _GENERIC else whole.name
 
     def digests(self) -> dict[str, str]:
         """Return kind -> digest of its folder's picture files, by name and content."""
-        return {kind: _digest(folder) for kind, folder in self.folders.items()}
+        return {k: _digest(folder) for k, folder in self.folders.items() if folder != PAINTED}
 
 
 def _digest(folder: Path) -> str:
@@ -66,7 +69,7 @@ def train_data(
     """Decide what arms are trained on, before anything is trained.
 
     Args:
-        given: kind of task -> folder, or "painted"; `{"": "painted"}` for all kinds; None where
+        given: kind of task -> folder, or "painted"; {"": "painted"} for all kinds; None where
             nothing was said.
         tasks: names of the tasks that arms are run on.
         miniature: whether the backbone is a small stand-in, which is trained on painted pairs
@@ -85,8 +88,8 @@ def train_data(
             f"arms on {backbone} are trained here: expected --train-data {_FOLDER_OF_KINDS}, found "
             "none; --train-data painted trains on painted pictures, which say little of photographs"
         )
-    if given == {"": PAINTED}:
-        return TrainData(kinds, {})
+    if given == {"": str(PAINTED)}:
+        return TrainData(kinds, dict.fromkeys(kinds, PAINTED))
     for kind in given:
         if kind not in kinds:
             raise unknown("kind of task in --train-data", kind, kinds)
@@ -101,10 +104,8 @@ def train_data(
 
 def _folders(given: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     for kind, where in given.items():
-        if where == PAINTED:
-            continue
         folder = Path(where).expanduser()
-        if not folder.is_dir():
+        if folder != PAINTED and not folder.is_dir():
             raise UsageError(f"--train-data {kind}={where}: expected a folder, found no such one")
         yield kind, folder
 
@@ -200,8 +201,20 @@ class ArmTraining:
 
 
 def is_trained(config: "TrainConfig") -> bool:
-    """Return whether an adapter lies in the folder of a training and was trained just so."""
-    raise NotImplementedError
+    """Return whether the adapter in a training's folder was trained just so.
+
+    The pairs are not drawn again: painting them takes a minute. They follow from the settings, which
+    are compared, and from the data, whose digest is in the folder's name. Where it returns False
+    and another adapter is there, `train` refuses.
+    """
+    from e2r_adapters.train import record_of, trained_as
+    from e2r_adapters.train.selection import Selection
+
+    held = trained_as(config.out)
+    if held is None:
+        return False
+    asked = record_of(config, Selection((), config.pairs_seed, {}))
+    return all(held.get(key) == asked[key] for key in asked.keys() - _DRAWN)
 
 
 def plan_training(
@@ -222,7 +235,7 @@ def plan_training(
         UsageError: see `train_data`.
     """
     from e2r_adapters.editors import NANO, is_miniature, resolve_backbone
-    from e2r_adapters.train import PROFILES, with_changes
+    from e2r_adapters.train.profiles import PROFILES, with_changes
 
     name = resolve_backbone(backbone, quantize)
     small = is_miniature(name)
