@@ -114,7 +114,7 @@ def test_euler_follows_a_straight_path_exactly():
     for steps in (1, 7):
         levels = torch.linspace(1, 0, steps + 1)
         asked = []
-        found = euler(lambda x, s: asked.append(s.tolist()) or eps - z, eps, levels)
+        found = euler(lambda x, s, asked=asked: asked.append(s.tolist()) or eps - z, eps, levels)
         torch.testing.assert_close(found, z, rtol=1e-5, atol=1e-5)
         assert asked == [[level, level] for level in levels[:-1].tolist()]
 
