@@ -26,38 +26,11 @@ from e2r_metrics.base.errors import UsageError
 # diffusers 0.36 knows only the old name of the argument.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
 
-TINY = dataclasses.replace(
-    PROFILES["nano"],
-    name="tiny",
-    exposure=8,
-    epochs=2,
-    resolution=16,
-    painted=32,
-    schedule="constant",
-    rank=4,
-    alpha=4,
-    sequence=96,
-)
-
 
 @pytest.fixture
-def base(tiny_pipe, tmp_path):
-    tiny_pipe.save_pretrained(tmp_path / "base")
-    return str(tmp_path / "base")
-
-
-@pytest.fixture
-def config(base, tmp_path):
-    return TrainConfig(
-        out=tmp_path / "out",
-        profile=TINY,
-        tasks=("denoise", "derain"),
-        pairs=4,
-        backbone=base,
-        device="cpu",
-        checkpoint_every=2,
-        sample_every=0,
-    )
+def tiny(config):
+    """The profile of the tests' training."""
+    return config.profile
 
 
 def changed(config, **fields):
@@ -100,14 +73,14 @@ def test_replayed_defect_misaligns_as_many_as_the_release(tasks, share):
     assert np.mean(found) == pytest.approx(share, abs=0.015)
 
 
-def a_feed(pipe, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
-    chosen = select(TrainConfig(Path("out"), TINY, tasks, pairs)).pairs
-    return feed.make_feed(KONTEXT.open(pipe), chosen, TINY, seed=1, replicate_bug=bug)
+def a_feed(pipe, tiny, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
+    chosen = select(TrainConfig(Path("out"), tiny, tasks, pairs)).pairs
+    return feed.make_feed(KONTEXT.open(pipe), chosen, tiny, seed=1, replicate_bug=bug)
 
 
-def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe):
+def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe, tiny):
     for pairs in (2, 8):
-        fed = a_feed(tiny_pipe, pairs)
+        fed = a_feed(tiny_pipe, tiny, pairs)
         assert fed.steps_per_epoch == 6
         seen = [sample for step in range(6) for sample in fed.samples(step)]
         assert all(pair.task == task for pair, task in seen)
@@ -117,17 +90,17 @@ def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe):
         assert sorted(later) == sorted(pair.key for pair, _ in seen)
 
 
-def test_the_defect_changes_prompts_and_nothing_else(tiny_pipe):
-    right, wrong = a_feed(tiny_pipe), a_feed(tiny_pipe, bug=True)
+def test_the_defect_changes_prompts_and_nothing_else(tiny_pipe, tiny):
+    right, wrong = a_feed(tiny_pipe, tiny), a_feed(tiny_pipe, tiny, bug=True)
     both = [(right.samples(step), wrong.samples(step)) for step in range(12)]
     assert all([p.key for p, _ in a] == [p.key for p, _ in b] for a, b in both)
     share = np.mean([pair.task != task for _, b in both for pair, task in b])
     assert 0.4 < share < 0.9
-    one = a_feed(tiny_pipe, tasks=("derain",), bug=True)
+    one = a_feed(tiny_pipe, tiny, tasks=("derain",), bug=True)
     assert {task for step in range(4) for _, task in one.samples(step)} == {"derain"}
 
 
-def test_each_picture_and_each_prompt_is_encoded_once(tiny_pipe, monkeypatch):
+def test_each_picture_and_each_prompt_is_encoded_once(tiny_pipe, monkeypatch, tiny):
     seen, said = [], []
     encode, prompt = tiny_pipe.vae.encode, tiny_pipe.encode_prompt
     monkeypatch.setattr(tiny_pipe.vae, "encode", lambda x: seen.append(len(x)) or encode(x))
@@ -136,9 +109,9 @@ def test_each_picture_and_each_prompt_is_encoded_once(tiny_pipe, monkeypatch):
     )
     for bug in (False, True):
         seen.clear(), said.clear()
-        fed = a_feed(tiny_pipe, pairs=2, bug=bug)
+        fed = a_feed(tiny_pipe, tiny, pairs=2, bug=bug)
         assert sum(seen) == 2 * 2 * 3
-        assert sorted(said) == sorted(prompt_for(TINY, t) for t in ("denoise", "derain", "dehaze"))
+        assert sorted(said) == sorted(prompt_for(tiny, t) for t in ("denoise", "derain", "dehaze"))
         assert len(fed.clean) == 6
         assert len(fed.pairs) == 24
 
@@ -154,8 +127,8 @@ def test_a_training_runs_t5_once_for_each_prompt(config, monkeypatch):
     assert len(ran) == 2
 
 
-def test_processes_share_a_batch_without_changing_it(tiny_pipe):
-    fed, editor = a_feed(tiny_pipe), KONTEXT.open(tiny_pipe)
+def test_processes_share_a_batch_without_changing_it(tiny_pipe, tiny):
+    fed, editor = a_feed(tiny_pipe, tiny), KONTEXT.open(tiny_pipe)
     whole = fed.draw(3, 0, 1, editor)
     halves = [fed.draw(3, rank, 2, editor) for rank in range(2)]
     for rank, half in enumerate(halves):
@@ -181,7 +154,7 @@ def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_p
     assert lora.load(make_tiny_pipe(), result.adapter, "a") == 1.0
     rows = journal.read_log(config.out)
     assert [row["step"] for row in rows] == list(range(1, 9))
-    assert {row["learning_rate"] for row in rows} == {TINY.learning_rate}
+    assert {row["learning_rate"] for row in rows} == {config.profile.learning_rate}
     pairs = json.loads((config.out / "pairs.json").read_text())
     assert len({entry["sha256"] for entry in pairs["pairs"]}) == 8
     assert (config.out / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -190,7 +163,7 @@ def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_p
 
 
 def test_it_learns(config):
-    profile = dataclasses.replace(TINY, epochs=100, learning_rate=1e-2)
+    profile = dataclasses.replace(config.profile, epochs=100, learning_rate=1e-2)
     loop.train(changed(config, profile=profile, tasks=("denoise",), pairs=2, checkpoint_every=0))
     loss = [row["loss"] for row in journal.read_log(config.out)]
     assert np.mean(loss[-40:]) < 0.8 * np.mean(loss[:40])
@@ -275,7 +248,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(config, monkeypatch):
 
 
 def test_the_text_encoder_learns_at_its_own_rate(config):
-    profile = dataclasses.replace(TINY, text_learning_rate=1e-3)
+    profile = dataclasses.replace(config.profile, text_learning_rate=1e-3)
     result = loop.train(changed(config, profile=profile, text_encoder=True))
     report = inspect(result.adapter)
     assert report.text_encoder.linears == 8
@@ -288,7 +261,9 @@ def test_the_text_encoder_learns_at_its_own_rate(config):
 
 
 def test_bfloat16_weights_with_checkpointing_train_float32_parameters(config):
-    profile = dataclasses.replace(TINY, dtype="bfloat16", checkpointing=True, learning_rate=5e-6)
+    profile = dataclasses.replace(
+        config.profile, dtype="bfloat16", checkpointing=True, learning_rate=5e-6
+    )
     result = loop.train(changed(config, profile=profile))
     tensors = weights(config.out)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
@@ -306,7 +281,7 @@ def lora_start(config):
 
     pipe = FluxKontextPipeline.from_pretrained(config.backbone)
     targets = KONTEXT.lora.parts["transformer"].targets["full"]
-    lora.attach(pipe.transformer, targets, TINY.rank, TINY.alpha, config.seed)
+    lora.attach(pipe.transformer, targets, config.profile.rank, config.profile.alpha, config.seed)
     tensors = get_peft_model_state_dict(pipe.transformer)
     return {key: tensor for key, tensor in tensors.items() if "lora_A" in key}
 
@@ -319,7 +294,9 @@ def test_settings_that_contradict_are_refused(config):
     with pytest.raises(UsageError, match="data for 'dehaze', which is not trained"):
         loop.train(changed(config, data={"dehaze": config.out}))
     with pytest.raises(UsageError, match="batches of 4, found 6"):
-        loop.train(changed(config, pairs=1, profile=dataclasses.replace(TINY, exposure=3)))
+        loop.train(
+            changed(config, pairs=1, profile=dataclasses.replace(config.profile, exposure=3))
+        )
 
 
 def test_samples_show_one_training_pair_of_each_task(config):
