@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from e2r_baselines.degrade import degrade, gaussian_noise
+from e2r_baselines.degrade import degrade
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import TASKS, Task
+from e2r_baselines.tasks import TASKS, Task, gaussian_noise
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import PictureError, UsageError, unknown
 from e2r_metrics.base.pairs import Pair as Files
