@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from e2r_bench.report.labels import number
+from e2r_bench.report.labels import number, spread
 
 # A line of a mixed column differs from the others in one of these; two never share a column.
 # What counts is how many pictures were asked for: one that failed is struck out alone.
@@ -74,7 +74,7 @@ def entry(row: Mapping[str, Any], odd: Mapping[str, Any]) -> Entry:
     ranged = math.isfinite(low) and math.isfinite(high)
     return Entry(
         text=number(value, str(row["unit"])),
-        spread=number((high - low) / 2, str(row["unit"])) if ranged else "",
+        spread=spread((high - low) / 2, value, str(row["unit"])) if ranged else "",
         value=value if math.isfinite(value) else None,
         low=low if ranged else None,
         high=high if ranged else None,

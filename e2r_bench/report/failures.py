@@ -34,11 +34,13 @@ class Failure:
         """Return the first names, and how many more there are."""
         more = len(self.images) - _NAMED
         told = ", ".join(self.images[:_NAMED])
-        return f"{told}, and {more} more: see failures.json and per_image.jsonl" if more > 0 else told
+        if more <= 0:
+            return told
+        return f"{told}, and {more} more: see failures.json and per_image.jsonl"
 
 
 def failures_of(origin: str, store: Store) -> Iterator[Failure]:
-    """Yield the pictures without a result and those without a number, by method, task and reason."""
+    """Yield pictures without a result or without a number, by method, task and reason."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for cell, reason in {**store.failures(), **_without_number(store)}.items():
         drawn = label_draw(store, cell.method, cell.draw)

@@ -35,5 +35,16 @@ def number(value: float, unit: str = "") -> str:
         return "∞" if value > 0 else "−∞"
     if math.isnan(value):
         return "undefined"
-    digits = 2 if unit == "dB" or abs(value) >= 10 else 4
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.{_digits(value, unit)}f}".replace("-", "−")
+
+
+def spread(half: float, value: float, unit: str = "") -> str:
+    """Return half of an interval with its value's digits, and more where those would show none."""
+    digits = _digits(value, unit)
+    if 0 < half < 0.5 * 10**-digits:
+        digits = -math.floor(math.log10(half))
+    return f"{half:.{digits}f}"
+
+
+def _digits(value: float, unit: str) -> int:
+    return 2 if unit == "dB" or abs(value) >= 10 else 4

@@ -9,6 +9,7 @@ from e2r_bench.report.facts import Fact
 from e2r_bench.report.failures import Failure
 from e2r_bench.report.sections import Section, Verdicts
 from e2r_bench.report.table import Block, Column, Line
+from e2r_bench.report.unmeasured import one_line
 
 _SHOWN = 40
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -63,6 +64,7 @@ def _block(block: Block) -> Iterator[str]:
         for c in block.columns
         for note in (c.mixture and f"{c.key}: {c.mixture}", *c.footnotes)
     ]
+    notes += one_line(block.unmeasured)
     yield "\n".join(f"- {escape(note)}" for note in notes if note)
 
 
@@ -89,7 +91,13 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
     yield "## What failed"
     heads = ("method", "task", "pictures", "reason", "names")
     rows = [
-        (" ".join(filter(None, (f.origin, f.method))), f.task, str(len(f.images)), f.reason, f.named)
+        (
+            " ".join(filter(None, (f.origin, f.method))),
+            f.task,
+            str(len(f.images)),
+            f.reason,
+            f.named,
+        )
         for f in failures[:_SHOWN]
     ]
     yield _table(heads, rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from e2r_baselines.method import Draw
 from e2r_bench.report.entries import Entry, entry, mixture, not_asked, odd_properties
 from e2r_bench.report.labels import label_build, label_draw
+from e2r_bench.report.unmeasured import Unmeasured, unmeasured
 from e2r_bench.store.info import MetricInfo
 from e2r_bench.store.store import Store
 
@@ -50,12 +51,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Block:
-    """One task's table."""
+    """One task's table.
+
+    Attributes:
+        caption: pictures, degradation and protocol.
+        columns: metrics that some line has a number of, or failed to have one.
+        unmeasured: the others.
+    """
 
     task: str
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
 def blocks(stores: Mapping[str, Store]) -> tuple[Block, ...]:
@@ -77,7 +85,7 @@ _Found = tuple[dict[str, Any], _Told]
 def _block(task: str, stores: Mapping[str, Store]) -> Block:
     having = {origin: store for origin, store in stores.items() if task in store.info.tasks}
     found = [line for origin, store in having.items() for line in _lines(task, origin, store)]
-    keys = dict.fromkeys(key for _, told in found for key in told)
+    keys, without = _keys(found)
     # A column that is mixed is marked entry by entry, and nothing in it is drawn to one scale.
     odd = {key: odd_properties([told.get(key) for _, told in found]) for key in keys}
     metrics = {key: m for store in having.values() for key, m in store.info.metrics.items()}
@@ -88,7 +96,15 @@ def _block(task: str, stores: Mapping[str, Store]) -> Block:
         _column(key, metrics[key], [line.entries[at] for line in lines], found, odd[key])
         for at, key in enumerate(keys)
     )
-    return Block(task, _caption(task, having), columns, lines)
+    return Block(task, _caption(task, having), columns, lines, unmeasured(without, metrics))
+
+
+def _keys(found: Sequence[_Found]) -> tuple[list[str], list[str]]:
+    """Return the metric ids that have a column, and those that no line has anything of."""
+    rows = [(key, row["status"]) for _, told in found for key, row in told.items()]
+    tried = {key for key, status in rows if status != "not measured"}
+    keys = dict.fromkeys(key for key, _ in rows)
+    return [key for key in keys if key in tried], [key for key in keys if key not in tried]
 
 
 def _entry(told: _Told, key: str, odd: Mapping[str, Any]) -> Entry:
@@ -178,9 +194,6 @@ def _column(
 def _footnotes(
     key: str, metric: MetricInfo, rows: Sequence[Mapping[str, Any] | None]
 ) -> Iterator[str]:
-    if metric.missing:
-        yield f"{key}: not measured: {metric.missing}. To fetch: {metric.fetch}"
-        return
     said = [row["interval"] for row in rows if row is not None]
     how = dict.fromkeys(name for name in said if isinstance(name, str) and name)
     ranged = [name for name in how if not name.startswith("none")]

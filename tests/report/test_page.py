@@ -138,7 +138,7 @@ def test_hostile_names_are_text_in_markdown(hostile_run: Store) -> None:
     assert "<script>" not in text.replace("\\<", "")
     for line in text.splitlines():
         if line.startswith("|"):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (6, 2)
+            assert len(re.findall(r"(?<!\\)\|", line)) in (5, 2)
 
 
 def test_beside_links_the_files_of_the_run(run_copy: Store) -> None:

@@ -9,11 +9,20 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.trust import split_scenes, trust_masks
-from e2r_bench.maps.write import Wanted, picture_path, read_arrays, write_maps
+from e2r_bench.maps.write import (
+    Wanted,
+    arrays_path,
+    picture_path,
+    read_arrays,
+    read_map_rows,
+    write_maps,
+)
+from e2r_bench.report.cases import cases_of
 from e2r_bench.report.page import write_report
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.rows import read_rows
-from e2r_bench.store.store import Store
+from e2r_bench.store.store import Store, cell_of
+from e2r_metrics.base.pictures import write_png
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -107,3 +116,43 @@ def test_maps_of_the_truth_are_empty(run_copy: Store) -> None:
     arrays = read_arrays(run_copy, cell)
     assert set(arrays) == {"lost", "invented"}
     assert all(float(np.abs(values).max()) == 0 for values in arrays.values())
+
+
+def test_maps_of_other_pictures_keep_their_scores(mapped: tuple[Store, tuple[Cell, ...]]) -> None:
+    run, cells = mapped
+    wanted = Wanted(methods=("promptir",), tasks=("denoise50",), maps=("lost",), limit=2)
+    write_maps(run, wanted, None, quiet)
+    rows = read_map_rows(run).all
+    assert {cell_of(row) for row in rows} > set(cells)
+    assert len({cell_of(row) for row in rows}) == len(cells) + 2
+    order = [cell for cell in run.cells() if any(cell_of(row) == cell for row in rows)]
+    assert list(dict.fromkeys(cell_of(row) for row in rows)) == order
+    # Pictures that were made anew lose their maps, and their scores with them.
+    run.drop(lambda cell: cell == cells[0])
+    assert cells[0] not in {case.cell for case in cases_of("", run)}
+    write_maps(run, wanted, None, quiet)
+    assert cells[0] not in {cell_of(row) for row in read_map_rows(run).all}
+
+
+def test_scores_of_maps_that_are_gone_are_not_shown(
+    mapped: tuple[Store, tuple[Cell, ...]],
+) -> None:
+    run, cells = mapped
+    arrays_path(run, cells[0]).unlink()
+    scores = {case.cell: case.scores for case in cases_of("", run)}
+    assert "invented" in scores[cells[1]]
+    assert "invented" not in scores[cells[0]]
+    assert "psnr:rgb" in scores[cells[0]]
+
+
+def test_a_picture_that_cannot_be_mapped_is_named_and_the_rest_goes_on(
+    run_copy: Store, capsys: pytest.CaptureFixture
+) -> None:
+    write_png(run_copy.clean_path("denoise25", "photo1"), np.zeros((9, 9, 3), np.uint8))
+    code = main(["maps", str(run_copy.folder), "--tasks", "denoise25", "--maps", "lost,invented"])
+    said = capsys.readouterr()
+    assert code == 1
+    assert "10 pictures" in said.out
+    for method in ("promptir", "kontext_lora"):
+        assert f"failed: {method} on denoise25/photo1" in said.err
+    assert "expected two (H, W, 3) uint8 pictures of one size" in said.err

@@ -3,8 +3,9 @@
 import pytest
 
 from e2r_bench.report.entries import Entry
-from e2r_bench.report.labels import number
+from e2r_bench.report.labels import number, spread
 from e2r_bench.report.table import Block, Line, blocks
+from e2r_bench.report.unmeasured import one_line
 from e2r_bench.store.store import Store
 from e2r_metrics.base.files import write_text
 
@@ -61,12 +62,21 @@ def test_an_identical_pair_is_infinite_and_outside_the_scale(plain_run: Store) -
     assert found.value is None
 
 
-def test_a_missing_metric_keeps_its_column_and_says_how_to_fetch(plain_run: Store) -> None:
+def test_a_missing_metric_is_one_line_that_says_how_to_fetch_it(plain_run: Store) -> None:
     block = first(plain_run)
-    assert entry(block, "promptir", "lpips:alex").text == "not measured"
-    column = next(c for c in block.columns if c.key == "lpips:alex")
-    assert any("e2r-bench weights fetch x" in note for note in column.footnotes)
-    assert column.low is None
+    assert [column.key for column in block.columns] == ["psnr:rgb", "ssim:uniform7"]
+    (said,) = one_line(block.unmeasured)
+    assert said == (
+        "not measured: lpips:alex (no such file here; to fetch: e2r-bench weights fetch x)"
+    )
+
+
+def test_a_metric_that_one_line_has_keeps_its_column(run_copy: Store) -> None:
+    for method in ("degraded", "clean", "kontext_lora"):
+        edit_summary(run_copy, "status", "not measured", method, "ssim")
+    found = first(run_copy)
+    assert entry(found, "degraded", "ssim:uniform7").text == "not measured"
+    assert entry(found, "promptir", "ssim:uniform7").status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +102,8 @@ def test_two_noise_realisations_never_share_a_column_unmarked(plain_run: Store) 
     other = plain_run.info.tasks[task].model_copy(update={"degradation": "Gaussian, seed 9"})
     info = plain_run.info.model_copy(update={"tasks": {**plain_run.info.tasks, task: other}})
     block = blocks({"a": plain_run, "b": Store(plain_run.folder, info)})[0]
-    assert all(c.mixture for c in block.columns if c.key != "lpips:alex")
+    assert block.columns
+    assert all(c.mixture for c in block.columns)
 
 
 def test_failed_cells_say_so(run_copy: Store) -> None:
@@ -116,6 +127,17 @@ def test_failed_cells_say_so(run_copy: Store) -> None:
 )
 def test_digits(value: float, unit: str, text: str) -> None:
     assert number(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("half", "value", "text"),
+    [(0.4213, 31.4, "0.42"), (0.004, 31.4, "0.004"), (0.0123, 0.8, "0.0123"), (0.0, 0.8, "0.0000"),
+     (3.2011, 120.31, "3.20"), (0.00002, 0.8, "0.00002")],
+)  # fmt: skip
+def test_half_an_interval_has_its_values_digits_and_never_rounds_to_none(
+    half: float, value: float, text: str
+) -> None:
+    assert spread(half, value) == text
 
 
 def test_a_note_on_all_numbers_of_a_line_is_said_once(run_copy: Store) -> None:
