@@ -1,8 +1,8 @@
 """Make the base of `kontext-nano`: a whole pipeline folder, with a model card and a log.
 
-`python -m e2r_adapters.make_kontext_nano --out FOLDER` paints its training pictures (dead leaves),
-fits the autoencoder, and trains the transformer on generic edits in two stages; no photograph is
-ever seen, and no edit restores anything. Its adapters are then made by
+`python adapters/factory/make_kontext_nano.py --out FOLDER --log FOLDER` paints its training
+pictures (dead leaves), fits the autoencoder, and trains the transformer on generic edits in two
+stages; no photograph is ever seen, and no edit restores anything. Its adapters are then made by
 `e2r-bench train --profile nano`.
 """
 
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from e2r_adapters.backbone import Backbone, backbone_of
-from e2r_adapters.nano_base import (
+from e2r_adapters.editors.kontext import KontextEditor
+from e2r_baselines.tasks import PROMPTS
+from nano_base import (
     BaseSettings,
     all_prompts,
     build_transformer,
@@ -29,9 +30,8 @@ from e2r_adapters.nano_base import (
     paint_canvases,
     train_base,
 )
-from e2r_adapters.nano_text import build_text
-from e2r_adapters.nano_vae import build_vae, fit_linear, write_linear
-from e2r_baselines.tasks import PROMPTS
+from nano_text import build_text
+from nano_vae import build_vae, fit_linear, write_linear
 
 if TYPE_CHECKING:
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
@@ -125,12 +125,12 @@ def file_hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def train_stage(backbone: Backbone, stage: Stage, log: Path) -> None:
+def train_stage(editor: KontextEditor, stage: Stage, log: Path) -> None:
     """Paint, edit, and train the transformer in place."""
     purpose = "nano-base-varied" if stage.varied else "nano-base"
     canvases = paint_canvases(stage.canvases, SEED, purpose, stage.varied)
-    pairs = encode_edits(backbone, canvases, stage.pairs, stage.settings.seed)
-    train_base(backbone, pairs, stage.settings, log)
+    pairs = encode_edits(editor, canvases, stage.pairs, stage.settings.seed)
+    train_base(editor, pairs, stage.settings, log)
 
 
 def card(folder: Path, stages: Sequence[Stage], seconds: float) -> dict[str, Any]:
@@ -140,9 +140,8 @@ def card(folder: Path, stages: Sequence[Stage], seconds: float) -> dict[str, Any
         "is": "a miniature of FLUX.1 Kontext: same classes and code path, 1.76 M parameters; its "
         "pictures say nothing about the full model's",
         "licence": "Apache-2.0",
-        "data": "64x64 crops of dead-leaves pictures, painted by e2r_adapters.nano_base; no "
-        "photograph",
-        "edits": "generic, e2r_adapters.nano_edits; none restores",
+        "data": "64x64 crops of dead-leaves pictures, painted by nano_base.py; no photograph",
+        "edits": "generic, nano_edits.py; none restores",
         "seed": SEED,
         "stages": [asdict(stage) for stage in stages],
         "seconds": round(seconds),
@@ -165,9 +164,9 @@ def main() -> None:
     stages = [_shortened(stage, asked.fraction) for stage in STAGES]
     steps, canvases = (_part(n, asked.fraction) for n in (_CODE_STEPS, _CODE_CANVASES))
     pipe = build_pipeline(steps, canvases)
-    backbone = backbone_of(pipe)
+    editor = KontextEditor(pipe, pipe.transformer)
     for stage in stages:
-        train_stage(backbone, stage, asked.log)
+        train_stage(editor, stage, asked.log)
     save_pipeline(pipe, asked.out)
     told = card(asked.out, stages, time.perf_counter() - began)
     _write_json(asked.out / "card.json", told)

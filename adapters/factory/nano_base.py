@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e2r_adapters.backbone import Backbone
-from e2r_adapters.encode import encode_images, encode_prompt
-from e2r_adapters.nano_edits import EDITS, draw_edit
-from e2r_adapters.nano_text import LENGTH, WIDTH
-from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
+from e2r_adapters.editors.backbones import LENGTH
+from e2r_adapters.editors.kontext import KontextEditor
+from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text
+from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
 from e2r_metrics.base.draws import rng_for
+from nano_edits import EDITS, draw_edit
+from nano_text import WIDTH
 
 if TYPE_CHECKING:
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -118,7 +120,7 @@ def all_prompts() -> list[str]:
     return [prompt for edit in EDITS.values() for prompt in edit.prompts]
 
 
-def encode_edits(backbone: Backbone, canvases: list[Pixels], count: int, seed: int) -> Edited:
+def encode_edits(editor: KontextEditor, canvases: list[Pixels], count: int, seed: int) -> Edited:
     """Cut, edit and encode `count` pairs."""
     prompts = all_prompts()
     source, target, chosen = [], [], []
@@ -127,7 +129,7 @@ def encode_edits(backbone: Backbone, canvases: list[Pixels], count: int, seed: i
         crop = _crop(canvases[int(rng.integers(len(canvases)))], rng)
         edit, prompt = draw_edit(rng)
         edited = np.clip(edit.apply(crop), 0, 1).astype(np.float32)
-        latents = encode_images(backbone.pipe, [crop, edited]).half()
+        latents = editor.encode([crop, edited], [crop, crop]).half()
         source.append(latents[0])
         target.append(latents[1])
         chosen.append(prompts.index(prompt))
@@ -142,28 +144,22 @@ def _crop(canvas: Pixels, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(crop)
 
 
-def train_base(backbone: Backbone, pairs: Edited, settings: BaseSettings, folder: Path) -> None:
+def train_base(editor: KontextEditor, pairs: Edited, settings: BaseSettings, folder: Path) -> None:
     """Train the transformer of a pipeline in place; ends with the running mean of its weights.
 
     Writes `base.jsonl` (a row per 50 steps) and, every 500 steps, `base.pt` with the running mean.
     """
-    model = backbone.pipe.transformer.train().requires_grad_(True)
-    states = [encode_prompt(backbone.pipe, text, LENGTH) for text in all_prompts()]
-    t5 = torch.cat([state.t5 for state in states])
-    pooled = torch.cat([state.pooled for state in states])
+    model = editor.pipe.transformer.train().requires_grad_(True)
+    texts = [read_text(editor.pipe, text, LENGTH) for text in all_prompts()]
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.98))
-    levels = noise_levels(backbone, torch.device("cpu"))
     generator = torch.Generator().manual_seed(settings.seed)
     folder.mkdir(parents=True, exist_ok=True)
     began, recent = time.perf_counter(), 0.0
     for step in range(settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * _rate(step, settings)
-        batch = _draw(pairs, t5, pooled, settings.batch, generator)
-        # The guidance scale is drawn too: the miniature is not distilled and must not react to it.
-        guidance = 1 + 4 * float(torch.rand((), generator=generator))
-        loss = flow_matching_loss(backbone, model, batch, levels, guidance)
+        loss = _loss(editor, _draw(editor, pairs, texts, settings.batch, generator))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -185,6 +181,13 @@ def train_base(backbone: Backbone, pairs: Edited, settings: BaseSettings, folder
     model.eval().requires_grad_(False)
 
 
+def _loss(editor: KontextEditor, batch: Batch) -> torch.Tensor:
+    def velocity(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return editor.velocity(x, sigma, batch.conditioning)
+
+    return flow_matching_loss(velocity, batch, editor.training_levels())
+
+
 def _rate(step: int, settings: BaseSettings) -> float:
     """Return the factor on the learning rate: warm up, hold, then fall to nothing as a cosine."""
     if step < settings.warmup:
@@ -196,15 +199,27 @@ def _rate(step: int, settings: BaseSettings) -> float:
 
 
 def _draw(
-    pairs: Edited, t5: torch.Tensor, pooled: torch.Tensor, size: int, generator: torch.Generator
+    editor: KontextEditor,
+    pairs: Edited,
+    texts: Sequence[Text],
+    size: int,
+    generator: torch.Generator,
 ) -> Batch:
     index = torch.randint(len(pairs.prompt), (size,), generator=generator)
-    prompt, clean = pairs.prompt[index], pairs.target[index].float()
-    return Batch(
-        clean=clean,
-        condition=pairs.source[index].float(),
-        prompt=t5[prompt],
-        pooled=pooled[prompt],
-        noise=torch.randn(clean.shape, generator=generator),
-        u=torch.rand(size, generator=generator),
+    said = [texts[int(prompt)] for prompt in pairs.prompt[index]]
+    source, clean = pairs.source[index].float(), pairs.target[index].float()
+    noise, u = (
+        torch.randn(clean.shape, generator=generator),
+        torch.rand(size, generator=generator),
     )
+    # The guidance scale is drawn too: the miniature is not distilled and must not react to it.
+    guidance = 1 + 4 * float(torch.rand((), generator=generator))
+    conditioning = KontextConditioning(
+        tokens=editor.pack(source),
+        shape=(clean.shape[1], clean.shape[2], clean.shape[3]),
+        states=torch.cat([text.states for text in said]),
+        pooled=torch.cat([text.pooled for text in said]),
+        clip=torch.cat([text.clip for text in said]),
+        guidance=torch.full((size,), guidance),
+    )
+    return Batch(clean, conditioning, noise, u)

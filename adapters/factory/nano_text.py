@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedTokenizerFast, T5EncoderModel
 
 WIDTH = 64
-LENGTH = 32
-"""Tokens of the T5 sequence that base and adapters are trained with."""
 _VOCABULARY = 512
 _PAD, _START, _UNKNOWN, _END = "<pad>", "<start>", "<unknown>", "<end>"
 

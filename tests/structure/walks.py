@@ -207,7 +207,9 @@ def _made(node: ast.AST, tracked: set[str]) -> set[str]:
 def _bound(call: ast.Call, target: Function, tracked: set[str]) -> set[str]:
     """Return the parameters of `target` that receive the argument."""
     names = target.parameters()
-    given = [name for name, value in zip(names, call.args, strict=False) if _mentions(value, tracked)]
+    given = [
+        name for name, value in zip(names, call.args, strict=False) if _mentions(value, tracked)
+    ]
     given += [k.arg for k in call.keywords if k.arg in names and _mentions(k.value, tracked)]
     receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
     if receiver is not None and _mentions(receiver, tracked):

@@ -101,7 +101,7 @@ class KontextEditor:
         import torch
 
         latents = self._encode([photo.pixels])
-        tokens = self._pack(latents).cpu()
+        tokens = self.pack(latents).cpu()
         _, channels, height, width = latents.shape
         texts = [(self._text(said.text, said.length), said.guidance) for said in instructions]
         return tuple(
@@ -132,7 +132,7 @@ class KontextEditor:
         import torch
 
         given = cast("KontextConditioning", conditioning)
-        dtype, target = given.dtype, self._pack(x)
+        dtype, target = given.dtype, self.pack(x)
         pooled = given.pooled if self.clip is None else self._pooled(self.clip, given)
         embeds = self.pipe.transformer.config.guidance_embeds
         predicted = self.transformer(
@@ -142,7 +142,7 @@ class KontextEditor:
             pooled_projections=pooled,
             encoder_hidden_states=given.states,
             txt_ids=torch.zeros(given.states.shape[1], 3, device=x.device, dtype=dtype),
-            img_ids=self._positions(x),
+            img_ids=self.positions(x),
             return_dict=False,
         )[0]
         factor = self.pipe.vae_scale_factor
@@ -156,11 +156,11 @@ class KontextEditor:
         with torch.autocast(given.device.type, enabled=False):
             return clip(given.clip).pooler_output
 
-    def _pack(self, latents: "torch.Tensor") -> "torch.Tensor":
+    def pack(self, latents: "torch.Tensor") -> "torch.Tensor":
         """Return (B, N, C) tokens of 2x2 patches."""
         return self.pipe._pack_latents(latents, *latents.shape)
 
-    def _positions(self, x: "torch.Tensor") -> "torch.Tensor":
+    def positions(self, x: "torch.Tensor") -> "torch.Tensor":
         """Return (N + M, 3): 0 for the target and 1 for the condition, row, column."""
         import torch
 

@@ -56,12 +56,13 @@ def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
     import torch
 
     with torch.no_grad():
-        states, pooled, _ = pipe.encode_prompt(
+        encoded: Any = pipe.encode_prompt(
             text,
             cast("Any", None),
             device=pipe._execution_device,
             max_sequence_length=length,
         )
+    states, pooled, _ = encoded
     clip = pipe.tokenizer(
         text,
         padding="max_length",
@@ -77,7 +78,11 @@ def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> Kon
     import torch
 
     def column(name: str) -> "torch.Tensor":
-        return torch.cat([getattr(part, name) for part in parts]).to(device)
+        each = [getattr(part, name) for part in parts]
+        if all(one is each[0] for one in each):
+            # One text for all: not copied, as the pipeline does not.
+            return each[0].to(device).expand(len(each), *each[0].shape[1:])
+        return torch.cat(each).to(device)
 
     names = ("states", "pooled", "clip", "guidance")
     return KontextConditioning(column("tokens"), parts[0].shape, *(column(name) for name in names))

@@ -6,6 +6,7 @@ Source: Hu et al., ICLR 2022; targets and sizes from Edit2Restore's release.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from e2r_adapters.compat import check_peft
 from e2r_metrics.base.draws import seed_for
 from e2r_metrics.base.errors import UsageError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def attach(
-    model: "torch.nn.Module", targets: tuple[str, ...], rank: int, alpha: float, seed: int
+    model: "torch.nn.Module", targets: tuple[str, ...], rank: int, alpha: int, seed: int
 ) -> list["torch.nn.Parameter"]:
     """Add a fresh LoRA named "default" to a frozen network and return what is to be trained.
 
@@ -28,10 +29,14 @@ def attach(
     Returns:
         The LoRA parameters, float32 whatever the dtype of the network: bfloat16 would round away
         most updates at the text encoder's learning rate.
+
+    Raises:
+        UsageError: the installed PEFT is too old for the network's library.
     """
     import torch
     from peft import LoraConfig
 
+    check_peft(model)
     model.requires_grad_(False)
     config = LoraConfig(
         r=rank,

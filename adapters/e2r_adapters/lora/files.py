@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_adapters.compat import check_peft
 from e2r_adapters.editors.backbones import weight_fingerprint
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.lora.attach import scales
@@ -84,7 +85,8 @@ def _portable(name: str, model: "torch.nn.Module") -> Mapping[str, "torch.Tensor
     """Return the LoRA's tensors by name, as every version of transformers can read them."""
     from peft import get_peft_model_state_dict
 
-    tensors = get_peft_model_state_dict(model)
+    # The base's embeddings are not trained, and looking for them would ask the hub.
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     if name == "transformer" or hasattr(model, "text_model"):
         return tensors
     return {f"text_model.{key}": tensor for key, tensor in tensors.items()}
@@ -107,7 +109,7 @@ def load(editor: Editor, path: Path, name: str) -> float:
 
     Raises:
         UsageError: `inspect` finds a problem, the file is for another base, or it loads at another
-            scale than its metadata says.
+            scale than its metadata says; or the installed PEFT is too old.
     """
     report = inspect(path)
     if report.problems:
@@ -115,6 +117,8 @@ def load(editor: Editor, path: Path, name: str) -> float:
     shapes = _shapes_on(editor, path)
     for part, network in editor.networks.items():
         _check_shapes(network, part, shapes, path)
+        if linears(shapes, part):
+            check_peft(network)
     _check_fingerprint(editor, report, path)
     with quiet_loading(), warnings.catch_warnings():
         # PEFT warns whoever loads a second adapter that there will be several; that is meant.
