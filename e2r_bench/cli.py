@@ -78,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except (BrokenPipeError, SystemExit):
-        # Click leaves with SystemExit where a pipe is broken; nothing else of ours does.
-        return _unread()
+        # Nobody reads what is printed, as in `e2r-bench methods | head`. Click leaves with
+        # SystemExit there; nothing else of ours does.
+        return FAILED
     return result if isinstance(result, int) else 0
 
 
@@ -95,17 +96,8 @@ def _interrupted() -> int:
     return INTERRUPTED
 
 
-def _unread() -> int:
-    """Leave without a word where nobody reads what is printed, as in `e2r-bench methods | head`."""
-    # What is still buffered would be written, and fail, at the interpreter's end.
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    return FAILED
-
-
 def _print_any_name() -> None:
-    """Let file names that are no text be printed, escaped; print nowhere where output is closed."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    """Let file names that are no text be printed, escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -113,4 +105,12 @@ def _print_any_name() -> None:
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
-    sys.exit(main())
+    if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would be written, and fail aloud, at the interpreter's end.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.exit(code)

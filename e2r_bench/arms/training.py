@@ -203,9 +203,9 @@ class ArmTraining:
 def is_trained(config: "TrainConfig") -> bool:
     """Return whether the adapter in a training's folder was trained just so.
 
-    The pairs are not drawn again, since painting is slow. They follow from the settings, which
-    are compared, and from the data, whose digest is in the folder's name. Where it returns False
-    and another adapter is there, `train` refuses.
+    The pairs are not drawn again: painting them takes a minute. They follow from the settings,
+    which are compared, and from the data, whose digest is in the folder's name. Where it returns
+    False and another adapter is there, `train` refuses.
     """
     from e2r_adapters.train import record_of, trained_as
     from e2r_adapters.train.selection import Selection
