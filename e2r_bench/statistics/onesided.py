@@ -18,7 +18,8 @@ from e2r_bench.statistics.results import Estimate, score_ends
 COUNTS_TWICE = 2.0
 ALONE, IN_GROUP = 0.5, 1.0
 """Sampling errors of skewness that are noise: for a part alone, for one in a group."""
-GROUP = 3
+_SLOPE = 0.25
+GROUP = 2
 """Parts of one metric from which their mean skewness is taken into account."""
 
 
@@ -81,19 +82,35 @@ def p_beyond(estimate: Estimate, bound: float, side: int, shared: float | None =
 
 
 def _hall(t: float, skew: float, scenes: int) -> float:
-    # The cubic term keeps it monotone: Johnson's without it calls the clearest cases p = 1.
+    """Return Hall's transformation of t, beyond its standstill no steeper than `_SLOPE`.
+
+    With skewness in the dangerous direction the cubic stands still at some t and then overtakes it:
+    samples that missed their tail by far would pass as the clearest of all.
+    """
     root = math.sqrt(scenes)
-    return t + skew / (6 * root) * (1 + 2 * t**2) + skew**2 * t**3 / (27 * scenes)
+    hall = t + skew / (6 * root) * (1 + 2 * t**2) + skew**2 * t**3 / (27 * scenes)
+    still, value = _standstill(skew, root)
+    return min(hall, value + _SLOPE * (t - still)) if t > still else hall
+
+
+def _standstill(skew: float, root: float) -> tuple[float, float]:
+    """Return the t where Hall's transformation has no slope, and its value there."""
+    if skew >= 0:
+        return math.inf, math.inf
+    return -3 * root / skew, -root / skew + skew / (6 * root)
 
 
 def reach(estimate: Estimate, alpha: float, side: int, shared: float | None = None) -> float:
     """Return how many errors lie between the value and the bound where `p_beyond` is `alpha`."""
     quantile = float(stats.t.isf(alpha, estimate.df))
-    skew = danger(estimate, side, shared)
-    bend = skew / (3 * math.sqrt(estimate.scenes))
+    skew, root = danger(estimate, side, shared), math.sqrt(estimate.scenes)
+    bend = skew / (3 * root)
     if abs(bend) < 1e-9:
         return quantile
-    return max(quantile, (float(np.cbrt(1 + 3 * bend * (quantile - bend / 2))) - 1) / bend)
+    inverse = (float(np.cbrt(1 + 3 * bend * (quantile - bend / 2))) - 1) / bend
+    still, value = _standstill(skew, root)
+    line = still + (quantile - value) / _SLOPE if quantile > value else -math.inf
+    return max(quantile, inverse, line)
 
 
 def interval(
