@@ -2,8 +2,9 @@
 
 Student's t accepts too often on the side where a long tail has not been seen. Hall's transformation
 (JRSS B 54, 1992) allows for the skewness of the sample; but a sample that has missed its tail shows
-too little of it. So skewness in the dangerous direction counts twice, as far as it is more than
-noise: how much was chosen on normal and gamma differences, and is calibrated on others.
+too little of it. So skewness in the dangerous direction counts more than once, as far as it is more
+than noise, and parts of one metric lend each other theirs. How much was chosen on normal and gamma
+differences, and is calibrated on others.
 """
 
 import math
@@ -15,12 +16,15 @@ from scipy import stats
 
 from e2r_bench.statistics.results import Estimate, score_ends
 
-COUNTS_TWICE = 2.0
-ALONE, IN_GROUP = 0.5, 1.0
-"""Sampling errors of skewness that are noise: for a part alone, for one in a group."""
-_SLOPE = 0.25
+ALONE = (0.5, 2.0)
+"""For a part alone: errors of its skewness that are noise, and how often the rest counts."""
+OWN = (1.0, 1.5)
+"""The same for a part in a group."""
+SHARED = (0.5, 1.25)
+"""The same for the mean skewness of a group, in errors of that mean."""
 GROUP = 2
 """Parts of one metric from which their mean skewness is taken into account."""
+_SLOPE = 0.25
 
 
 def skewness_error(scenes: int) -> float:
@@ -39,14 +43,18 @@ def danger(estimate: Estimate, side: int, shared: float | None = None) -> float:
     Args:
         estimate: its `skew` is that of the scenes' influence on the value.
         side: 1 where the test asks whether the truth lies above a bound, -1 for below.
-        shared: mean skewness of the parts that this one was measured with; None where it is alone.
+        shared: from `shared_skews`; None for a part alone.
     """
     error = skewness_error(estimate.scenes)
     if not math.isfinite(error):
         return 0.0
-    own = _beyond(side * estimate.skew, (ALONE if shared is None else IN_GROUP) * error)
-    found = own if shared is None else min(own, side * shared)
-    return COUNTS_TWICE * found if found < 0 else found
+    noise, times = ALONE if shared is None else OWN
+    own = _beyond(side * estimate.skew, noise * error)
+    own = times * own if own < 0 else own
+    if shared is None:
+        return own
+    common = side * shared
+    return min(own, SHARED[1] * common if common < 0 else common)
 
 
 def shared_skews(estimates: Sequence[Estimate]) -> list[float | None]:
@@ -58,7 +66,7 @@ def shared_skews(estimates: Sequence[Estimate]) -> list[float | None]:
         return [None] * len(estimates)
     skews = np.array([estimate.skew for estimate in estimates])
     error = np.mean([skewness_error(estimate.scenes) for estimate in estimates])
-    mean = _beyond(float(skews.mean()), ALONE * float(error) / math.sqrt(len(skews)))
+    mean = _beyond(float(skews.mean()), SHARED[0] * float(error) / math.sqrt(len(skews)))
     return [mean] * len(estimates)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from e2r_bench.statistics.judge import MIN_SCENES
-from e2r_bench.statistics.onesided import ALONE, COUNTS_TWICE, GROUP, IN_GROUP, skewness_error
+from e2r_bench.statistics.onesided import ALONE, GROUP, OWN, SHARED, skewness_error
 from e2r_bench.statistics.paired import swap_signs
 from e2r_bench.statistics.results import Values
 
@@ -77,7 +77,7 @@ def shared_skew(skew: Values, scenes: int) -> Values | None:
     parts = skew.shape[-1]
     if parts < GROUP:
         return None
-    noise = ALONE * skewness_error(scenes) / np.sqrt(parts)
+    noise = SHARED[0] * skewness_error(scenes) / np.sqrt(parts)
     return _beyond(skew.mean(-1, keepdims=True), noise)
 
 
@@ -88,9 +88,12 @@ def _beyond(skew: Values, noise: float) -> Values:
 def p_beyond(means: Means, bound: float, side: int) -> Values:
     """Return (D, k) one-sided p-values, as `onesided.p_beyond`."""
     error = skewness_error(means.scenes)
-    own = _beyond(side * means.skew, (ALONE if means.shared is None else IN_GROUP) * error)
-    found = own if means.shared is None else np.minimum(own, side * means.shared)
-    found = np.where(found < 0, COUNTS_TWICE * found, found)
+    noise, times = ALONE if means.shared is None else OWN
+    found = _beyond(side * means.skew, noise * error)
+    found = np.where(found < 0, times * found, found)
+    if means.shared is not None:
+        common = side * means.shared
+        found = np.minimum(found, np.where(common < 0, SHARED[1] * common, common))
     t = side * (means.value - bound) / means.error
     root = np.sqrt(means.scenes)
     hall = t + found / (6 * root) * (1 + 2 * t**2) + found**2 * t**3 / (27 * means.scenes)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.calibration import claims, parts, sets, studies
+from tests.calibration import claims, parts, real, sets, studies
 from tests.calibration.rates import Rate, run_blocks
 
+REAL = Path(__file__).resolve().parents[2] / "results" / "calibration" / "real_differences.csv"
 SCENARIOS = ("alone", "clustered")
 KINDS = ("kid", "mmd_u", "mmd_v", "frechet")
 
@@ -45,6 +46,8 @@ def blocks_of(draws: int = 1000) -> Iterator[tuple[str, Iterator[Rate]]]:
         yield f"knees {n}", studies.knees(n, draws // 2)
     for n in (10, 20, 32, 68, 100):
         yield f"ranks alone {n}", parts.rank_tests(n, "alone", 2 * draws)
+    for n in (10, 20, 32, 68, 100):
+        yield f"real {n}", real.rates(REAL, n, 4 * draws)
     yield from set_blocks(draws)
 
 
