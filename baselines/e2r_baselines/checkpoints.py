@@ -5,9 +5,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from e2r_metrics.base.checkpoints import WRAPPERS, read_checkpoint, wrapper_of
 from e2r_metrics.base.errors import UsageError
 
 _SHOWN = 4
+_AVERAGED = frozenset({"params_ema", "ema"})
 
 # A key that only this network has, the most specific first: PromptIR holds all of Restormer's
 # keys, InstructIR all of NAFNet's.
@@ -35,6 +37,20 @@ def looks_like(tensors: Mapping[str, Tensor]) -> str:
     if any("lora_A" in key or "lora_down" in key for key in tensors):
         return "a LoRA adapter"
     return "no network known here"
+
+
+def averaged(path: Path) -> str:
+    """Return the key of the averaged weights that `read_tensors` takes from a checkpoint.
+
+    "" where it holds one set of weights, so that nothing was chosen.
+
+    Raises:
+        UsageError: see `read_checkpoint`.
+    """
+    content = read_checkpoint(path)
+    chosen = wrapper_of(content)
+    beside = any(name in WRAPPERS and name != chosen for name in content)
+    return chosen if chosen in _AVERAGED and beside else ""
 
 
 def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str) -> None:

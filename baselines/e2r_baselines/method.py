@@ -2,22 +2,18 @@
 
 A restorer is handed photographs, a task and the sampler settings wanted, and yields one picture of
 the same size for each. It opens no connection and finds no file itself: the weights it needs are
-named in its `MethodSpec`, and local paths are handed to `open`.
+named in its `MethodSpec`, and local paths are handed to `open`. All types here pickle, so that work
+can be sent to another process: what they hold as functions are module-level ones, or partials.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from e2r_baselines.tasks import Task
+from e2r_baselines.degrade import Pixels, Task
 from e2r_metrics.base.errors import UsageError, unknown
-
-Pixels = npt.NDArray[np.float32]
-"""(H, W, 3) float32 RGB, nominally [0, 1]; protocols with unclipped noise leave that range."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class Build:
     name: str
     files: tuple[str, ...] = ()
     miniature: bool = False
-    own_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    own_files: Mapping[str, Path] = field(default_factory=dict[str, Path], hash=False)
 
 
 Opener = Callable[[Build, Mapping[str, Path], Compute], Restorer]
@@ -166,16 +162,33 @@ class Method:
             `--set INSTANCE.FIELD=VALUE` may set.
         make: from an instance of `options` to the method; "auto" among them is decided here, on
             the machine that the work runs on.
+        runs: the words of the command line that it would start on this machine, for methods that
+            start somebody's program; whoever did not type them is asked first.
     """
 
     name: str
     options: type[Any]
     make: Callable[[Any], MethodSpec]
+    runs: tuple[str, ...] = ()
 
 
 def fixed(spec: MethodSpec) -> Method:
     """Return the catalog row of a method without options."""
-    return Method(spec.name, NoOptions, lambda _: spec)
+    return Method(spec.name, NoOptions, partial(_fixed, spec))
+
+
+def _fixed(spec: MethodSpec, options: NoOptions) -> MethodSpec:
+    del options
+    return spec
+
+
+def spec_of(method: Method, given: Mapping[str, Any] | None = None) -> MethodSpec:
+    """Return what a method becomes with some of its options set; see `options_of`.
+
+    Raises:
+        UsageError: an option that cannot be, or what it names is not to be had.
+    """
+    return method.make(options_of(method, given or {}))
 
 
 def options_of(method: Method, given: Mapping[str, Any]) -> Any:

@@ -4,13 +4,14 @@ NAFNet, Restormer, DRUNet, DnCNN, SCUNet, SwinIR, MixDehazeNet and others. Promp
 are looked for first: spandrel would take them for Restormer and NAFNet.
 """
 
-import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.controls import ANY_TASK
-from e2r_baselines.method import Build, Compute, MethodSpec, Restorer
+from e2r_baselines.method import Build, Compute, Method, MethodSpec, NoOptions, Restorer
+from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from e2r_baselines.network import Forward
 
 
-def spandrel_method(name: str) -> MethodSpec:
-    """Return the method of `spandrel:FILE`; its build carries the first digits of the file's hash.
+def spandrel_method(name: str) -> Method:
+    """Return the row of `spandrel:FILE`.
 
     Raises:
         UsageError: there is no such file.
@@ -28,22 +29,33 @@ def spandrel_method(name: str) -> MethodSpec:
     path = Path(name.partition(":")[2]).expanduser()
     if not path.is_file():
         raise UsageError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Method(name, NoOptions, partial(_spandrel_spec, name, path))
 
-    def open_file(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
-        del files
-        return open_checkpoint(build, path, compute)
 
+def _spandrel_spec(name: str, path: Path, options: NoOptions) -> MethodSpec:
+    """Return the method; its build carries the first digits of the file's hash.
+
+    Where a file has raw and averaged weights, the build also says that it is the averaged ones.
+    """
+    from e2r_baselines.checkpoints import averaged
+
+    del options
+    build = f"{path.stem}@{sha256_of(path)[:12]}"
+    chosen = averaged(path)
     return MethodSpec(
         name=name,
         title=f"{path.name} by spandrel",
         source="the user's file",
         licence="code MIT (spandrel); weights the user's",
-        builds=(Build(f"{path.stem}@{digest[:12]}"),),
+        builds=(Build(f"{build} ({chosen})" if chosen else build, own_files={"file": path}),),
         tasks=ANY_TASK,
-        open=open_file,
+        open=_open_own_file,
     )
+
+
+def _open_own_file(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
+    del files
+    return open_checkpoint(build, build.own_files["file"], compute)
 
 
 def open_checkpoint(build: Build, path: Path, compute: Compute) -> Restorer:

@@ -121,6 +121,20 @@ class Claims(_Frozen):
     arms: Mapping[str, Arm]
     claims: tuple[Claim, ...]
 
+    def only(self, ids: Iterable[str] | None) -> "Claims":
+        """Return the claims with these ids, in the file's order; None for all.
+
+        Raises:
+            UsageError: an id that no claim has.
+        """
+        if ids is None:
+            return self
+        chosen, known = set(ids), [claim.id for claim in self.claims]
+        for name in sorted(chosen - set(known)):
+            raise unknown("claim", name, known)
+        found = tuple(claim for claim in self.claims if claim.id in chosen)
+        return self.model_copy(update={"claims": found})
+
 
 def load_claims(where: str) -> Claims:
     """Read the built-in claims of "edit2restore", or a TOML file.
@@ -130,9 +144,7 @@ def load_claims(where: str) -> Claims:
     """
     try:
         if where == BUILT_IN:
-            text = (
-                files("e2r_bench.studies").joinpath("data", f"{BUILT_IN}.toml").read_text("utf-8")
-            )
+            text = files("e2r_bench.arms").joinpath("data", f"{BUILT_IN}.toml").read_text("utf-8")
         else:
             text = Path(where).read_text(encoding="utf-8")
         claims = Claims.model_validate(tomllib.loads(text))

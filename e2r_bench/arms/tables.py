@@ -13,8 +13,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy import stats
 
-from e2r_bench.studies.claims import Claim, Claims
-from e2r_bench.studies.paired import detectable
+from e2r_bench.arms.claims import Claim, Claims
+from e2r_bench.statistics.power import detectable
 
 # Standard error of the difference of two equally good methods, as a share of the distance itself:
 # simulated features, 2048 dimensions, power-law spectrum, half of the errors in common
@@ -77,13 +77,13 @@ def smallest_resolvable(claims: Claims, task: str, metric: str, level: float) ->
     alike = [claims.configs[name][task][column] for name in claims.paper.yardstick]
     # A printed digit hides a uniform error of its own, so a spread of zero is none.
     spread = max(float(np.std(alike, ddof=1)), claims.paper.rounding / np.sqrt(12))
-    bound = detectable(np.sqrt(2) * spread, len(alike))
+    bound = detectable(np.sqrt(2) * spread, len(alike) - 1)
     if metric != "fid":
         return bound
     known = sorted(FID_RELATIVE_ERROR)
     logs = np.log([FID_RELATIVE_ERROR[k] for k in known])
     share = float(np.exp(np.interp(np.log(claims.paper.n[task]), np.log(known), logs)))
-    return max(bound, detectable(share * abs(level), claims.paper.n[task]))
+    return max(bound, detectable(share * abs(level), claims.paper.n[task] - 1))
 
 
 def _gaps(claims: Claims, claim: Claim) -> Iterator[_Gap]:

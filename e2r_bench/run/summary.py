@@ -10,12 +10,13 @@ import numpy as np
 
 from e2r_baselines.method import Draw
 from e2r_bench.run.restore import Watch
+from e2r_bench.statistics.blocks import make_blocks
+from e2r_bench.statistics.jackknife import jackknife
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Estimate
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import MetricInfo, Row
 from e2r_bench.store.store import Store
-from e2r_bench.studies.paired import mean_estimate
-from e2r_bench.studies.results import Estimate
-from e2r_bench.studies.sets import jackknife, make_blocks
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
 from e2r_metrics.catalog import CATALOG

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from e2r_baselines.method import Compute, Draw, Photo, Restored, Restorer
+from e2r_baselines.checks import check_restored
+from e2r_baselines.method import Compute, Draw, Photo, Restorer
 from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.plan import Plan, PlannedMethod
@@ -15,10 +16,6 @@ from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
-
-# Sharpening overshoots and unclipped noise leaves [0, 1]; a network of another range does so a
-# hundred times over.
-_FARTHEST = 8.0
 
 Failed = dict[tuple[str, Draw], str]
 
@@ -121,24 +118,15 @@ class _Call:
         shapes = {one.id: one.pixels.shape for one in photos}
         since = time.perf_counter()
         for result in self.restorer.restore(photos, self.pictures.task, self.work.draws):
-            _check(result, shapes)
+            if result.photo_id not in shapes:
+                raise PictureError(
+                    f"found a result for {result.photo_id!r}, which nobody asked for"
+                )
+            check_restored(result, shapes[result.photo_id])
             cell = Cell(self.work.method, self.work.task, result.draw, result.photo_id)
             self.put(cell, result.pixels, time.perf_counter() - since)
             since = time.perf_counter()
             left.discard((result.photo_id, result.draw))
-
-
-def _check(result: Restored, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    wanted = shapes.get(result.photo_id)
-    if result.pixels.shape != wanted:
-        raise PictureError(f"expected a result of shape {wanted}, found {result.pixels.shape}")
-    if not np.isfinite(result.pixels).all():
-        raise PictureError("expected finite pixels, found NaN or infinity")
-    low, high = float(result.pixels.min()), float(result.pixels.max())
-    if max(-low, high) > _FARTHEST:
-        raise PictureError(
-            f"expected pixels in [0, 1], found {low:.4g} to {high:.4g}; divide them by 255"
-        )
 
 
 def available_bytes(device: str) -> int:

@@ -31,7 +31,9 @@ def test_a_second_process_is_refused_by_name_until_the_first_dies(tmp_path: Path
     process = holding(tmp_path)
     try:
         with (
-            pytest.raises(UsageError, match=rf"in use by process {process.pid} on .* since \d{{4}}"),
+            pytest.raises(
+                UsageError, match=rf"in use by process {process.pid} on .* since \d{{4}}"
+            ),
             locked(tmp_path),
         ):
             pytest.fail("held twice")

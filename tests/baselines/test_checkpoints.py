@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, looks_like, read_tensors
+from e2r_baselines.checkpoints import averaged, load_strict, looks_like
 from e2r_baselines.instructir import InstructIR
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_ir import MoCEIR
 from e2r_baselines.prenet import PReNet, open_prenet
 from e2r_baselines.promptir import NANO, PromptIR
+from e2r_metrics.base.checkpoints import read_tensors
 from e2r_metrics.base.errors import UsageError
 
 
@@ -48,6 +49,27 @@ def test_lightning_wrappers_prefixes_and_losses_come_off(
     path = tmp_path / "model.ckpt"
     torch.save({"epoch": 3, "state_dict": tensors, "optimizer_states": [{"lr": 1.0}]}, path)
     assert loads(path, network)
+
+
+def test_the_averaged_weights_are_taken_and_said(tmp_path: Path, network: PReNet) -> None:
+    torch.manual_seed(1)
+    raw, path = PReNet().state_dict(), tmp_path / "net.pth"
+    torch.save({"params": raw, "params_ema": network.state_dict()}, path)
+    assert loads(path, network)
+    assert averaged(path) == "params_ema"
+    torch.save({"state_dict": raw, "ema": network.state_dict(), "epoch": 3}, path)
+    assert loads(path, network)
+    assert averaged(path) == "ema"
+
+
+@pytest.mark.parametrize("wrapper", ["params", "params_ema", "state_dict", None])
+def test_where_nothing_was_chosen_nothing_is_said(
+    tmp_path: Path, network: PReNet, wrapper: str | None
+) -> None:
+    path, tensors = tmp_path / "net.pth", network.state_dict()
+    torch.save({wrapper: tensors, "epoch": 3} if wrapper else tensors, path)
+    assert loads(path, network)
+    assert averaged(path) == ""
 
 
 class Evil:

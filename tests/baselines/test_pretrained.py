@@ -13,9 +13,8 @@ from PIL import Image
 
 import e2r_baselines
 from e2r_baselines.catalog import METHODS
-from e2r_baselines.degrade import gaussian_noise, haze, rain_streaks
-from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, Restorer
-from e2r_baselines.tasks import TASKS
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, Restorer, spec_of
+from e2r_baselines.tasks import TASKS, gaussian_noise, haze, rain_streaks
 from e2r_metrics.base.draws import rng_for
 
 HOME = Path(e2r_baselines.__file__).parent
@@ -23,7 +22,7 @@ NANO = HOME / "embedded" / "promptir-nano"
 
 
 def opened(method: str, build: str, files: Mapping[str, Path]) -> Restorer:
-    spec = METHODS[method]
+    spec = spec_of(METHODS[method])
     (chosen,) = (b for b in spec.builds if b.name == build)
     return spec.open(chosen, files, Compute())
 

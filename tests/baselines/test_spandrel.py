@@ -10,7 +10,7 @@ from torch import nn
 
 from e2r_baselines.catalog import method_named
 from e2r_baselines.instructir import InstructIR, InstructIRConfig
-from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, spec_of
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
@@ -70,7 +70,7 @@ def restormer() -> nn.Module:
 
 
 def run(path: Path, picture: Pixels, task: str = "denoise25", **compute: Any) -> Pixels:
-    spec = method_named(f"spandrel:{path}")
+    spec = spec_of(method_named(f"spandrel:{path}"))
     restorer = spec.open(spec.builds[0], {}, Compute(**compute))
     (result,) = restorer.restore([Photo("a", picture)], TASKS[task], [DETERMINISTIC])
     return result.pixels
@@ -116,10 +116,22 @@ def test_a_grey_network_runs_on_each_channel(tmp_path: Path) -> None:
 
 def test_the_build_carries_the_files_hash(tmp_path: Path) -> None:
     path = saved(nafnet(), tmp_path)
-    (build,) = method_named(f"spandrel:{path}").builds
+    (build,) = spec_of(method_named(f"spandrel:{path}")).builds
     name, _, digest = build.name.partition("@")
     assert name == "model"
     assert len(digest) == 12
+
+
+def test_the_build_says_where_averaged_weights_were_chosen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, given = nafnet(), picture(16, 16)
+    wanted = run(saved(network, tmp_path), given)
+    path = tmp_path / "net_g.pth"
+    torch.save({"params": nafnet().state_dict(), "params_ema": network.state_dict()}, path)
+    spec = spec_of(method_named(f"spandrel:{path}"))
+    assert spec.builds[0].name.endswith(" (params_ema)")
+    assert spec.builds[0].own_files == {"file": path}
+    np.testing.assert_array_equal(run(path, given), wanted)
 
 
 def test_promptir_is_not_taken_for_restormer(tmp_path: Path) -> None:

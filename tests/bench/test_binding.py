@@ -201,7 +201,7 @@ def test_a_users_file_is_bound_by_content(two: tuple[Experiment, Run], tmp_path:
     assert len(info.weights["file"]) == 64
     run(mine)
     weights.write_text("two")
-    with pytest.raises(UsageError, match="other inputs: a: weights .*--redo"):
+    with pytest.raises(UsageError, match=r"other inputs: a: weights .*--redo"):
         run(mine)
     again = run(mine, redo=True).store.info.methods["a"]
     assert again.weights["file"] != info.weights["file"]

@@ -166,7 +166,7 @@ def test_the_published_noisy_psnr_of_cbsd68(shared_data: Path, tmp_path: Path) -
         task, protocol = TASKS[f"denoise{sigma}"], PROTOCOLS["airnet-promptir"]
         pictures = TaskSet(task, dataset, dataset.sources, protocol, 0)
         where = tmp_path / str(sigma)
-        names = list(prepare(pictures, where))
+        names = [name for name, _ in prepare(pictures, where)]
         values = [
             psnr(
                 read_image(where / "clean" / f"{n}.png"),

@@ -169,7 +169,7 @@ def _floor(module: str) -> int:
 
 
 def _in_order(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Yield statements and calls as the program meets them: what is inside before what is around."""
+    """Yield statements and calls as the program meets them: the inside before what is around."""
 
     def inside(node: ast.AST) -> Iterator[ast.AST]:
         for child in ast.iter_child_nodes(node):
@@ -207,7 +207,9 @@ def _made(node: ast.AST, tracked: set[str]) -> set[str]:
 def _bound(call: ast.Call, target: Function, tracked: set[str]) -> set[str]:
     """Return the parameters of `target` that receive the argument."""
     names = target.parameters()
-    given = [name for name, value in zip(names, call.args, strict=False) if _mentions(value, tracked)]
+    given = [
+        name for name, value in zip(names, call.args, strict=False) if _mentions(value, tracked)
+    ]
     given += [k.arg for k in call.keywords if k.arg in names and _mentions(k.value, tracked)]
     receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
     if receiver is not None and _mentions(receiver, tracked):

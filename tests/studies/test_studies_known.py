@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from e2r_bench.studies.calibration import paired_rates, set_rates
 from e2r_bench.studies.seeds import components, study_seeds
 from e2r_bench.studies.steps import find_knee, study_steps
 from e2r_metrics.base.errors import UsageError
+from tests.calibration.run import paired_rates, set_rates
 
 COUNTS = (1, 2, 4, 8, 16, 28, 50)
 
@@ -149,7 +149,7 @@ def test_two_step_counts_are_refused(run_maker, tmp_path):
 
 def test_scenes_that_are_ignored_show_in_the_calibration(monkeypatch):
     """Planted: treat clustered images as if they were alone; the error rates must give it away."""
-    from e2r_bench.studies import calibration
+    from tests.calibration import run as calibration
 
     honest = calibration.scenes_of
     rates = {r.test: r.rate for r in paired_rates(68, "clustered", 400) if r.values == "normal"}
