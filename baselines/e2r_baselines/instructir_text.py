@@ -6,7 +6,6 @@ that runs need neither. The cache cannot be made without the released head.
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.tasks import PROMPTS
 from e2r_metrics.base.checkpoints import read_tensors
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 ENCODER_DIM = 384
 CLASSES = ("noise", "blur", "rain", "haze", "lol", "sr", "enhancement")
@@ -146,9 +146,7 @@ def write_cache(path: Path, embed: Callable[[Sequence[str]], Tensor]) -> None:
     """Write the embeddings of all fixed prompts, in one move."""
     sentences = sorted({text for prompts in PROMPTS.values() for text in prompts.values()})
     rows = {text: embed([text])[0].tolist() for text in sentences}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({"embeddings": rows}) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps({"embeddings": rows}) + "\n")
 
 
 def main() -> None:

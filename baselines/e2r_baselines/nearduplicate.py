@@ -18,8 +18,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import UsageError
-
 Kind = Literal["identical", "near-duplicate", "crop"]
 
 _BLOCK = 128  # training pictures at a time: about 80 MB of descriptors
@@ -92,7 +90,7 @@ def find_overlaps(train: Sequence[Path], test: Sequence[Path]) -> list[Overlap]:
         One entry per pair that overlaps, ordered by test and train file.
 
     Raises:
-        UsageError: a file is missing or is not an image.
+        PictureError: a file is missing or is not an image.
     """
     if not train or not test:
         return []
@@ -305,7 +303,9 @@ def _detail(picture: _Gray) -> _Gray:
 def _fingerprint(path: Path) -> _Print:
     import cv2
 
-    color = _read(path)
+    from e2r_metrics.base.pictures import read_image
+
+    color = read_image(path)
     digest = hashlib.sha256(repr(color.shape).encode() + color.tobytes()).hexdigest()
     gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
     shrink = _LONG_SIDE / max(gray.shape)
@@ -314,16 +314,6 @@ def _fingerprint(path: Path) -> _Print:
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
     points, descriptors = _keypoints(gray)
     return _Print(path, digest, _hash(gray), gray, points, descriptors)
-
-
-def _read(path: Path) -> npt.NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise UsageError(f"{path}: expected an image file, found: {error}") from error
 
 
 def _hash(gray: npt.NDArray[np.uint8]) -> np.uint64:

@@ -15,8 +15,9 @@ from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row
+from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
-from e2r_bench.store.store import Store, cell_folder, cell_of
+from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import PictureError, UsageError, unknown
 from e2r_metrics.base.files import write_bytes, write_text
 from e2r_metrics.base.pictures import read_image, write_png

@@ -8,7 +8,8 @@ from itertools import chain
 from e2r_bench.maps.selection import restorers, shown_draw
 from e2r_bench.maps.write import VARIANT, arrays_path, read_map_rows
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.store import Store, cell_of
+from e2r_bench.store.names import cell_of
+from e2r_bench.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from itertools import groupby
 
 from e2r_bench.report.labels import label_draw
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.store import Store, cell_of
+from e2r_bench.store.names import cell_of
+from e2r_bench.store.store import Store
 
 _NAMED = 20
 

@@ -8,7 +8,8 @@ from e2r_bench.run.plan import Plan
 from e2r_bench.run.restore import Watch
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row
-from e2r_bench.store.store import Store, cell_of
+from e2r_bench.store.names import cell_of
+from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import E2RError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric

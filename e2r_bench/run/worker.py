@@ -119,7 +119,9 @@ class _Call:
         since = time.perf_counter()
         for result in self.restorer.restore(photos, self.pictures.task, self.work.draws):
             if result.photo_id not in shapes:
-                raise PictureError(f"found a result for {result.photo_id!r}, which nobody asked for")
+                raise PictureError(
+                    f"found a result for {result.photo_id!r}, which nobody asked for"
+                )
             check_restored(result, shapes[result.photo_id])
             cell = Cell(self.work.method, self.work.task, result.draw, result.photo_id)
             self.put(cell, result.pixels, time.perf_counter() - since)

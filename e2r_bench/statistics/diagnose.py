@@ -10,8 +10,10 @@ from e2r_bench.statistics.onesided import skewness_error
 from e2r_bench.statistics.results import Estimate, Values, check_shape, scene_index
 from e2r_metrics.base.errors import UsageError
 
-SKEW_SCENES = 20
-"""Below these, strong skewness can hide: see the calibration."""
+SKEW_SCENES = 40
+"""Below these, strong skewness can hide."""
+HIDDEN = 0.16
+"""Largest rate of wrong verdicts then, as calibrated."""
 RARE_SCENES = 60
 """Below these, a failure in one of twenty pictures can be absent from all."""
 _FAR = 5.0  # robust standard deviations
@@ -85,7 +87,8 @@ def warnings_of(estimate: Estimate, shape: Shape | None = None) -> tuple[str, ..
         )
     if scenes < SKEW_SCENES:
         notes.append(
-            f"{scenes} scenes cannot rule out strong skewness: errors may then be twice 5%"
+            f"{scenes} scenes cannot rule out skewness: were the differences strongly skewed, up "
+            f"to {HIDDEN:.0%} of such verdicts would be wrong instead of 5%"
         )
     if scenes > 2 and abs(estimate.skew) > 2 * skewness_error(scenes):
         notes.append(f"skewed (skewness {estimate.skew:+.1f}): the tests are widened for it")

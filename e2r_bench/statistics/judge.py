@@ -115,9 +115,11 @@ def _shared(parts: Sequence[Evidence]) -> list[float | None]:
 def _tests(part: Evidence, shared: float | None) -> _Tests:
     estimate, margin = part.estimate, part.margin
     apart = min(1.0, 2 * min(p_beyond(estimate, 0.0, side, shared) for side in (-1, 1)))
+    differs = max(apart, part.p or 0.0)
     within = max(p_beyond(estimate, side * margin, -side, shared) for side in (-1, 1))
     outside = min(1.0, 2 * min(p_beyond(estimate, side * margin, side, shared) for side in (-1, 1)))
-    return _Tests(max(apart, part.p or 0.0), within, outside, shared)
+    # What lies outside the margin differs: without that, there is no size of it either.
+    return _Tests(differs, within, max(outside, differs), shared)
 
 
 def _verdict(

@@ -2,8 +2,9 @@
 
 Student's t accepts too often on the side where a long tail has not been seen. Hall's transformation
 (JRSS B 54, 1992) allows for the skewness of the sample; but a sample that has missed its tail shows
-too little of it. So skewness in the dangerous direction counts twice, as far as it is more than
-noise: how much was chosen on normal and gamma differences, and is calibrated on others.
+too little of it. So skewness in the dangerous direction counts more than once, as far as it is more
+than noise, and parts of one metric lend each other theirs. How much was chosen on normal and gamma
+differences, and is calibrated on others.
 """
 
 import math
@@ -15,11 +16,15 @@ from scipy import stats
 
 from e2r_bench.statistics.results import Estimate, score_ends
 
-COUNTS_TWICE = 2.0
-ALONE, IN_GROUP = 0.5, 1.0
-"""Sampling errors of skewness that are noise: for a part alone, for one in a group."""
-GROUP = 3
+ALONE = (0.5, 2.0)
+"""For a part alone: errors of its skewness that are noise, and how often the rest counts."""
+OWN = (1.0, 1.5)
+"""The same for a part in a group."""
+SHARED = (0.5, 1.25)
+"""The same for the mean skewness of a group, in errors of that mean."""
+GROUP = 2
 """Parts of one metric from which their mean skewness is taken into account."""
+_SLOPE = 0.25
 
 
 def skewness_error(scenes: int) -> float:
@@ -38,14 +43,18 @@ def danger(estimate: Estimate, side: int, shared: float | None = None) -> float:
     Args:
         estimate: its `skew` is that of the scenes' influence on the value.
         side: 1 where the test asks whether the truth lies above a bound, -1 for below.
-        shared: mean skewness of the parts that this one was measured with; None where it is alone.
+        shared: from `shared_skews`; None for a part alone.
     """
     error = skewness_error(estimate.scenes)
     if not math.isfinite(error):
         return 0.0
-    own = _beyond(side * estimate.skew, (ALONE if shared is None else IN_GROUP) * error)
-    found = own if shared is None else min(own, side * shared)
-    return COUNTS_TWICE * found if found < 0 else found
+    noise, times = ALONE if shared is None else OWN
+    own = _beyond(side * estimate.skew, noise * error)
+    own = times * own if own < 0 else own
+    if shared is None:
+        return own
+    common = side * shared
+    return min(own, SHARED[1] * common if common < 0 else common)
 
 
 def shared_skews(estimates: Sequence[Estimate]) -> list[float | None]:
@@ -57,7 +66,7 @@ def shared_skews(estimates: Sequence[Estimate]) -> list[float | None]:
         return [None] * len(estimates)
     skews = np.array([estimate.skew for estimate in estimates])
     error = np.mean([skewness_error(estimate.scenes) for estimate in estimates])
-    mean = _beyond(float(skews.mean()), ALONE * float(error) / math.sqrt(len(skews)))
+    mean = _beyond(float(skews.mean()), SHARED[0] * float(error) / math.sqrt(len(skews)))
     return [mean] * len(estimates)
 
 
@@ -81,19 +90,35 @@ def p_beyond(estimate: Estimate, bound: float, side: int, shared: float | None =
 
 
 def _hall(t: float, skew: float, scenes: int) -> float:
-    # The cubic term keeps it monotone: Johnson's without it calls the clearest cases p = 1.
+    """Return Hall's transformation of t, beyond its standstill no steeper than `_SLOPE`.
+
+    With skewness in the dangerous direction the cubic stands still at some t and then overtakes it:
+    samples that missed their tail by far would pass as the clearest of all.
+    """
     root = math.sqrt(scenes)
-    return t + skew / (6 * root) * (1 + 2 * t**2) + skew**2 * t**3 / (27 * scenes)
+    hall = t + skew / (6 * root) * (1 + 2 * t**2) + skew**2 * t**3 / (27 * scenes)
+    still, value = _standstill(skew, root)
+    return min(hall, value + _SLOPE * (t - still)) if t > still else hall
+
+
+def _standstill(skew: float, root: float) -> tuple[float, float]:
+    """Return the t where Hall's transformation has no slope, and its value there."""
+    if skew >= 0:
+        return math.inf, math.inf
+    return -3 * root / skew, -root / skew + skew / (6 * root)
 
 
 def reach(estimate: Estimate, alpha: float, side: int, shared: float | None = None) -> float:
     """Return how many errors lie between the value and the bound where `p_beyond` is `alpha`."""
     quantile = float(stats.t.isf(alpha, estimate.df))
-    skew = danger(estimate, side, shared)
-    bend = skew / (3 * math.sqrt(estimate.scenes))
+    skew, root = danger(estimate, side, shared), math.sqrt(estimate.scenes)
+    bend = skew / (3 * root)
     if abs(bend) < 1e-9:
         return quantile
-    return max(quantile, (float(np.cbrt(1 + 3 * bend * (quantile - bend / 2))) - 1) / bend)
+    inverse = (float(np.cbrt(1 + 3 * bend * (quantile - bend / 2))) - 1) / bend
+    still, value = _standstill(skew, root)
+    line = still + (quantile - value) / _SLOPE if quantile > value else -math.inf
+    return max(quantile, inverse, line)
 
 
 def interval(

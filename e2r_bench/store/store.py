@@ -4,16 +4,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import escape as glob_escape
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row, RunInfo
+from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import appending, write_text
@@ -26,7 +25,6 @@ RUN_JSON = "run.json"
 ROWS = "per_image.jsonl"
 TIMING = "timing.jsonl"
 FAILURES = "failures.json"
-_LONGEST_NAME = 120
 
 
 @dataclass
@@ -226,25 +224,6 @@ def create_store(folder: Path, info: RunInfo) -> Store:
     content = json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False)
     write_text(folder / RUN_JSON, content + "\n")
     return Store(folder, info)
-
-
-def cell_of(row: Row) -> Cell:
-    """Return the cell that a row is about."""
-    return Cell(row.method, row.task, Draw(row.seed, row.steps), row.image)
-
-
-def cell_folder(cell: Cell) -> Path:
-    """Return the folder of a cell's picture below `images/` or `maps/`."""
-    drawn = f"seed{cell.draw.seed}_steps{cell.draw.steps}"
-    return Path(path_name(cell.method), cell.task, drawn)
-
-
-def path_name(name: str) -> str:
-    """Return a method's name as one folder name; different names give different folders."""
-    safe = quote(name, safe="")
-    if len(safe) <= _LONGEST_NAME:
-        return safe
-    return f"{safe[:_LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _read_failures(path: Path) -> dict[str, str]:

@@ -177,4 +177,4 @@ def test_saving_asks_no_hub_about_the_base(make_tiny_pipe, tmp_path, monkeypatch
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", asked)
     pipe = make_tiny_pipe()
     pipe.text_encoder.name_or_path = "somebody/base"
-    lora.save(trained_pipe(pipe), tmp_path, {})
+    lora.save(KONTEXT.open(trained_pipe(pipe)), tmp_path, {})

@@ -26,10 +26,13 @@ def photos(count=3, height=24, width=32):
 
 
 def restorer(pipe, batch=1, adapters=None, guidance=2.5, router=None):
-    settings = Settings(guidance, 32, "native", batch)
-    if adapters and router is None:
-        router = Unified("") if "" in adapters else TaskSpecific({kind: kind for kind in adapters})
-    return EditorRestorer(KONTEXT.open(pipe), settings, adapters, router)
+    """By task kind, "" for all, unless a router says otherwise."""
+    settings, given = Settings(guidance, 32, "native", batch), adapters or {}
+    names = {kind: f"for-{kind or 'any'}" for kind in given}
+    if given and router is None:
+        router = Unified(names[""]) if "" in names else TaskSpecific(names)
+    files = {names[kind]: path for kind, path in given.items()}
+    return EditorRestorer(KONTEXT.open(pipe), settings, files, router)
 
 
 def method(name, **options):
@@ -154,7 +157,7 @@ def test_adapters_that_are_too_large_to_copy_stay_apart(make_tiny_pipe, tmp_path
     for task in (DENOISE, DERAIN):
         one, other = (results(made, given, [draw], task)["p0", draw] for made in (turns, apart))
         assert np.allclose(one, other, atol=1e-5)
-    assert apart._editor.pipe.get_active_adapters() == ["derain"]
+    assert apart._editor.pipe.get_active_adapters() == ["for-derain"]
 
 
 def test_controls_go_through_what_they_name(tiny_pipe):
@@ -292,7 +295,11 @@ def test_a_router_may_mix_adapters_and_look_at_the_picture(make_tiny_pipe, tmp_p
     given, draw = photos(3), Draw(0, 2)
 
     def mixed(task, photo):
-        return {"p0": {"1": 1.0}, "p1": {"1": 0.5, "2": 0.5}, "p2": {"2": 0.0}}[photo.id]
+        return {
+            "p0": {"for-1": 1.0},
+            "p1": {"for-1": 0.5, "for-2": 0.5},
+            "p2": {"for-2": 0.0},
+        }[photo.id]
 
     made = restorer(make_tiny_pipe(), 1, paths, router=mixed)
     found = results(made, given, [draw])

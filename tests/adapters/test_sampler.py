@@ -108,15 +108,18 @@ def test_noise_depends_on_seed_and_image_alone():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_euler_follows_a_straight_path_exactly():
+@pytest.mark.parametrize("steps", [1, 7])
+def test_euler_follows_a_straight_path_exactly(steps):
     """The velocity eps - z of the straight path is constant, so every step count ends at z."""
     z, eps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    for steps in (1, 7):
-        levels = torch.linspace(1, 0, steps + 1)
-        asked = []
-        found = euler(lambda x, s: asked.append(s.tolist()) or eps - z, eps, levels)
-        torch.testing.assert_close(found, z, rtol=1e-5, atol=1e-5)
-        assert asked == [[level, level] for level in levels[:-1].tolist()]
+    levels, asked = torch.linspace(1, 0, steps + 1), []
+
+    def velocity(x, sigma):
+        asked.append(sigma.tolist())
+        return eps - z
+
+    torch.testing.assert_close(euler(velocity, eps, levels), z, rtol=1e-5, atol=1e-5)
+    assert asked == [[level, level] for level in levels[:-1].tolist()]
 
 
 def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):

@@ -67,7 +67,7 @@ def test_floats_need_a_declared_range_and_keep_to_it(tmp_path: Path) -> None:
         read_pixels(path)
     np.testing.assert_allclose(read_pixels(path, Reading(value_range=1.0)), stored, atol=1e-7)
     np.testing.assert_allclose(read_pixels(path, Reading(value_range=2.0)), stored / 2, atol=1e-7)
-    with pytest.raises(PictureError, match="expected values from 0 to --range 0.5"):
+    with pytest.raises(PictureError, match=r"expected values from 0 to --range 0\.5"):
         read_pixels(path, Reading(value_range=0.5))
 
 
@@ -147,7 +147,7 @@ def test_several_frames_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind.lower()}"
     frames = [Image.fromarray(np.roll(colours(), k, 0)) for k in range(3)]
     frames[0].save(path, kind, save_all=True, append_images=frames[1:])
-    with pytest.raises(PictureError, match="frames or pages|animated"):
+    with pytest.raises(PictureError, match=r"frames or pages|animated"):
         read_pixels(path)
 
 
@@ -200,11 +200,11 @@ def test_damaged_bytes_give_a_picture_or_one_error(
     path = tmp_path_factory.mktemp("damaged") / "a.png"
     path.write_bytes(bytes(content[: data.draw(st.integers(1, len(content)))]))
     try:
-        pixels = read_pixels(path)
+        pixels, said = read_pixels(path), ""
     except PictureError as error:
-        assert "\n" not in str(error)
-    else:
-        assert pixels.ndim == 3 and pixels.shape[2] == 3
+        pixels, said = np.zeros((1, 1, 3)), str(error)
+    assert "\n" not in said
+    assert pixels.shape[2:] == (3,)
 
 
 def test_png_round_trip_is_exact_and_rounding_is_half_to_even(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from e2r_bench.run.runner import Outcome
 from e2r_bench.run.worker import available_bytes
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row
-from e2r_bench.store.store import ROWS, cell_of, open_store, path_name
+from e2r_bench.store.names import cell_of, path_name
+from e2r_bench.store.store import ROWS, open_store
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image, write_png
 

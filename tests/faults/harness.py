@@ -1,4 +1,4 @@
-"""Killing a command at every file operation, or at a moment of its life, and looking at what is left.
+"""Killing a command at a file operation, or at a moment of its life, and what is left then.
 
 Commands run in forked children, so that the packages are imported once. An audit hook counts the
 operations that Python does on files below one folder, and sends the signal before the chosen one.

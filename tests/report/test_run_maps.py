@@ -20,8 +20,9 @@ from e2r_bench.maps.write import (
 from e2r_bench.report.cases import cases_of
 from e2r_bench.report.page import write_report
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.names import cell_of
 from e2r_bench.store.rows import read_rows
-from e2r_bench.store.store import Store, cell_of
+from e2r_bench.store.store import Store
 from e2r_metrics.base.pictures import write_png
 
 

@@ -11,7 +11,7 @@ from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
-from tests.calibration.run import simulated_arms
+from tests.calibration.sets import simulated_arms
 
 KINDS = ("frechet", "kid", "mmd_v", "mmd_u")
 

@@ -169,7 +169,7 @@ def _floor(module: str) -> int:
 
 
 def _in_order(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Yield statements and calls as the program meets them: what is inside before what is around."""
+    """Yield statements and calls as the program meets them: the inside before what is around."""
 
     def inside(node: ast.AST) -> Iterator[ast.AST]:
         for child in ast.iter_child_nodes(node):

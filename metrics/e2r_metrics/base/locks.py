@@ -73,8 +73,6 @@ def _myself() -> dict[str, str | int]:
 def _holder(folder: Path) -> str:
     try:
         told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-        return (
-            f"process {told['pid']} on {told['host']} since {told['since']} ({told['command']})"
-        )
+        return f"process {told['pid']} on {told['host']} since {told['since']} ({told['command']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

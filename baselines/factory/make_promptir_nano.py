@@ -1,20 +1,18 @@
-"""Make `promptir-nano`: `python -m e2r_baselines.make_promptir_nano --out FOLDER --steps N`.
+"""Make `promptir-nano`: `python baselines/factory/make_promptir_nano.py --out FOLDER --steps N`.
 
-`--card` writes the card of the weights that lie in the folder, finished or stopped on the way. One
-blind network for noise, rain and haze, trained on dead-leaves pictures alone, so that no
-photograph's licence is owed; photographs are only measured on. Every draw is a function of the
-seed and the step: the same command gives the same weights on the same machine and library.
+`--card` writes the card of the weights that lie in the folder, finished or stopped on the way. The
+script lies outside the package, since nobody who runs the network needs it. One blind network for
+noise, rain and haze, trained on dead-leaves pictures alone, so that no photograph's licence is
+owed; photographs are only measured on. Every draw is a function of the seed and the step: the same
+command gives the same weights on the same machine and library.
 """
 
 import argparse
 import copy
-import hashlib
-import json
 import math
-import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,16 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from promptir_nano_card import TRAINED_ON, gain, stacked, write_card
 from torch import Tensor, nn
 
-from e2r_baselines.degrade import Depth, degrade
-from e2r_baselines.method import Pixels
+from e2r_baselines.degrade import Depth, Pixels, degrade
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.files import write_bytes, write_json
 
-TRAINED_ON = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 _SIDE = 256
 _HELD_OUT = 6
 _REPORT_EVERY = 250
@@ -98,11 +96,7 @@ def _batch(recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
         task = TRAINED_ON[int(rng.integers(len(TRAINED_ON)))]
         clean.append(target)
         degraded.append(_pair(target, depth, task, rng))
-    return _tensor(degraded), _tensor(clean)
-
-
-def _tensor(pictures: Sequence[Pixels]) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).movedim(-1, 1).contiguous()
+    return stacked(degraded), stacked(clean)
 
 
 def initial(seed: int) -> PromptIR:
@@ -162,29 +156,14 @@ def held_out(network: nn.Module, seed: int) -> dict[str, tuple[float, float]]:
     return result
 
 
-def gain(network: nn.Module, clean: Pixels, degraded: Pixels) -> tuple[float, float]:
-    """Return the PSNR in dB of a degraded picture and of what the network makes of it."""
-    with torch.inference_mode():
-        restored = network(_tensor([degraded]))[0].movedim(0, -1).numpy()
-    return _psnr(clean, degraded), _psnr(clean, restored)
-
-
-def _psnr(clean: Pixels, other: Pixels) -> float:
-    error = np.mean((np.clip(other, 0, 1).astype(np.float64) - clean) ** 2)
-    return float(-10 * np.log10(error))
-
-
 def save(network: nn.Module, recipe: Recipe, steps: int, minutes: float, out: Path) -> None:
     """Write the weights in half precision and what is known about them, each in one move."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
-    out.mkdir(parents=True, exist_ok=True)
     # Half precision halves the file; the card's numbers are measured on what is stored.
     tensors = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
-    temporary = out / "model.safetensors.part"
-    save_file(tensors, temporary)
-    os.replace(temporary, out / "model.safetensors")
-    _write_json(out / "training.json", _record(network, recipe, steps, minutes))
+    write_bytes(out / "model.safetensors", as_bytes(tensors))
+    write_json(out / "training.json", _record(network, recipe, steps, minutes))
 
 
 def _record(network: nn.Module, recipe: Recipe, steps: int, minutes: float) -> Mapping[str, Any]:
@@ -201,85 +180,8 @@ def _record(network: nn.Module, recipe: Recipe, steps: int, minutes: float) -> M
     }
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
-
-
-def photographs() -> Mapping[str, Pixels]:
-    """Return 192x192 crops of scikit-image's photographs: measured on, never trained on."""
-    from skimage import data
-
-    named = {"astronaut": data.astronaut(), "coffee": data.coffee(), "chelsea": data.chelsea()}
-    box = (slice(40, 232), slice(120, 312))
-    return {name: (pixels[box] / 255).astype(np.float32) for name, pixels in named.items()}
-
-
-def measure(network: nn.Module) -> dict[str, dict[str, float]]:
-    """Return mean PSNR in dB of degraded and restored photographs, per task."""
-    depth = np.linspace(1, 0, 192, dtype=np.float32)[:, None].repeat(192, 1)
-    result: dict[str, dict[str, float]] = {}
-    for task in TRAINED_ON:
-        rows: list[tuple[float, float]] = []
-        for name, clean in photographs().items():
-            bad = degrade(TASKS[task], clean, depth, rng_for(0, name, f"card {task}"))
-            stored = np.rint(np.clip(bad, 0, 1) * 255).astype(np.float32) / np.float32(255)
-            rows.append(gain(network, clean, stored))
-        before, after = np.mean(rows, axis=0)
-        result[task] = {"degraded": round(float(before), 2), "restored": round(float(after), 2)}
-    return result
-
-
-def write_card(out: Path) -> None:
-    """Measure the weights in `out` and write `card.json` and `README.md` beside them."""
-    from safetensors.torch import load_file
-
-    weights = out / "model.safetensors"
-    network = PromptIR(NANO).eval()
-    network.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
-    training = json.loads((out / "training.json").read_text(encoding="utf-8"))
-    card = {
-        "name": "promptir-nano",
-        "what": "Our own miniature of PromptIR: the same class at small width. It is not PromptIR",
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "licence": "Apache-2.0",
-        "trained_on": "procedural dead-leaves pictures (e2r_baselines.procedural) alone",
-        "never_trained_on": "any photograph; scikit-image's are for the numbers below",
-        "seed": training["recipe"]["seed"],
-        **training,
-        "psnr_on_photographs": measure(network),
-        "photographs": sorted(photographs()),
-    }
-    _write_json(out / "card.json", card)
-    (out / "README.md").write_text(_prose(card), encoding="utf-8")
-
-
-def _prose(card: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"| {task} | {row['degraded']:.2f} | {row['restored']:.2f} |\n"
-        for task, row in card["psnr_on_photographs"].items()
-    )
-    recipe = card["recipe"]
-    return (
-        f"# {card['name']}\n\n"
-        f"{card['what']}. {card['parameters']:,} parameters, stored in half "
-        f"precision, {card['licence']}.\n\n"
-        f"- Data: {card['trained_on']}. Never trained on {card['never_trained_on']}.\n"
-        f"- Training: {card['steps_done']} of {recipe['steps']} steps of {recipe['batch']} crops "
-        f"of {recipe['crop']} pixels, seed {card['seed']}, {card['minutes']} minutes on "
-        f"{card['hardware']}, shared; torch {card['torch']}.\n"
-        f"- sha256 {card['sha256']}\n"
-        "- Made by `python -m e2r_baselines.make_promptir_nano`.\n\n"
-        f"Mean PSNR in dB on 192x192 crops of {', '.join(card['photographs'])} (n = "
-        f"{len(card['photographs'])}, one noise draw, 8-bit inputs; three pictures are an "
-        "illustration, not an evaluation):\n\n"
-        f"| task | degraded | restored |\n|---|---|---|\n{rows}"
-    )
 
 
 def main() -> None:
