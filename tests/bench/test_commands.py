@@ -40,7 +40,7 @@ INVOCATIONS: dict[str, list[str]] = {
                     *_TRAINED, "--data", "{data}", *_ON, "--out", "{out}/pairs"],
     "study prompts": ["--train-data", "denoise={clean}", *_TRAINED, "--data", "{data}", *_ON,
                       "--out", "{out}/prompts"],
-    "claims": ["{out}/claims.toml", "--only", "C4", "--train-data", "denoise={clean}", *_TRAINED,
+    "claims": ["{out}/claims.toml", "--only", "C1", "--train-data", "denoise={clean}", *_TRAINED,
                "--data", "{data}", *_ON, "--out", "{out}/claims"],
 }  # fmt: skip
 
