@@ -1,6 +1,7 @@
 """`folder:PATH`: what somebody else restored, read and paired by the rules of every path."""
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,8 +44,9 @@ def folder_method(name: str) -> Method:
     Raises:
         UsageError: there is no such folder.
     """
-    root = Path(name.partition(":")[2]).expanduser()
-    if not root.is_dir():
+    # os.path only says no where pathlib raises: a name too long, a home that nobody has.
+    root = Path(os.path.expanduser(name.partition(":")[2]))
+    if not os.path.isdir(root):
         raise UsageError(
             f"{name}: expected folder:PATH with the folder of a method's results, found no such "
             "folder"

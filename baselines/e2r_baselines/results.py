@@ -27,7 +27,9 @@ class Results:
     _listed: dict[Path, Mapping[str, Path]] = field(
         default_factory=dict[Path, Mapping[str, Path]], compare=False, repr=False
     )
-    _given: dict[Path, str] = field(default_factory=dict[Path, str], compare=False, repr=False)
+    _given: dict[Path, tuple[str, str]] = field(
+        default_factory=dict[Path, tuple[str, str]], compare=False, repr=False
+    )
 
     def folder(self, task: str) -> Path:
         """Return where the results of a task lie."""
@@ -39,13 +41,13 @@ class Results:
 
         Raises:
             UsageError: the folder has no pictures, two of one name, or one that would serve two
-                images.
+                images or two tasks.
         """
         folder = self.folder(task)
         if folder not in self._listed:
             self._listed[folder] = list_pictures(folder, self.matching.recursive)
         key = self._key(image, self._listed[folder], folder)
-        return None if key is None else self._only(image, self._listed[folder][key])
+        return None if key is None else self._only(task, image, self._listed[folder][key])
 
     def _key(self, image: str, listed: Mapping[str, Path], folder: Path) -> str | None:
         if self.matching.pattern is None and image in listed:
@@ -57,12 +59,20 @@ class Results:
         own = {image: listed[key]}
         return key if partners([key], own, self.matching, str(folder))[key] else None
 
-    def _only(self, image: str, path: Path) -> Path:
-        first = self._given.setdefault(path, image)
-        if first != image:
+    def _only(self, task: str, image: str, path: Path) -> Path:
+        """Return `path` for the first that asks for it; a result is of one picture in one task."""
+        for_task, for_image = self._given.setdefault(path, (task, image))
+        if for_image != image:
             raise UsageError(
-                f"{path}: expected the result of one picture, found it to be that of {first!r} and "
-                f'{image!r}; rename it, or say how names differ with pair="{{name}}_out"'
+                f"{path}: expected the result of one picture, found it to be that of "
+                f"{for_image!r} and {image!r}; rename it, or say how names differ with "
+                'pair="{name}_out"'
+            )
+        if for_task != task:
+            raise UsageError(
+                f"{path}: expected the result of one task, found it to be that of {for_task} and "
+                f"{task}; put each task's results into a folder of its name, such as "
+                f"{self.root / task}"
             )
         return path
 

@@ -192,6 +192,25 @@ def test_a_result_is_of_one_picture(tmp_path: Path) -> None:
         inputs("dehaze", "0001_hazy")
 
 
+def test_a_result_is_of_one_task(tmp_path: Path) -> None:
+    """One flat folder cannot hold what a method made of the same picture in two tasks."""
+    save(tmp_path / "b.png", pixels(3))
+    inputs = folder(tmp_path).inputs
+    assert inputs
+    assert inputs("denoise25", "b") == inputs("denoise25", "b") == tmp_path / "b.png"
+    with pytest.raises(UsageError, match="that of denoise25 and denoise50; put each task"):
+        inputs("denoise50", "b")
+    save(tmp_path / "denoise50" / "b.png", pixels(4))
+    assert inputs("denoise50", "b") == tmp_path / "denoise50" / "b.png"
+
+
+@pytest.mark.parametrize("name", ["folder:", "spandrel:"])
+@pytest.mark.parametrize("place", ["/nowhere/x", "~nobody-of-this-name/x", "x" * 5000, "a\0b"])
+def test_a_place_that_cannot_be_is_one_line(name: str, place: str) -> None:
+    with pytest.raises(UsageError, match="found no such"):
+        method_named(name + place)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     names=st.lists(
