@@ -34,7 +34,7 @@ def ciede2000(restored: EightBit, clean: EightBit) -> Map:
     Formulas and their numbers: Sharma, Wu and Dalal, Color Research and Application 30 (2005).
 
     Raises:
-        UsageError: unequal or too small pictures.
+        PictureError: unequal or too small pictures.
     """
     check_pair(restored, clean)
     return delta_e(_lab(restored), _lab(clean))

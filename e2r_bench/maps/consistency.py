@@ -52,7 +52,8 @@ def consistency(
         truncate: the protocol truncated noisy inputs to 8 bits instead of rounding.
 
     Raises:
-        UsageError: unequal pictures, or a kind without a model (`has_model`).
+        PictureError: unequal pictures.
+        UsageError: a kind without a model (`has_model`).
     """
     check_pair(restored, degraded)
     if task.kind == "denoise" and task.sigma is not None:

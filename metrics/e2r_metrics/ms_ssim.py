@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError
 from e2r_metrics.images import Image, PerImage, check_pair, check_pairs, peak
-from e2r_metrics.ssim import GAUSS, contrast_structure
+from e2r_metrics.ssim import contrast_structure
+from e2r_metrics.ssim_terms import GAUSS
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MIN_SIDE = 2 * GAUSS.radius * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)

@@ -119,9 +119,19 @@ class Session:
         if known is not None and known.shape == (row.dimension,):
             return known
         vector = self._extractor(row)(pixels)
-        if self.store:
-            self.store.put(key, name, vector)
+        self._keep(key, name, vector)
         return vector
+
+    def _keep(self, key: str, name: str, vector: npt.NDArray[np.float32]) -> None:
+        """Put a vector into the store; a full or sealed cache ends nothing."""
+        if self.store is None:
+            return
+        try:
+            self.store.put(key, name, vector)
+        except UsageError as error:
+            self.store = None
+            log = logging.getLogger("e2r_metrics")
+            log.warning("%s; going on without it: features are computed anew each time", error)
 
     def _extractor(self, row: Extractor) -> Extract:
         if row.id not in self._extract:

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from e2r_adapters import lora
-from e2r_adapters.lint import inspect
-from e2r_adapters.profiles import PROFILES
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.lora import inspect
 from e2r_metrics.base.errors import UsageError
 
 Q = "transformer.transformer_blocks.0.attn.to_q"
@@ -40,9 +40,10 @@ GOOD = said(transformer__r=4, transformer__lora_alpha=2)
 
 
 def test_our_own_adapter_is_sound(tiny_pipe, tmp_path):
-    lora.attach(tiny_pipe.transformer, lora.TARGETS["full"], PROFILES["g1"], seed=0)
-    lora.attach(tiny_pipe.text_encoder, lora.TEXT_TARGETS, PROFILES["g1"], seed=0)
-    report = inspect(lora.save(tiny_pipe, tmp_path, {"base": "tiny", "pairs": 16}))
+    editor = KONTEXT.open(tiny_pipe)
+    for name, part in KONTEXT.lora.parts.items():
+        lora.attach(editor.networks[name], part.targets["full"], 64, 4, seed=0)
+    report = inspect(lora.save(editor, tmp_path, {"base": "tiny", "pairs": 16}))
     assert report.problems == ()
     assert report.layout == "diffusers"
     assert report.base == "tiny"

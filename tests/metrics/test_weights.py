@@ -97,10 +97,10 @@ def test_a_changed_file_is_checked_again(declare, tmp_path):
         Resolver(declare(_table()), [given]).find("net")
 
 
-def test_digests_are_remembered(tmp_path, monkeypatch):
+def test_a_file_is_read_once_in_a_process(tmp_path, monkeypatch):
     path = _put(tmp_path / "given") / "net.pt"
     assert sha256_of(path) == SHA
-    monkeypatch.setattr("e2r_metrics.base.digests.sha256_of", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("read again"))
     assert sha256_of(path) == SHA
 
 
@@ -218,8 +218,12 @@ def test_snapshots_are_found_and_never_fetched_unasked(declare, tmp_path, monkey
     )
     monkeypatch.setattr(fetching, "fetch_place", lambda *a: pytest.fail("fetched"))
     assert "not downloaded unasked" in Resolver(declare(text)).find("flux").reason
-    base = tmp_path / "xdg" / "huggingface" / "hub" / "models--owner--flux"
-    _put(base / "snapshots" / "abc123", b"{}", "model_index.json")
+    hub = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    base = hub / "models--owner--flux"
+    _put(base / "blobs", b"{}", "digest")
+    (base / "snapshots" / "abc123").mkdir(parents=True)
+    (base / "snapshots" / "abc123" / "model_index.json").symlink_to(base / "blobs" / "digest")
     found = Resolver(declare(text)).find("flux")
     assert found.sha256 == "abc123"
 

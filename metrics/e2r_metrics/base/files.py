@@ -5,9 +5,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from e2r_metrics.base.errors import UsageError
 
@@ -71,3 +72,22 @@ def _unlink(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:
         return  # the folder itself is gone or sealed: there is nothing left to tidy
+
+
+@contextmanager
+def appending(path: Path) -> Generator[TextIO]:
+    """Open a UTF-8 log to append whole lines to; makes its folder first.
+
+    Raises:
+        UsageError: the folder cannot be written to, or the disk fills up inside.
+    """
+    try:
+        refuse_special(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            yield stream
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; free some space, or choose another --out, and "
+            "give the same command again"
+        ) from error

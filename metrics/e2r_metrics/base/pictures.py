@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.files import write_bytes
-from e2r_metrics.base.headers import Header, jpeg_header, png_header
+from e2r_metrics.base.headers import Header, jpeg_header, png_header, tiff_header
 
 EightBit = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -108,32 +108,33 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _content(path: Path) -> npt.NDArray[np.uint8]:
+def _content(path: Path) -> bytes:
     """Return the bytes of a regular file; a pipe or a device would be read for ever."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise PictureError(f"{path}: expected an image file, found no regular file")
-        content = np.fromfile(path, np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise PictureError(f"{path}: expected an image file: {error.strerror}") from error
-    if not content.size:
+    if not content:
         raise PictureError(f"{path}: expected an image file, found an empty one")
     return content
 
 
-def _header(path: Path, content: npt.NDArray[np.uint8]) -> Header:
-    head = content[:8].tobytes()
+def _header(path: Path, content: bytes) -> Header:
     try:
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        if content.startswith(b"\x89PNG\r\n\x1a\n"):
             return png_header(content)
-        if head.startswith(b"\xff\xd8"):
+        if content.startswith(b"\xff\xd8"):
             return jpeg_header(content)
+        if content.startswith((b"II*\0", b"MM\0*")):
+            return tiff_header(content)
         return _pillow_header(content)
     except ValueError as error:
         raise PictureError(f"{path}: expected a whole image file, found {error}") from error
 
 
-def _pillow_header(content: npt.NDArray[np.uint8]) -> Header:
+def _pillow_header(content: bytes) -> Header:
     from PIL import Image, UnidentifiedImageError
 
     with _PILLOW, warnings.catch_warnings():
@@ -171,10 +172,10 @@ def _check_size(path: Path, header: Header, reading: Reading) -> None:
         )
 
 
-def _decoded(path: Path, content: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+def _decoded(path: Path, content: bytes) -> npt.NDArray[Any]:
     """Return (H, W) or (H, W, C) as stored, channels in RGB order, any depth."""
     try:
-        pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise PictureError(
             f"{path}: expected an image file, found one that OpenCV refuses ({error.err})"
@@ -187,7 +188,7 @@ def _decoded(path: Path, content: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     return cv2.cvtColor(pixels, order)
 
 
-def _opened(path: Path, content: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _opened(path: Path, content: bytes) -> npt.NDArray[np.uint8]:
     """Decode what OpenCV does not read in full, by Pillow: (H, W, 4)."""
     from PIL import Image
 
@@ -204,7 +205,7 @@ def _scaled(path: Path, pixels: npt.NDArray[Any], reading: Reading) -> npt.NDArr
         return pixels
     if pixels.dtype == np.uint16:
         return (pixels / np.float32(65535)).astype(np.float32)
-    if pixels.dtype not in (np.float32, np.float64):
+    if str(pixels.dtype) not in ("float32", "float64"):
         raise PictureError(f"{path}: expected 8, 16 or float bits a channel, found {pixels.dtype}")
     if reading.value_range is None:
         raise PictureError(
