@@ -58,6 +58,11 @@ def _folder_spec(name: str, root: Path, options: FolderOptions) -> MethodSpec:
     from e2r_baselines.results import Results
     from e2r_metrics.base.pairs import Matching
 
+    if options.pair is not None and "{name}" not in options.pair:
+        raise UsageError(
+            f'{name}: expected a pair with {{name}} in it, such as "{{name}}_out", found '
+            f"{options.pair!r}"
+        )
     results = Results(root, Matching(options.recursive, options.pair))
     return MethodSpec(
         name=name,
