@@ -54,11 +54,9 @@ def test_a_run_killed_at_some_moment_resumes_to_the_same_bytes(data: Path, tmp_p
         assert harness.resumed(command, out, kill, whole) == [], f"{seconds} s"
 
 
-@pytest.mark.parametrize("words", [("maps",), ("report",), ("study", "seeds")])
-def test_what_writes_into_a_run_may_be_killed_too(
-    finished: Path, words: tuple[str, ...]
-) -> None:
-    command = commands.line_command(*words, finished)
+@pytest.mark.parametrize("words", ["maps --maps invented,lost", "report", "study seeds --steps 4"])
+def test_what_writes_into_a_run_may_be_killed_too(finished: Path, words: str) -> None:
+    command = commands.line_command(*words.split(), finished)
     total = harness.operations(command, finished)
     whole = harness.contents(finished)
     for operation in harness.moments(total, 3):
