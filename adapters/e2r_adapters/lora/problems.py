@@ -63,7 +63,11 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
             "('Could not automatically infer state dict type'); remove or convert them"
         ]
     if layout == "kohya":
-        return []
+        other = [
+            name for name in linears(shapes, "transformer") if not re.fullmatch(facts.foreign, name)
+        ]
+        said = f"{len(other)} kohya keys of another family, such as {other[0]!r}" if other else ""
+        return [f"{said}; choose an adapter of this family"] if other else []
     if layout != "diffusers":
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
     unknown = [key for key in shapes if not (_known(key, facts) or key.endswith(".alpha"))]
