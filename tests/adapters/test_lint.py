@@ -137,11 +137,25 @@ def test_kohya_of_another_family_is_refused_by_name(make_tiny_pipe, tmp_path):
 
 
 def test_rank_stabilised_scale_is_what_it_loads_at(make_tiny_pipe, tmp_path):
-    settings = {"transformer.r": 4, "transformer.lora_alpha": 2, "transformer.use_rslora": True}
-    metadata = {"lora_adapter_metadata": json.dumps(settings)}
+    settings = {
+        "r": 4,
+        "lora_alpha": 2,
+        "use_rslora": True,
+        "target_modules": [Q.removeprefix("transformer.")],
+    }
+    entry = {f"transformer.{key}": value for key, value in settings.items()}
+    metadata = {"lora_adapter_metadata": json.dumps(entry)}
     path = write(tmp_path, tensors(Q), metadata)
     assert inspect(path).transformer.scale == 1.0
     assert lora.load(KONTEXT.open(make_tiny_pipe()), path, "a") == 1.0
+
+
+def test_settings_that_peft_cannot_use_are_one_line(make_tiny_pipe, tmp_path):
+    settings = {"transformer.r": 4, "transformer.lora_alpha": 2}
+    path = write(tmp_path, tensors(Q), {"lora_adapter_metadata": json.dumps(settings)})
+    with pytest.raises(UsageError, match="diffusers cannot load it") as caught:
+        lora.load(KONTEXT.open(make_tiny_pipe()), path, "a")
+    assert "\n" not in str(caught.value)
 
 
 def test_what_inspect_passes_a_run_of_kohya_loads(make_tiny_pipe, tmp_path):
