@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from e2r_bench.commands.types import FILE, OUTPUT
+
 
 @click.command("compare", short_help="Put two runs of one protocol on one page.")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUTPUT,
     default=Path("comparison.html"),
     show_default=True,
     help="The page; its Markdown twin stands beside it.",

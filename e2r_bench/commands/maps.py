@@ -6,30 +6,36 @@ from typing import TYPE_CHECKING
 
 import click
 
+from e2r_bench.commands.options import weights as weights_option
+from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES
+
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
 
 
-def _split(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--methods", help="Only these, e.g. promptir,kontext_lora.  [all but controls]")
-@click.option("--tasks", help="Only these.  [all]")
-@click.option("--maps", "names", help="Only these maps, e.g. invented,lost.  [all]")
+@click.argument("run", type=FILE)
+@click.option(
+    "--methods",
+    type=NAMES,
+    default=(),
+    help="Only these, e.g. promptir,kontext_lora.  [all but controls]",
+)
+@click.option("--tasks", type=NAMES, default=(), help="Only these.  [all]")
+@click.option(
+    "--maps", "names", type=NAMES, default=(), help="Only these maps, e.g. invented,lost.  [all]"
+)
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures of a task.")
-@click.option("--bound", type=float, help="Draw trust masks: mean CIEDE2000 allowed inside.")
+@click.option("--bound", type=ABOVE_ZERO, help="Draw trust masks: mean CIEDE2000 allowed inside.")
 @click.option("--level", type=float, default=0.1, show_default=True, help="Chance to break it.")
 @click.option("--score", help="Trust by inconsistency, unexplained or seed_deviation.")
-@click.option("--weights", multiple=True, type=click.Path(path_type=Path), help="Weight files.")
+@weights_option
 @click.option("--offline", is_flag=True, help="Open no connection.")
 def command(
     run: Path,
-    methods: str | None,
-    tasks: str | None,
-    names: str | None,
+    methods: tuple[str, ...],
+    tasks: tuple[str, ...],
+    names: tuple[str, ...],
     limit: int | None,
     bound: float | None,
     level: float,
@@ -48,7 +54,7 @@ def command(
     from e2r_bench.store.store import open_store
 
     store = open_store(run)
-    wanted = Wanted(_split(methods), _split(tasks), _split(names), limit)
+    wanted = Wanted(methods, tasks, names, limit)
     with Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None

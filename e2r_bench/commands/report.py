@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from e2r_bench.commands.types import FILE
+
 
 @click.command("report", short_help="Write a run's report again.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FILE)
 @click.option(
     "--embed/--beside",
     default=True,

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2r_bench.commands.options import weights as weights_option
+
 if TYPE_CHECKING:
     from e2r_metrics.base.weights import Resolver
 
-_FOLDERS = click.option(
-    "--weights", multiple=True, type=click.Path(path_type=Path), help="Weights folder."
-)
-
 
 @click.group("weights", invoke_without_command=True, short_help="List and fetch weight files.")
-@_FOLDERS
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
 @click.pass_context
 def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> None:
@@ -27,7 +25,7 @@ def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> Non
 
 @command.command("fetch")
 @click.argument("names", nargs=-1, required=True)
-@_FOLDERS
+@weights_option
 def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
     """Fetch weight files by NAME, whatever their size; their licences are shown first."""
     from e2r_bench.run.services import open_resolver

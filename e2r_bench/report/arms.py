@@ -10,9 +10,9 @@ from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, seeds_of
 from e2r_bench.report.labels import label_build
 from e2r_bench.report.roles import INVENTED
+from e2r_bench.statistics.paired import differences, mean_estimate
+from e2r_bench.statistics.results import Estimate
 from e2r_bench.store.store import Store
-from e2r_bench.studies.paired import differences, mean_estimate
-from e2r_bench.studies.results import Estimate
 from e2r_metrics.base.errors import UsageError
 
 Shares = Mapping[tuple[str, str, str], Mapping[str, float]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from e2r_bench.report.arms import Arm, difference, mean_of
 from e2r_bench.report.labels import number, spread
-from e2r_bench.studies.results import Estimate
+from e2r_bench.statistics.results import Estimate
 
 
 @dataclass(frozen=True)
