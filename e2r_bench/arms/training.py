@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2r_baselines.tasks import TASKS
 from e2r_bench.arms.claims import Training
+from e2r_bench.run.config import Experiment
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.pairs import SUFFIXES
@@ -119,12 +120,14 @@ class ArmTraining:
         data: on what.
         profile: how, and for how many epochs.
         device: a torch device, or "auto".
+        test: folders of the pictures that arms are judged on; none of them may be trained on.
     """
 
     backbone: str
     data: TrainData
     profile: "Profile"
     device: str
+    test: tuple[Path, ...] = ()
 
     def describe(self) -> str:
         """Return in words what every verdict about trained arms stands on."""
@@ -195,6 +198,7 @@ class ArmTraining:
             pairs_seed=training.seed,
             text_encoder=training.text_encoder,
             replicate_prompt_cache_bug=training.replicate_prompt_cache_bug,
+            test=self.test,
             device=self.device,
             sample_every=0,
         )
@@ -218,18 +222,15 @@ def is_trained(config: "TrainConfig") -> bool:
 
 
 def plan_training(
-    backbone: str, data: Mapping[str, str] | None, tasks: Sequence[str], epochs: int | None,
-    device: str, quantize: Any = "none",
-) -> ArmTraining:  # fmt: skip
+    backbone: str, data: Mapping[str, str] | None, base: Experiment, epochs: int | None
+) -> ArmTraining:
     """Decide once what arms are trained and run with.
 
     Args:
         backbone: a name, or "auto".
         data: see `train_data`.
-        tasks: names of the tasks.
+        base: what arms are run on.
         epochs: of each training; None for the profile's own.
-        device: a torch device, or "auto".
-        quantize: how the full model would be loaded.
 
     Raises:
         UsageError: see `train_data`.
@@ -237,7 +238,16 @@ def plan_training(
     from e2r_adapters.editors import NANO, is_miniature, resolve_backbone
     from e2r_adapters.train.profiles import PROFILES, with_changes
 
-    name = resolve_backbone(backbone, quantize)
-    small = is_miniature(name)
+    name = resolve_backbone(backbone, base.method.get("quantize", "none"))
     profile = with_changes(PROFILES["nano" if name == NANO else "g1"], epochs=epochs)
-    return ArmTraining(name, train_data(data, tasks, small, name), profile, device)
+    chosen = train_data(data, base.tasks, is_miniature(name), name)
+    return ArmTraining(name, chosen, profile, base.device, tuple(_judged_on(base)))
+
+
+def _judged_on(base: Experiment) -> Iterator[Path]:
+    """Yield the folders of an experiment's pictures."""
+    for entry in base.data:
+        name, equals, where = entry.partition("=")
+        folder = where if equals and name in TASKS else entry
+        if folder != "mini":
+            yield Path(folder).expanduser()

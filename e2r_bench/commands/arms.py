@@ -35,10 +35,7 @@ def runner_of(asked: dict[str, Any]) -> "ArmRunner":
         raise click.UsageError("--set backbone=...: arms are trained too; give --backbone")
     settings = settings_of(asked) | {"methods": ["kontext_lora"]}
     base = make_experiment(settings, "the command line")
-    training = plan_training(
-        asked["backbone"], asked["train_data"], base.tasks, asked["epochs"], base.device,
-        options.get("quantize", "none"),
-    )  # fmt: skip
+    training = plan_training(asked["backbone"], asked["train_data"], base, asked["epochs"])
     return ArmRunner(base, training, click.echo)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from e2r_bench.commands.options import weights as weights_option
-from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES
+from e2r_bench.commands import options
+from e2r_bench.commands.types import FILE, NAMES
 
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
@@ -16,26 +16,21 @@ if TYPE_CHECKING:
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
 @click.argument("run", type=FILE)
 @click.option(
-    "--methods",
-    type=NAMES,
-    default=(),
-    help="Only these, e.g. promptir,kontext_lora.  [all but controls]",
+    "--methods", type=NAMES, help="Only these, e.g. promptir,kontext_lora.  [all but controls]"
 )
-@click.option("--tasks", type=NAMES, default=(), help="Only these.  [all]")
-@click.option(
-    "--maps", "names", type=NAMES, default=(), help="Only these maps, e.g. invented,lost.  [all]"
-)
+@click.option("--tasks", type=NAMES, help="Only these.  [all]")
+@click.option("--maps", "names", type=NAMES, help="Only these, e.g. invented,lost.  [all]")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures of a task.")
-@click.option("--bound", type=ABOVE_ZERO, help="Draw trust masks: mean CIEDE2000 allowed inside.")
+@click.option("--bound", type=float, help="Draw trust masks: mean CIEDE2000 allowed inside.")
 @click.option("--level", type=float, default=0.1, show_default=True, help="Chance to break it.")
 @click.option("--score", help="Trust by inconsistency, unexplained or seed_deviation.")
-@weights_option
+@options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
 def command(
     run: Path,
-    methods: tuple[str, ...],
-    tasks: tuple[str, ...],
-    names: tuple[str, ...],
+    methods: tuple[str, ...] | None,
+    tasks: tuple[str, ...] | None,
+    names: tuple[str, ...] | None,
     limit: int | None,
     bound: float | None,
     level: float,
@@ -54,7 +49,7 @@ def command(
     from e2r_bench.store.store import open_store
 
     store = open_store(run)
-    wanted = Wanted(methods, tasks, names, limit)
+    wanted = Wanted(methods or (), tasks or (), names or (), limit)
     with Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None

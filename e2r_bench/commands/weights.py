@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2r_bench.commands.options import weights as weights_option
+from e2r_bench.commands import options
 
 if TYPE_CHECKING:
     from e2r_metrics.base.weights import Resolver
 
 
 @click.group("weights", invoke_without_command=True, short_help="List and fetch weight files.")
-@weights_option
+@options.weights
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
 @click.pass_context
 def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> None:
@@ -25,7 +25,7 @@ def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> Non
 
 @command.command("fetch")
 @click.argument("names", nargs=-1, required=True)
-@weights_option
+@options.weights
 def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
     """Fetch weight files by NAME, whatever their size; their licences are shown first."""
     from e2r_bench.run.services import open_resolver

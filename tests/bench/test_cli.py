@@ -224,7 +224,7 @@ def test_a_method_whose_package_is_missing_says_how_to_get_it(
 # Exit codes, and what is printed
 
 
-class _Own(UsageError):
+class _OwnError(UsageError):
     """What a plugin may raise."""
 
 
@@ -239,7 +239,7 @@ def _raising(error: BaseException) -> click.Command:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (_Own("mine"), 2, "e2r-bench: mine\n"),
+        (_OwnError("mine"), 2, "e2r-bench: mine\n"),
         (PictureError("a.png: cut"), 2, "e2r-bench: a.png: cut\n"),
         (click.BadParameter("no"), 2, "Error: Invalid value: no\n"),
         (click.FileError("x"), 2, "Error: Could not open file 'x': unknown error\n"),

@@ -33,14 +33,15 @@ INVOCATIONS: dict[str, list[str]] = {
     "leakage": ["{other}", "{data}", "--out", "{out}/leaks"],
     "drift": [],
     "train": ["--tasks", "derain", "--data", "derain={pairs}", "--pairs", "16", "--epochs", "1",
-              "--resolution", "16", "--sample-every", "0", "--device", "cpu", "--out", "{out}/lora"],
+              "--resolution", "16", "--sample-every", "0", "--device", "cpu",
+              "--out", "{out}/lora"],
     "adapter inspect": ["{out}/lora/pytorch_lora_weights.safetensors"],
     "study pairs": ["--pairs", "16,32", "--training-seeds", "1", "--train-data", "denoise={clean}",
                     *_TRAINED, "--data", "{data}", *_ON, "--out", "{out}/pairs"],
     "study prompts": ["--train-data", "denoise={clean}", *_TRAINED, "--data", "{data}", *_ON,
                       "--out", "{out}/prompts"],
-    "claims": ["{out}/claims.toml", "--only", "C4", "--train-data", "denoise={clean}", *_TRAINED, "--data", "{data}",
-               *_ON, "--out", "{out}/claims"],
+    "claims": ["{out}/claims.toml", "--only", "C1", "--train-data", "denoise={clean}", *_TRAINED,
+               "--data", "{data}", *_ON, "--out", "{out}/claims"],
 }  # fmt: skip
 
 

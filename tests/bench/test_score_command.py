@@ -1,4 +1,4 @@
-"""`e2r-bench score` on faulty folders: what failed is named, the rest is printed, the code says so."""
+"""`e2r-bench score` on faulty folders: what failed is named, the rest printed, the code says so."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Arms: run once, options where a method has them, failures where they belong, training data."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,14 @@ from e2r_baselines.tasks import Task
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.running import ArmRunner, wrong_prompt
 from e2r_bench.arms.study import ArmStudy
-from e2r_bench.arms.training import PAINTED, ArmTraining, TrainData, train_data
+from e2r_bench.arms.training import (
+    PAINTED,
+    ArmTraining,
+    TrainData,
+    is_trained,
+    plan_training,
+    train_data,
+)
 from e2r_bench.run.config import Experiment
 from e2r_bench.studies.compare import Criteria
 from e2r_metrics.base.errors import PictureError, UsageError
@@ -196,6 +204,35 @@ def test_a_method_without_options_is_as_good_as_any(catalog: dict[str, Method]) 
     assert catalog["dark"].options is NoOptions
 
 
+def test_auto_is_resolved_once_for_training_and_running(
+    base: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that holds the full model, arms were trained on the miniature and run on it."""
+    from e2r_adapters.editors import FULL, backbones
+
+    monkeypatch.setattr(backbones, "_cached", lambda name: True)
+    monkeypatch.setattr(backbones, "_fits_cuda", lambda quantize: quantize == "nf4")
+    assert plan_training("auto", None, base, 1).backbone == "kontext-nano"
+    fits = base.model_copy(update={"method": {"quantize": "nf4"}})
+    with pytest.raises(UsageError, match="arms on black-forest-labs/FLUX"):
+        plan_training("auto", None, fits, 1)
+    made = plan_training("auto", {"": "painted"}, fits, 1)
+    config = made.config(Training(pairs=16), ("denoise",), Path("x"))
+    assert config.backbone == made.backbone == FULL
+    assert config.profile.name == "g1+epochs=1"
+    assert config.data == {"denoise": PAINTED}
+
+
+def test_no_arm_is_trained_on_a_picture_that_it_is_judged_on(
+    tmp_path: Path, base: Experiment
+) -> None:
+    one = _small(tmp_path, test=(tmp_path / "rain",))
+    with pytest.raises(UsageError, match="training pictures also stand in the test set"):
+        one.train(Training(pairs=16), tmp_path / "adapters", print)
+    planned = plan_training("kontext-nano", None, base, 1)
+    assert planned.test == (tmp_path / "data",)
+
+
 # Adapters that are there already
 
 
@@ -214,31 +251,22 @@ def _small(tmp_path: Path, **changes: object) -> ArmTraining:
 
 def test_an_adapter_is_used_again_only_if_it_was_trained_just_so(tmp_path: Path) -> None:
     """By its file name alone an adapter of one epoch once answered for one of sixty."""
-    from e2r_adapters.train import trained_as
-
     asked, home, said = Training(pairs=16), tmp_path / "adapters", list[str]()
     one = _small(tmp_path)
-    first = one.train(asked, home, said.append)
-    assert trained_as(first)["profile"]["epochs"] == 1
-    assert one.train(asked, home, said.append) == first
+    folder = one.train(asked, home, said.append)
+    assert is_trained(one.config(asked, ("derain",), folder))
+    assert one.train(asked, home, said.append) == folder
     assert sum(line.startswith("train ") for line in said) == 1
+    slower = replace(one, profile=replace(one.profile, learning_rate=1e-5))
     longer = replace(one, profile=replace(one.profile, epochs=2))
-    others = [longer.train(asked, home, said.append)]
+    for other in (slower, longer):
+        assert other.folder_name(asked) != folder.name
+        assert not is_trained(other.config(asked, ("derain",), folder))
+    for changed in (Training(pairs=8), Training(pairs=16, seed=43)):
+        assert one.folder_name(changed) != folder.name
+        assert not is_trained(one.config(changed, ("derain",), folder))
     write_png(tmp_path / "rain" / "degraded" / "03.png", np.zeros((32, 32, 3), np.uint8))
-    others.append(one.train(asked, home, said.append))
-    assert len({first, *others}) == 3
-    assert sum(line.startswith("train ") for line in said) == 3
-    assert trained_as(others[0])["profile"]["epochs"] == 2
-    drawn = [trained_as(folder)["pairs_sha256"] for folder in (first, others[1])]
-    assert drawn[0] != drawn[1]
-
-
-def test_another_adapter_in_the_place_of_an_arms_is_refused(tmp_path: Path) -> None:
-    asked, home = Training(pairs=16), tmp_path / "adapters"
-    one = _small(tmp_path)
-    folder = one.train(asked, home, print)
-    two = replace(one, profile=replace(one.profile, learning_rate=1e-5))
-    other = home / two.folder_name(asked)
-    folder.rename(other)
-    with pytest.raises(UsageError, match="holds a training with profile"):
-        two.train(asked, home, print)
+    assert one.folder_name(asked) != folder.name
+    shutil.copytree(folder, home / longer.folder_name(asked))
+    with pytest.raises(UsageError, match="holds a training with"):
+        longer.train(asked, home, print)
