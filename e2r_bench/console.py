@@ -116,7 +116,7 @@ def _number(entry: Entry, asked: int) -> str:
 def _footnotes(store: Store) -> Iterator[str]:
     yield (
         "↑ higher is better, ↓ lower is better; ± half of a 95% interval with scenes as the units, "
-        "for this n; see summary.csv"
+        "for this n; each seed: summary.csv"
     )
     methods = store.info.methods.values()
     if any(task in info.outside for info in methods for task in store.info.tasks):

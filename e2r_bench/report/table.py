@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from e2r_baselines.method import Draw
 from e2r_bench.report.entries import Entry, entry, mixture, not_asked, odd_properties
 from e2r_bench.report.labels import label_build, label_draw
+from e2r_bench.report.seeds import Told, seed_mean
 from e2r_bench.report.unmeasured import Unmeasured, unmeasured
 from e2r_bench.store.info import MetricInfo
 from e2r_bench.store.store import Store
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """One method and draw, with an entry per column; `notes` hold for all of its numbers."""
+    """One method and schedule, with an entry per column.
+
+    Attributes:
+        drawn: seed and steps; of a line that stands for several seeds, how many they are.
+        notes: what holds for all of its numbers.
+        seeds: the lines that this one is the mean of; empty where there is one seed.
+    """
 
     method: str
     origin: str
@@ -27,6 +34,7 @@ class Line:
     control: bool
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    seeds: tuple["Line", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,24 +84,27 @@ def blocks(stores: Mapping[str, Store]) -> tuple[Block, ...]:
     return tuple(_block(task, stores) for task in tasks)
 
 
-_Told = Mapping[str, Mapping[str, Any]]
-"""Summary rows of a line by metric id."""
-_Found = tuple[dict[str, Any], _Told]
-"""The head of a line, and its rows."""
+@dataclass(frozen=True)
+class _Found:
+    """The head of a line, its rows by metric id, and the lines that it is the mean of."""
+
+    head: Mapping[str, Any]
+    told: Told
+    seeds: tuple["_Found", ...] = ()
 
 
 def _block(task: str, stores: Mapping[str, Store]) -> Block:
     having = {origin: store for origin, store in stores.items() if task in store.info.tasks}
     found = [line for origin, store in having.items() for line in _lines(task, origin, store)]
-    keys, without = _keys(found)
+    every = [one for line in found for one in (line, *line.seeds)]
+    keys, without = _keys(every)
     # A column that is mixed is marked entry by entry, and nothing in it is drawn to one scale.
-    odd = {key: odd_properties([told.get(key) for _, told in found]) for key in keys}
+    odd = {key: odd_properties([one.told.get(key) for one in every]) for key in keys}
     metrics = {key: m for store in having.values() for key, m in store.info.metrics.items()}
-    lines = tuple(
-        _line(head, [_entry(told, key, odd[key]) for key in keys]) for head, told in found
-    )
+    lines = tuple(_line(one, odd) for one in found)
+    shown = [one for line in lines for one in (line, *line.seeds)]
     columns = tuple(
-        _column(key, metrics[key], [line.entries[at] for line in lines], found, odd[key])
+        _column(key, metrics[key], [line.entries[at] for line in shown], every, odd[key])
         for at, key in enumerate(keys)
     )
     return Block(task, _caption(task, having), columns, lines, unmeasured(without, metrics))
@@ -101,24 +112,26 @@ def _block(task: str, stores: Mapping[str, Store]) -> Block:
 
 def _keys(found: Sequence[_Found]) -> tuple[list[str], list[str]]:
     """Return the metric ids that have a column, and those that no line has anything of."""
-    rows = [(key, row["status"]) for _, told in found for key, row in told.items()]
+    rows = [(key, row["status"]) for one in found for key, row in one.told.items()]
     tried = {key for key, status in rows if status != "not measured"}
     keys = dict.fromkeys(key for key, _ in rows)
     return [key for key in keys if key in tried], [key for key in keys if key not in tried]
 
 
-def _entry(told: _Told, key: str, odd: Mapping[str, Any]) -> Entry:
+def _entry(told: Told, key: str, odd: Mapping[str, Any]) -> Entry:
     return entry(told[key], odd) if key in told else not_asked()
 
 
-def _line(head: Mapping[str, Any], entries: Sequence[Entry]) -> Line:
+def _line(found: _Found, odd: Mapping[str, Mapping[str, Any]]) -> Line:
     """Return a line; a note that all of its numbers share is said once, of the line."""
+    entries = [_entry(found.told, key, odd[key]) for key in odd]
+    seeds = tuple(_line(one, odd) for one in found.seeds)
     measured = [one for one in entries if one.status == "ok"]
     if len(measured) < 2:
-        return Line(**head, entries=tuple(entries))
+        return Line(**found.head, entries=tuple(entries), seeds=seeds)
     shared = [n for n in measured[0].notes if all(n in one.notes for one in measured)]
     own = [replace(e, notes=tuple(n for n in e.notes if n not in shared)) for e in entries]
-    return Line(**head, entries=tuple(own), notes=tuple(shared))
+    return Line(**found.head, entries=tuple(own), notes=tuple(shared), seeds=seeds)
 
 
 def _caption(task: str, stores: Mapping[str, Store]) -> str:
@@ -132,23 +145,43 @@ def _caption(task: str, stores: Mapping[str, Store]) -> str:
 
 
 def _lines(task: str, origin: str, store: Store) -> Iterator[_Found]:
+    """Yield a line per method and schedule, in the order of the summary."""
     summary = store.summary()
     mine = summary[summary.task == task]
+    groups: dict[tuple[str, int], dict[Draw, Told]] = {}
     for key, group in mine.groupby(["method", "seed", "steps"], sort=False):
         method, seed, steps = cast("tuple[Any, Any, Any]", key)
-        name, draw = str(method), Draw(int(seed), int(steps))
-        info = store.info.methods[name]
-        head = {
-            "method": name,
-            "origin": origin,
-            "build": label_build(name, info),
-            "drawn": label_draw(store, name, draw),
-            "miniature": info.miniature,
-            "control": info.control,
-        }
+        draw = Draw(int(seed), int(steps))
         rows = cast("pd.DataFrame", group).to_dict("records")
         told = {f"{row['metric']}:{row['variant']}": _told(store, task, draw, row) for row in rows}
-        yield head, told
+        groups.setdefault((str(method), draw.steps), {})[draw] = told
+    for (method, _), told in groups.items():
+        singles = tuple(
+            _Found(_head(store, origin, method, label_draw(store, method, draw)), rows)
+            for draw, rows in told.items()
+        )
+        yield singles[0] if len(singles) == 1 else _folded(store, task, method, told, singles)
+
+
+def _folded(
+    store: Store, task: str, method: str, told: Mapping[Draw, Told], singles: tuple[_Found, ...]
+) -> _Found:
+    steps = next(iter(told)).steps
+    drawn = f"mean of {len(told)} seeds" + (f", {steps} steps" if steps else "")
+    head = {**singles[0].head, "drawn": drawn}
+    return _Found(head, seed_mean(store, task, method, told), singles)
+
+
+def _head(store: Store, origin: str, method: str, drawn: str) -> dict[str, Any]:
+    info = store.info.methods[method]
+    return {
+        "method": method,
+        "origin": origin,
+        "build": label_build(method, info),
+        "drawn": drawn,
+        "miniature": info.miniature,
+        "control": info.control,
+    }
 
 
 def _told(store: Store, task: str, draw: Draw, row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -187,7 +220,7 @@ def _column(
         low=min(ends) if drawable else None,
         high=max(ends) if drawable else None,
         mixture=mixture(odd),
-        footnotes=tuple(_footnotes(key, metric, [told.get(key) for _, told in found])),
+        footnotes=tuple(_footnotes(key, metric, [one.told.get(key) for one in found])),
     )
 
 

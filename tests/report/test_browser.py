@@ -235,7 +235,8 @@ def test_the_first_screen_answers(
     for at in range(2):
         box = leads.nth(at).bounding_box()
         assert box["y"] + box["height"] <= height
-    assert "best fidelity psnr:rgb kontext_lora" in " ".join(leads.nth(0).text_content().split())
+    said = " ".join(leads.nth(0).text_content().split())
+    assert "best fidelity psnr:rgb kontext_lora kontext-nano (miniature) 2" in said
     assert re.search(r"next promptir −\d+\.\d\d \[−", leads.nth(0).text_content())
     assert "Perception: no metric" in page.locator(".answer").first.text_content()
     watched.check()

@@ -80,7 +80,7 @@ def test_instances_are_named_with_their_method_and_build(
     monkeypatch.setenv("COLUMNS", "200")
     out = printed(wide_run, capsys)
     for name in ("a", "b"):
-        assert f"{name} (kontext_lora, kontext-nano (miniature)) seed 0, 28 steps" in out
+        assert f"{name} (kontext_lora, kontext-nano (miniature)) mean of 2 seeds, 28 steps" in out
     assert "degraded " in out
 
 

@@ -1,12 +1,15 @@
 """The metric table: every number with its n, interval and build; mixtures are marked."""
 
 import pytest
+from scipy import stats
 
 from e2r_bench.report.entries import Entry
 from e2r_bench.report.labels import number, spread
 from e2r_bench.report.table import Block, Line, blocks
 from e2r_bench.report.unmeasured import one_line
+from e2r_bench.run.summary import write_summary
 from e2r_bench.store.store import Store
+from e2r_metrics import Resolver, Session
 from e2r_metrics.base.files import write_text
 
 
@@ -30,11 +33,17 @@ def entry(block: Block, method: str, key: str) -> Entry:
     return line(block, method).entries[at]
 
 
-def test_one_table_per_task_with_controls_and_a_line_per_draw(plain_run: Store) -> None:
+def test_one_table_per_task_with_controls_and_a_line_per_schedule(plain_run: Store) -> None:
     tables = blocks({"": plain_run})
     assert [block.task for block in tables] == list(plain_run.info.tasks)
     methods = [one.method for one in tables[0].lines]
-    assert methods.count("kontext_lora") == 4
+    assert methods.count("kontext_lora") == 2
+    drawn = [one.drawn for one in tables[0].lines if one.method == "kontext_lora"]
+    assert drawn == ["mean of 2 seeds, 8 steps", "mean of 2 seeds, 28 steps"]
+    assert [one.drawn for one in line(tables[0], "kontext_lora").seeds] == [
+        "seed 0, 8 steps",
+        "seed 1, 8 steps",
+    ]
     assert methods.count("promptir") == 1
     assert {one.method for one in tables[0].lines if one.control} == {"clean", "degraded"}
 
@@ -52,8 +61,38 @@ def test_numbers_and_intervals_are_those_of_the_summary(plain_run: Store) -> Non
 def test_a_miniature_is_named_on_its_row(plain_run: Store) -> None:
     block = first(plain_run)
     assert line(block, "kontext_lora").build == "kontext-nano (miniature)"
-    assert line(block, "kontext_lora").drawn == "seed 0, 8 steps"
     assert line(block, "clean").build == ""
+
+
+def test_seeds_fold_into_the_mean_of_each_picture(plain_run: Store) -> None:
+    rows = plain_run.frame()
+    mine = rows[(rows.method == "kontext_lora") & (rows.metric == "psnr") & (rows.steps == 8)]
+    values = mine[mine.task == "denoise25"].groupby("image").value.mean().to_numpy()
+    found = entry(first(plain_run), "kontext_lora", "psnr:rgb")
+    low, high = stats.t.interval(0.95, 5, values.mean(), stats.sem(values))
+    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
+    assert found.n == 6
+
+
+def test_a_picture_that_failed_in_one_seed_is_left_out_of_the_mean_and_said(
+    run_copy: Store,
+) -> None:
+    rows = list(run_copy.rows().all)
+    wanted = ("kontext_lora", "denoise25", 1, 8, "psnr")
+    at = next(
+        k
+        for k, row in enumerate(rows)
+        if (row.method, row.task, row.seed, row.steps, row.metric) == wanted
+    )
+    failed = rows[at].model_copy(update={"value": None, "status": "failed", "note": "too large"})
+    run_copy.replace_rows([*rows[:at], failed, *rows[at + 1 :]])
+    write_summary(run_copy, Session(Resolver({}, (), offline=True)), lambda *_: None)
+    block = first(run_copy)
+    found = entry(block, "kontext_lora", "psnr:rgb")
+    assert found.n == 5
+    assert "1 of 6 images failed" in found.notes
+    assert not any(column.mixture for column in block.columns)
+    assert entry(block, "kontext_lora", "ssim:uniform7").n == 6
 
 
 def test_an_identical_pair_is_infinite_and_outside_the_scale(plain_run: Store) -> None:
