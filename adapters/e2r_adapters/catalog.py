@@ -1,7 +1,6 @@
 """The rows of the method catalog that edit by instruction, with and without adapters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,8 +11,6 @@ from e2r_adapters.editors.backbones import (
     FULL_LENGTH,
     LENGTH,
     NANO,
-    Offload,
-    Quantize,
     is_miniature,
     own_files,
     resolve_backbone,
@@ -22,6 +19,12 @@ from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.lora.header import ADAPTER_FILE
 from e2r_adapters.memory import peak_bytes
+from e2r_adapters.options import (
+    EditorOptions,
+    KontextOptions,
+    ResizeOptions,
+    RoundTripOptions,
+)
 from e2r_baselines.method import Build, Compute, Method, MethodSpec, Restorer
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
@@ -34,59 +37,6 @@ NANO_ADAPTERS = "kontext-nano-adapters"
 FULL_WEIGHTS = "flux1-kontext-dev"
 _KINDS = frozenset(task.kind for task in TASKS.values())
 _NANO_KINDS = frozenset({"denoise", "derain", "dehaze"})
-
-
-@dataclass(frozen=True)
-class ResizeOptions:
-    """What the control that only resizes runs with.
-
-    Attributes:
-        resize: the resize policy; see `e2r_adapters.resize.fit`.
-    """
-
-    resize: Resize = "native"
-
-
-@dataclass(frozen=True)
-class RoundTripOptions(ResizeOptions):
-    """What the control that goes through the autoencoder runs with.
-
-    Attributes:
-        backbone: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder; see
-            `resolve_backbone`.
-        offload: keep networks on the CPU until they are needed: whole models, or layer by layer.
-        quantize: load the large parts in 4 or 8 bits (bitsandbytes, CUDA only).
-    """
-
-    backbone: str = "auto"
-    offload: Offload = "none"
-    quantize: Quantize = "none"
-
-
-@dataclass(frozen=True)
-class EditorOptions(RoundTripOptions):
-    """What the bare editor runs with.
-
-    Attributes:
-        guidance: the guidance scale; the paper's inference uses 2.5.
-        max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
-            it.
-    """
-
-    guidance: float = 2.5
-    max_sequence_length: int | None = None
-
-
-@dataclass(frozen=True)
-class KontextOptions(EditorOptions):
-    """What the editor with adapters runs with.
-
-    Attributes:
-        adapter: a LoRA file, a folder that holds one, or a folder with one folder per task kind
-            (task-specific adapters); None for those embedded with the miniature, one per task kind.
-    """
-
-    adapter: Path | None = None
 
 
 def _kontext(options: EditorOptions) -> MethodSpec:

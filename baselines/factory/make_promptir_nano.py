@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from promptir_nano_card import TRAINED_ON, gain, stacked, write_card
 from torch import Tensor, nn
 
 from e2r_baselines.degrade import Depth, Pixels, degrade
@@ -30,6 +29,7 @@ from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_bytes, write_json
+from promptir_nano_card import TRAINED_ON, gain, stacked, write_card
 
 _SIDE = 256
 _HELD_OUT = 6

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -74,7 +75,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
     store, cell = case.store, case.cell
     clean = store.clean_path(cell.task, cell.image)
     pixels = read_image(store.path(cell))
-    maps, scores = _maps(case, pixels)
+    maps, scores = maps_of(case, pixels)
     return {
         "origin": case.origin,
         "task": cell.task,
@@ -92,7 +93,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
     }
 
 
-def _maps(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:
+def maps_of(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:
     """Return the maps that `e2r-bench maps` wrote; else the band split, which is quick."""
     stored = read_arrays(case.store, case.cell)
     if {"invented", "lost", "unfaithful"} <= stored.keys():
@@ -105,9 +106,14 @@ def _maps(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, flo
     return stored | found, bands.scores()
 
 
+def maps_folder(album: Album) -> Path:
+    """Return where maps lie beside a page that does not hold them."""
+    return album.page.parent / f"{album.page.stem}_maps"
+
+
 def _overlays(maps: Mapping[str, Map], album: Album) -> list[int | None]:
     """Add one picture for each three overlays that this case has any of; None for the others."""
-    folder = album.page.parent / f"{album.page.stem}_maps"
+    folder = maps_folder(album)
     found: list[int | None] = []
     for slot in range(0, len(OVERLAYS), 3):
         names = OVERLAYS[slot : slot + 3]

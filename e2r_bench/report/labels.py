@@ -47,4 +47,4 @@ def spread(half: float, value: float, unit: str = "") -> str:
 
 
 def _digits(value: float, unit: str) -> int:
-    return 2 if unit == "dB" or abs(value) >= 10 else 4
+    return 2 if unit == "dB" or unit.startswith("%") or abs(value) >= 10 else 4

@@ -7,7 +7,9 @@ from typing import Any
 from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
 from e2r_bench.report.failures import Failure
+from e2r_bench.report.headline import Card, Part
 from e2r_bench.report.sections import Section, Verdicts
+from e2r_bench.report.standings import Standing
 from e2r_bench.report.table import Block, Column, Line
 from e2r_bench.report.unmeasured import one_line
 
@@ -18,8 +20,10 @@ _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 def markdown_page(content: Mapping[str, Any]) -> str:
     """Return the page's content as CommonMark with tables; names are escaped."""
     parts = [f"# {escape(content['title'])}", *_miniatures(content["miniatures"])]
-    parts.append("## Verdicts")
-    parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
+    parts += _answer(content["cards"])
+    if content["verdicts"]:
+        parts.append("## Verdicts")
+        parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
     parts.append("## Metrics")
     parts += [part for block in content["blocks"] for part in _block(block)]
     parts += _failures(content["failures"])
@@ -44,12 +48,41 @@ def _miniatures(names: Mapping[str, None]) -> Iterator[str]:
         )
 
 
+def _answer(cards: Sequence[Card]) -> Iterator[str]:
+    if not cards:
+        return
+    yield "## The answer"
+    yield (
+        "Means over seeds at the longest schedule; differences paired by picture, with 95% "
+        "intervals over scenes, not adjusted for the number of comparisons."
+    )
+    for card in cards:
+        yield f"### {escape(card.task)}"
+        yield escape(card.caption)
+        yield from (_part(part) for part in card.parts)
+
+
+def _part(part: Part) -> str:
+    better = "↑" if part.higher_is_better else "↓"
+    heads = (
+        part.role.title,
+        f"{part.key} {better}" + (f" ({part.unit})" if part.unit else ""),
+        f"minus {part.against}" if part.against else "",
+    )
+    rows = [
+        (one.name, one.value + (" ≈" if one.level else ""), _apart(one)) for one in part.standings
+    ]
+    return _table(heads, rows)
+
+
+def _apart(standing: Standing) -> str:
+    said = standing.ruling.label if standing.ruling is not None else ""
+    return " ".join(part for part in (standing.apart, said) if part)
+
+
 def _verdicts(origin: str, verdicts: Verdicts) -> Iterator[str]:
     if origin:
         yield f"### {escape(origin)}"
-    if not verdicts.rows:
-        yield "No claim has been judged on this run yet: `e2r-bench claims`."
-        return
     yield _table(verdicts.columns, verdicts.rows)
 
 

@@ -130,9 +130,9 @@ def _freedom(parts: Parts, shape: Sequence[int]) -> float:
     if trainings == seeds == 1:
         return scenes - 1
     shares = [(parts.training, trainings), (parts.seed, seeds)]
-    if min(trainings, seeds) == 1 and max(trainings, seeds) > 2:
-        # What a single factor shares with the scenes is known as well as they are. Of two levels
-        # not even that is known, and taking it off costs 7% false alarms.
+    if min(trainings, seeds) == 1 and max(trainings, seeds) > 3:
+        # What a single factor shares with the scenes is known as well as they are. Of few levels
+        # not even that is known: taking it off costs 7% false alarms, with three in five parts.
         shares = [(max(0.0, parts.total - parts.scene), max(trainings, seeds))]
     wide = sum(_quantile(size) ** 2 * share for share, size in shares if size > 1)
     rest = max(0.0, parts.total - sum(share for share, size in shares if size > 1))

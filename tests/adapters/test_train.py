@@ -151,7 +151,7 @@ def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_p
     assert report.record["profile"]["name"] == "tiny"
     assert report.record["prompts"]["derain"] == "remove the rain from the image"
     assert report.record["trained_on"] == {"denoise": "painted", "derain": "painted"}
-    assert lora.load(make_tiny_pipe(), result.adapter, "a") == 1.0
+    assert lora.load(KONTEXT.open(make_tiny_pipe()), result.adapter, "a") == 1.0
     rows = journal.read_log(config.out)
     assert [row["step"] for row in rows] == list(range(1, 9))
     assert {row["learning_rate"] for row in rows} == {config.profile.learning_rate}

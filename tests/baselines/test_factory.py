@@ -54,7 +54,6 @@ def test_a_batch_is_named_by_its_step(maker: ModuleType) -> None:
 
 
 def test_the_card_says_what_the_embedded_weights_reach(maker: ModuleType) -> None:
-    from promptir_nano_card import gain, photographs  # pyright: ignore[reportMissingImports]
     from safetensors.torch import load_file
 
     from e2r_baselines.degrade import degrade
@@ -62,6 +61,7 @@ def test_the_card_says_what_the_embedded_weights_reach(maker: ModuleType) -> Non
     from e2r_baselines.promptir import PromptIR
     from e2r_baselines.tasks import TASKS
     from e2r_metrics.base.draws import rng_for
+    from promptir_nano_card import gain, photographs  # pyright: ignore[reportMissingImports]
 
     network = PromptIR(SHAPE).eval()
     network.load_state_dict(

@@ -1,8 +1,9 @@
 """Two hundred configurations of claims with a known truth: wrong verdicts, opposites, power.
 
-Power is compared with an oracle that knows the family: a t test whose critical values, the same for
-both directions, are those of the family's own null distribution, so that it is valid. Holm's
-procedure is the same.
+Power is compared with an oracle that is valid for the family: the sign flip where it is symmetric,
+else a t test with the critical values of the family's own null distribution, the same for both
+directions; for recipes a t test on the trainings' means that is told what the scenes add to all of
+them. Holm's procedure is the same.
 """
 
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy import stats
 
 from e2r_baselines.draws import rng_for
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.statistics.results import Values
 from tests.calibration import fast
 from tests.calibration.families import CALIBRATED_ON
-from tests.calibration.rates import ANY, FALSE, POWER, Rate
+from tests.calibration.parts import SYMMETRIC, limits_of
+from tests.calibration.rates import ANY_POWER, POWER, Rate
 
 MARGIN = 0.5
 DEVIATION = 0.6
@@ -68,44 +71,49 @@ def configurations() -> list[Configuration]:
     ]
 
 
-def _drawn(one: Configuration, generator: np.random.Generator, draws: int, parts: int) -> Values:
-    """Return (D, k, n) or (D, k, trainings, n) differences without any gain."""
-    if one.trainings == 1:
-        return DEVIATION * CALIBRATED_ON[one.family](generator, (draws, parts, one.n))
-    shape = (draws, parts, one.trainings, one.n)
-    return (
-        TRAINING * generator.standard_normal((*shape[:3], 1))
-        + SCENE * generator.standard_normal((*shape[:2], 1, one.n))
-        + BOTH * generator.standard_normal(shape)
-    )
+def _alone(family: str, generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """Return (D, k, n) differences of two adapters without any gain."""
+    return DEVIATION * CALIBRATED_ON[family](generator, shape)
 
 
-def _means(one: Configuration, x: Values) -> fast.Means:
-    return fast.means_of(x, np.arange(one.n)) if one.trainings == 1 else fast.trained_means(x)
+def _trained(
+    one: Configuration, generator: np.random.Generator, draws: int
+) -> tuple[Values, Values]:
+    """Return (D, k, trainings, n) differences of two recipes without any gain, and (D, k): what
+    these scenes add to every training's mean."""
+    shape = (draws, one.parts, one.trainings, one.n)
+    scenes = SCENE * generator.standard_normal((draws, one.parts, 1, one.n))
+    x = TRAINING * generator.standard_normal((*shape[:3], 1)) + scenes
+    return x + BOTH * generator.standard_normal(shape), scenes.mean((-1, -2))
 
 
 def rates(one: Configuration, draws: int, seed: int = 0) -> Iterator[Rate]:
     """Yield what the verdicts of one configuration do."""
     generator = rng_for(seed, f"{one.family} {one.name} {one.n}", "calibration, claims")
     truths = one.truths()
-    x = _drawn(one, generator, draws, one.parts)
-    x = x + (truths[:, None] if one.trainings == 1 else truths[:, None, None])
-    means = _means(one, x)
-    flat = x if one.trainings == 1 else x.mean(-2)
-    flips = fast.sign_flip(flat, np.arange(one.n), generator, 999)
+    if one.trainings == 1:
+        x = _alone(one.family, generator, (draws, one.parts, one.n)) + truths[:, None]
+        means, oracle = fast.means_of(x, np.arange(one.n)), None
+    else:
+        made, scenes = _trained(one, generator, draws)
+        made = made + truths[:, None, None]
+        means, x = fast.trained_means(made), made.mean(-2)
+        oracle = _told(made, scenes)
+    flips = fast.sign_flip(x, np.arange(one.n), generator, 999)
     found = fast.judge(means, flips, MARGIN)
     yield from _wrong(one, found, truths)
-    yield from _power(one, means, found, truths)
+    yield from _power(one, found, truths, oracle or _knowing(one.family, means, flips))
 
 
 def _wrong(one: Configuration, found: fast.Judged, truths: Values) -> Iterator[Rate]:
     where = {"values": one.family, "scenario": one.name, "n": one.n}
+    limits = limits_of(one.family, one.n)
     wrong = (found.direction != 0) & (found.direction != np.sign(truths))
-    yield Rate.of("claim", "some wrong direction", wrong.any(1), FALSE, **where)
+    yield Rate.of("claim", "some wrong direction", wrong.any(1), limits, **where)
     small = found.within & (truths >= MARGIN)
-    yield Rate.of("claim", "some size wrongly below the margin", small.any(1), FALSE, **where)
+    yield Rate.of("claim", "some size wrongly below the margin", small.any(1), limits, **where)
     large = found.outside & (truths <= MARGIN)
-    yield Rate.of("claim", "some size wrongly above the margin", large.any(1), FALSE, **where)
+    yield Rate.of("claim", "some size wrongly above the margin", large.any(1), limits, **where)
     claims = found.supported()
     both = (claims["better"] & claims["worse"]) | (claims["better"] & claims["better refuted"])
     both |= claims["worse"] & claims["worse refuted"]
@@ -113,39 +121,61 @@ def _wrong(one: Configuration, found: fast.Judged, truths: Values) -> Iterator[R
     yield Rate.of("claim", "a claim and its opposite both hold", both, (0.0, 0.0), **where)
     every = bool((truths > 0).all())
     yield Rate.of("claim", "'better in every part' wrongly supported",
-                  claims["better"] & (not every), FALSE, **where)  # fmt: skip
+                  claims["better"] & (not every), limits, **where)  # fmt: skip
     yield Rate.of("claim", "'better in every part' wrongly refuted",
-                  claims["better refuted"] & bool((truths >= 0).all()), FALSE, **where)  # fmt: skip
+                  claims["better refuted"] & bool((truths >= 0).all()), limits,
+                  **where)  # fmt: skip
     equal = bool((truths < MARGIN).all())
     yield Rate.of("claim", "'equivalent in every part' wrongly supported",
-                  claims["equivalent"] & (not equal), FALSE, **where)  # fmt: skip
+                  claims["equivalent"] & (not equal), limits, **where)  # fmt: skip
     yield Rate.of("claim", "'equivalent in every part' wrongly refuted",
-                  claims["equivalent refuted"] & bool((truths <= MARGIN).all()), FALSE,
+                  claims["equivalent refuted"] & bool((truths <= MARGIN).all()), limits,
                   **where)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Oracle:
+    """P-values of tests that are valid for the family, (D, k)."""
+
+    differs: Values
+    within: Values
+
+
+def _told(x: Values, scenes: Values) -> _Oracle:
+    """Return t tests on the trainings' means, told what the scenes add to all of them."""
+    means, trainings = x.mean(-1), x.shape[-2]
+    value, error = means.mean(-1) - scenes, means.std(-1, ddof=1) / np.sqrt(trainings)
+    p = 2 * stats.t.sf(np.abs(value) / error, trainings - 1)
+    return _Oracle(p, stats.t.sf((MARGIN - np.abs(value)) / error, trainings - 1))
+
+
+def _knowing(family: str, means: fast.Means, flips: Values) -> _Oracle:
+    """Return the sign flip where the family is symmetric, else t with critical values of its own.
+
+    Sizes are compared with t of the family's own critical values always.
+    """
+    null = _null(family, means.scenes)
+    chance = _above(np.sort(np.abs(null)), np.abs(means.value / means.error))
+    differs = flips if family in SYMMETRIC else np.maximum(chance, 1 / _NULL)
+    t = (MARGIN - np.abs(means.value)) / means.error
+    within = np.maximum(_above(null, t), _above(-null[::-1], t))
+    return _Oracle(differs, np.maximum(within, 1 / _NULL))
+
+
 def _power(
-    one: Configuration, means: fast.Means, found: fast.Judged, truths: Values
+    one: Configuration, found: fast.Judged, truths: Values, oracle: _Oracle
 ) -> Iterator[Rate]:
     where = {"values": one.family, "scenario": one.name, "n": one.n}
-    limits = POWER if one.n >= MIN_SCENES else ANY
+    limits = POWER if one.n >= MIN_SCENES else ANY_POWER
     least = "" if one.n >= MIN_SCENES else f", none below {MIN_SCENES} scenes"
-    real = truths > 0
+    real, near = truths > 0, truths < MARGIN
     if real.any():
-        t = np.abs(means.value / means.error)
-        null = _null(one.family, one.n, one.trainings)
-        chance = np.maximum(_above(np.sort(np.abs(null)), t), 1 / _NULL)
-        oracle = (fast.holm(chance) <= 0.05) & (means.value > 0)
-        gain = (found.direction > 0).astype(float) - oracle
+        seen = (fast.holm(oracle.differs) <= 0.05) & (found.leans > 0)
+        gain = (found.direction > 0).astype(float) - seen
         yield Rate.of("power of a direction minus the oracle's", f"each part{least}",
                       gain[:, real].mean(1), limits, **where)  # fmt: skip
-    near = truths < MARGIN
     if near.any():
-        t = (MARGIN - np.abs(means.value)) / means.error
-        null = _null(one.family, one.n, one.trainings)
-        chance = np.maximum(_above(null, t), _above(-null[::-1], t))
-        oracle = fast.holm(np.maximum(chance, 1 / _NULL)) <= 0.05
-        gain = found.within.astype(float) - oracle
+        gain = found.within.astype(float) - (fast.holm(oracle.within) <= 0.05)
         yield Rate.of("power of 'below the margin' minus the oracle's", f"each part{least}",
                       gain[:, near].mean(1), limits, **where)  # fmt: skip
 
@@ -156,11 +186,10 @@ def _above(null: Values, t: Values) -> Values:
 
 
 @cache
-def _null(family: str, n: int, trainings: int) -> Values:
-    one = Configuration(family, "none", 1, n, trainings)
-    generator = rng_for(1, f"{family} {n} {trainings}", "calibration, the oracle's null")
+def _null(family: str, n: int) -> Values:
+    generator = rng_for(1, f"{family} {n}", "calibration, the oracle's null")
     found: list[Values] = []
     for _ in range(20):
-        means = _means(one, _drawn(one, generator, _NULL // 20, 1))
+        means = fast.means_of(_alone(family, generator, (_NULL // 20, 1, n)), np.arange(n))
         found.append((means.value / means.error)[:, 0])
     return np.sort(np.concatenate(found))

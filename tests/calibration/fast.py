@@ -16,6 +16,7 @@ from e2r_bench.statistics.results import Values
 
 _TIE = 1e-9
 SLOPE = 0.25
+NET = 3
 _CHUNK = 4000
 
 
@@ -185,7 +186,7 @@ def trained_means(x: Values) -> Means:
     b = by_scene.var(-1, ddof=1) / n
     both = (rest**2).sum((-1, -2)) / ((trainings - 1) * (n - 1)) / (trainings * n)
     total = np.maximum.reduce([a + b - both, a, b])
-    share = np.maximum(0.0, total - b) if trainings > 2 else a
+    share = np.maximum(0.0, total - b) if trainings > NET else a
     quantiles = stats.t.isf(0.025, np.array([trainings - 1, n - 1]))
     wide = quantiles[0] ** 2 * share + quantiles[1] ** 2 * np.maximum(0.0, total - share)
     wide = np.maximum(wide, quantiles[1] ** 2 * total)

@@ -27,6 +27,7 @@ UNSEEN: Limits = (0.0, 1.0)
 """Failures rarer than 3 / n: no test can see them, and the verdict says so."""
 POWER: Limits = (-0.10, 1.0)
 ANY: Limits = (0.0, 1.0)
+ANY_POWER: Limits = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)

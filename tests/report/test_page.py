@@ -55,8 +55,9 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
     assert " style=" not in markup
 
 
-def test_verdicts_come_first_then_numbers(page: str) -> None:
-    order = [page.index(f'id="{name}"') for name in ("verdicts", "metrics", "look", "gallery")]
+def test_the_answer_comes_first_then_verdicts_then_numbers(page: str) -> None:
+    names = ("answer", "verdicts", "metrics", "look", "gallery")
+    order = [page.index(f'id="{name}"') for name in names]
     assert order == sorted(order)
     assert "C1" in page
     assert "undecided" in page
@@ -76,10 +77,14 @@ def test_what_was_run_is_said(page: str) -> None:
         assert said in text
 
 
-def test_without_studies_the_page_says_that_nothing_is_judged(run_copy: Store) -> None:
+def test_sections_that_would_be_empty_are_absent(run_copy: Store) -> None:
     for path in (run_copy.folder / "studies" / "seeds").iterdir():
         path.unlink()
-    assert "No claim has been judged" in write_report(run_copy).read_text(encoding="utf-8")
+    page = write_report(run_copy).read_text(encoding="utf-8")
+    for name in ("verdicts", "studies", "failures"):
+        assert f'id="{name}"' not in page
+        assert f'href="#{name}"' not in page
+    assert "Verdicts" not in (run_copy.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_study_cannot_bring_markup(run_copy: Store) -> None:
@@ -138,7 +143,7 @@ def test_hostile_names_are_text_in_markdown(hostile_run: Store) -> None:
     assert "<script>" not in text.replace("\\<", "")
     for line in text.splitlines():
         if line.startswith("|"):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (5, 2)
+            assert len(re.findall(r"(?<!\\)\|", line)) in (5, 4, 2)
 
 
 def test_beside_links_the_files_of_the_run(run_copy: Store) -> None:
@@ -158,8 +163,9 @@ def test_beside_links_of_hostile_names_resolve(hostile_run: Store) -> None:
 
 def test_each_picture_is_stored_once(plain_run: Store, page: str) -> None:
     stored = re.findall(r'<script type="text/plain" id="p\d+">(.*?)</script>', page)
-    # Six pictures: a truth for both tasks; per task an input, two outputs and their overlays.
-    assert len(stored) == len(set(stored)) == 6 + 2 * 6 * (1 + 2 + 2)
+    # Six pictures: a truth for both tasks; per task an input, two outputs and their overlays; and
+    # per task the painted maps of two outputs.
+    assert len(stored) == len(set(stored)) == 6 + 2 * 6 * (1 + 2 + 2) + 2 * 2
 
 
 def test_gallery_scores_are_those_of_the_rows(plain_run: Store, page: str) -> None:

@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from e2r_adapters.editors.editor import (
-    Conditioning,
-    Family,
-    Instruction,
-    Networks,
-    Sizes,
-)
+from e2r_adapters.editors.editor import Conditioning, Family, Instruction, Networks, Sizes
 from e2r_adapters.editors.kontext_facts import LORA, PREFERRED
 from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text, stacked
 from e2r_baselines.method import Photo, Pixels
@@ -103,18 +97,14 @@ class KontextEditor:
         latents = self._encode([photo.pixels])
         tokens = self.pack(latents).cpu()
         _, channels, height, width = latents.shape
-        texts = [(self._text(said.text, said.length), said.guidance) for said in instructions]
-        return tuple(
-            KontextConditioning(
-                tokens,
-                (channels, height, width),
-                text.states,
-                text.pooled,
-                text.clip,
-                torch.tensor([guidance], dtype=torch.float32),
+        shape, given = (channels, height, width), list[KontextConditioning]()
+        for said in instructions:
+            text = self._text(said.text, said.length)
+            guidance = torch.tensor([said.guidance], dtype=torch.float32)
+            given.append(
+                KontextConditioning(tokens, shape, text.states, text.pooled, text.clip, guidance)
             )
-            for text, guidance in texts
-        )
+        return tuple(given)
 
     def _text(self, text: str, length: int) -> Text:
         if (text, length) not in self._texts:

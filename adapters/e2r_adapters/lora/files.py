@@ -137,7 +137,7 @@ def _shapes_on(editor: Editor, path: Path) -> Shapes:
     try:
         with quiet_loading():
             return editor.lora_shapes(path)
-    except (ValueError, KeyError, RuntimeError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, RuntimeError, IndexError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(
             f"{path}: an adapter for another base: diffusers cannot convert it ({reason}); choose "
