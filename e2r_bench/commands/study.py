@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
@@ -34,14 +35,24 @@ def _out(name: str) -> Any:
     return click.option("--out", type=OUTPUT, default=Path("results") / name, show_default=True)
 
 
-def _store(folder: Path | None, asked: dict[str, Any], **more: Any) -> "tuple[Store, int]":
-    """Open the run that was given, or make the one that was asked for; with the exit code."""
+def _store(
+    folder: Path | None, used: str, asked: dict[str, Any], **more: Any
+) -> "tuple[Store, int]":
+    """Open the run that was given, or make the one that was asked for; with the exit code.
+
+    Args:
+        folder: the run.
+        used: the one flag that says something about a finished run.
+        asked: the flags of a new run.
+        more: settings of a new run.
+    """
     from e2r_bench.commands.arms import settings_of
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.runner import run_experiment
     from e2r_bench.store.store import open_store
 
     if folder is not None:
+        _refuse_idle(used)
         return open_store(folder), 0
     settings = settings_of(asked) | more
     experiment = make_experiment(settings, "the command line")
@@ -49,6 +60,18 @@ def _store(folder: Path | None, asked: dict[str, Any], **more: Any) -> "tuple[St
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return outcome.store, 1 if outcome.failures else 0
+
+
+def _refuse_idle(used: str) -> None:
+    """Refuse flags that a finished run would leave without effect."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in ("run", used):
+            raise click.UsageError(
+                f"--{name}: expected a finished run, or settings of a new one, found both; leave "
+                "RUN or the flag out"
+            )
 
 
 @command.command("seeds", short_help="How much of a number is the seed's.")
@@ -69,7 +92,7 @@ def seeds_command(
     """
     from e2r_bench.studies.seeds import study_seeds
 
-    store, code = _store(run, asked, methods=methods, seeds=seeds, steps=[steps])
+    store, code = _store(run, "steps", asked, methods=methods, seeds=seeds, steps=[steps])
     for row in study_seeds(store, steps):
         click.echo(
             f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
@@ -98,7 +121,7 @@ def steps_command(
     """
     from e2r_bench.studies.steps import study_steps
 
-    store, code = _store(run, asked, methods=methods, seeds=[seed], steps=steps)
+    store, code = _store(run, "seed", asked, methods=methods, seeds=[seed], steps=steps)
     rows = study_steps(store, seed)
     for name in dict.fromkeys((row.method, row.task, row.metric) for row in rows):
         row = next(r for r in rows if (r.method, r.task, r.metric) == name)
