@@ -19,12 +19,7 @@ from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.lora.header import ADAPTER_FILE
 from e2r_adapters.memory import peak_bytes
-from e2r_adapters.options import (
-    EditorOptions,
-    KontextOptions,
-    ResizeOptions,
-    RoundTripOptions,
-)
+from e2r_adapters.options import EditorOptions, KontextOptions, ResizeOptions, RoundTripOptions
 from e2r_baselines.method import Build, Compute, Method, MethodSpec, Restorer
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError

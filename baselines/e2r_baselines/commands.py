@@ -87,11 +87,12 @@ def _command_spec(name: str, words: tuple[str, ...], options: CommandOptions) ->
 
 def _files_read(words: Sequence[str]) -> Mapping[str, Path]:
     """Return the files that a line names and its program reads, the program itself included."""
-    named = {word: Path(word.rpartition("=")[2]).expanduser() for word in words[1:]}
+    named = {word: Path(os.path.expanduser(word.rpartition("=")[2])) for word in words[1:]}
     found = {word: path for word, path in named.items() if path.suffix.lower() in _READ}
     if os.sep in words[0]:
         found[words[0]] = Path(words[0])
-    return {word: path for word, path in found.items() if path.is_file()}
+    # Words may be longer than any name or hold anything: os.path only says no where pathlib raises.
+    return {word: path for word, path in found.items() if os.path.isfile(path)}
 
 
 def _open_command(

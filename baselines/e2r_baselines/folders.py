@@ -1,6 +1,7 @@
 """`folder:PATH`: what somebody else restored, read and paired by the rules of every path."""
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,8 +44,9 @@ def folder_method(name: str) -> Method:
     Raises:
         UsageError: there is no such folder.
     """
-    root = Path(name.partition(":")[2]).expanduser()
-    if not root.is_dir():
+    # os.path only says no where pathlib raises: a name too long, a home that nobody has.
+    root = Path(os.path.expanduser(name.partition(":")[2]))
+    if not os.path.isdir(root):
         raise UsageError(
             f"{name}: expected folder:PATH with the folder of a method's results, found no such "
             "folder"
@@ -56,6 +58,11 @@ def _folder_spec(name: str, root: Path, options: FolderOptions) -> MethodSpec:
     from e2r_baselines.results import Results
     from e2r_metrics.base.pairs import Matching
 
+    if options.pair is not None and "{name}" not in options.pair:
+        raise UsageError(
+            f'{name}: expected a pair with {{name}} in it, such as "{{name}}_out", found '
+            f"{options.pair!r}"
+        )
     results = Results(root, Matching(options.recursive, options.pair))
     return MethodSpec(
         name=name,

@@ -4,6 +4,7 @@ NAFNet, Restormer, DRUNet, DnCNN, SCUNet, SwinIR, MixDehazeNet and others. Promp
 are looked for first: spandrel would take them for Restormer and NAFNet.
 """
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,8 @@ def spandrel_method(name: str) -> Method:
     Raises:
         UsageError: there is no such file.
     """
-    path = Path(name.partition(":")[2]).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(name.partition(":")[2]))
+    if not os.path.isfile(path):  # False where pathlib raises, such as a name too long
         raise UsageError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
     return Method(name, NoOptions, partial(_spandrel_spec, name, path))
 

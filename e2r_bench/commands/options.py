@@ -17,8 +17,6 @@ from e2r_bench.commands.types import (
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-METRICS_OF_STUDIES = "psnr,lpips,fd_effnet,mmd_effnet"
-
 weights = click.option(
     "--weights", multiple=True, type=EXISTING_FOLDER, help="Folder of weight files."
 )

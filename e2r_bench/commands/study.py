@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
@@ -34,14 +35,24 @@ def _out(name: str) -> Any:
     return click.option("--out", type=OUTPUT, default=Path("results") / name, show_default=True)
 
 
-def _store(folder: Path | None, asked: dict[str, Any], **more: Any) -> "tuple[Store, int]":
-    """Open the run that was given, or make the one that was asked for; with the exit code."""
+def _store(
+    folder: Path | None, used: str, asked: dict[str, Any], **more: Any
+) -> "tuple[Store, int]":
+    """Open the run that was given, or make the one that was asked for; with the exit code.
+
+    Args:
+        folder: the run.
+        used: the one flag that says something about a finished run.
+        asked: the flags of a new run.
+        more: settings of a new run.
+    """
     from e2r_bench.commands.arms import settings_of
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.runner import run_experiment
     from e2r_bench.store.store import open_store
 
     if folder is not None:
+        _refuse_idle(used)
         return open_store(folder), 0
     settings = settings_of(asked) | more
     experiment = make_experiment(settings, "the command line")
@@ -49,6 +60,18 @@ def _store(folder: Path | None, asked: dict[str, Any], **more: Any) -> "tuple[St
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return outcome.store, 1 if outcome.failures else 0
+
+
+def _refuse_idle(used: str) -> None:
+    """Refuse flags that a finished run would leave without effect."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in ("run", used):
+            raise click.UsageError(
+                f"--{name}: expected a finished run, or settings of a new one, found both; leave "
+                "RUN or the flag out"
+            )
 
 
 @command.command("seeds", short_help="How much of a number is the seed's.")
@@ -68,9 +91,12 @@ def seeds_command(
     RUN is a finished run folder with several seeds; without it one is made in --out.
     """
     from e2r_bench.studies.seeds import study_seeds
+    from e2r_metrics.base.locks import locked
 
-    store, code = _store(run, asked, methods=methods, seeds=seeds, steps=[steps])
-    for row in study_seeds(store, steps):
+    store, code = _store(run, "steps", asked, methods=methods, seeds=seeds, steps=[steps])
+    with locked(store.folder):
+        rows = study_seeds(store, steps)
+    for row in rows:
         click.echo(
             f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
             f"{row.seeds}, spread of the mean over seeds {row.spread_of_mean:.3g}, of one image "
@@ -97,9 +123,11 @@ def steps_command(
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
     from e2r_bench.studies.steps import study_steps
+    from e2r_metrics.base.locks import locked
 
-    store, code = _store(run, asked, methods=methods, seeds=[seed], steps=steps)
-    rows = study_steps(store, seed)
+    store, code = _store(run, "seed", asked, methods=methods, seeds=[seed], steps=steps)
+    with locked(store.folder):
+        rows = study_steps(store, seed)
     for name in dict.fromkeys((row.method, row.task, row.metric) for row in rows):
         row = next(r for r in rows if (r.method, r.task, r.metric) == name)
         click.echo(
@@ -125,9 +153,12 @@ def pairs_command(
 ) -> int:
     """Train on 16 to 128 pairs and test whether fewer are as good."""
     from e2r_bench.arms.pairs import study_pairs
+    from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    return _told(study, study_pairs(study, pairs, training_seeds, specific), "pairs")
+    with locked(asked["out"]):
+        parts = study_pairs(study, pairs, training_seeds, specific)
+    return _told(study, parts, "pairs")
 
 
 @command.command("prompts", short_help="Whether the right prompt matters.")
@@ -140,9 +171,12 @@ def pairs_command(
 def prompts_command(**asked: Any) -> int:
     """Compare the right prompt with a wrong one and with none."""
     from e2r_bench.arms.prompts import study_prompts
+    from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    return _told(study, study_prompts(study), "prompts")
+    with locked(asked["out"]):
+        parts = study_prompts(study)
+    return _told(study, parts, "prompts")
 
 
 def _study(asked: dict[str, Any]) -> "ArmStudy":

@@ -10,7 +10,15 @@ import numpy as np
 
 from e2r_baselines.tasks import TASKS
 from e2r_bench.maps.bands import Map
-from e2r_bench.maps.compute import SCALES, VERSION, Sample, SpatialLpips, all_maps, check_names
+from e2r_bench.maps.compute import (
+    SCALES,
+    VERSION,
+    Maps,
+    Sample,
+    SpatialLpips,
+    all_maps,
+    check_names,
+)
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
 from e2r_bench.store.cell import Cell
@@ -50,7 +58,7 @@ class Mapped:
 
     Attributes:
         cells: the pictures that have maps now.
-        failed: picture -> why it has none.
+        failed: picture -> why it has none, or lacks some.
     """
 
     cells: tuple[Cell, ...]
@@ -69,21 +77,23 @@ def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: 
     check_names(wanted.maps)
     cells = tuple(_cells(store, wanted))
     rows: list[Row] = []
+    mapped: list[Cell] = []
     failed: dict[Cell, str] = {}
     for count, cell in enumerate(cells, 1):
         try:
-            rows += _map_one(store, cell, wanted.maps, lpips)
+            found = all_maps(_sample(store, cell), lpips)
         except PictureError as error:
             failed[cell] = str(error)
+        else:
+            mapped.append(cell)
+            rows += _write_one(store, cell, wanted.maps, found)
+            failed |= {cell: "; ".join(found.left_out.values())} if found.left_out else {}
         watch("maps", count, len(cells))
     _write_rows(store, rows, set(cells))
-    return Mapped(tuple(cell for cell in cells if cell not in failed), failed)
+    return Mapped(tuple(mapped), failed)
 
 
-def _map_one(
-    store: Store, cell: Cell, names: Collection[str], lpips: SpatialLpips | None
-) -> list[Row]:
-    found = all_maps(_sample(store, cell), lpips)
+def _write_one(store: Store, cell: Cell, names: Collection[str], found: Maps) -> list[Row]:
     kept = {k: v for k, v in found.values.items() if not names or k in names}
     for name, values in kept.items():
         write_png(picture_path(store, cell, name), paint(values, SCALES[name]))

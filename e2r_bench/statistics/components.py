@@ -125,7 +125,10 @@ def seeds_needed(
     low, high, enough = (_smallest(end, half_width, level) for end in ends)
     top = "a million or more" if high is None else str(high)
     plan = "no number below a million is" if enough is None else f"{enough} are"
-    words = f"between {low or _MOST} and {top} ({level:.0%}); {plan} enough with a chance of 80%"
+    words = (
+        f"between {low or _MOST} and {top} ({level:.0%}); {plan} enough with a chance of 80%; more "
+        "where single seeds fail by far"
+    )
     return SeedsNeeded(low, high, enough, words)
 
 

@@ -113,7 +113,7 @@ def _ends(gaps: Sequence[Estimate], margin: float, alpha: float) -> tuple[int, i
     while low < last and _outside(gaps[low], margin, skews[low]) <= alpha:
         low += 1
     high = last
-    while high > low and _inside(gaps[high - 1], margin, skews[high - 1]) <= alpha:
+    while high > 0 and _inside(gaps[high - 1], margin, skews[high - 1]) <= alpha:
         high -= 1
     return low, high
 

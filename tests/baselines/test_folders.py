@@ -13,7 +13,7 @@ from PIL import Image
 
 from e2r_baselines.catalog import method_named
 from e2r_baselines.method import DETERMINISTIC, Compute, MethodSpec, Photo, Pixels, spec_of
-from e2r_baselines.results import FolderRestorer, Results
+from e2r_baselines.results import FolderRestorer, Results, _core, _Listing
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pictures import AS_STORED
@@ -190,6 +190,56 @@ def test_a_result_is_of_one_picture(tmp_path: Path) -> None:
     assert inputs("dehaze", "0001_noisy") == tmp_path / "0001.png"
     with pytest.raises(UsageError, match="that of '0001_noisy' and '0001_hazy'"):
         inputs("dehaze", "0001_hazy")
+
+
+PARTS = st.sampled_from(["a", "b", "01", "out", "SR", "hr", "rain", "gt", "x2", "norain", ""])
+NAMES = st.lists(st.tuples(PARTS, st.sampled_from("-_")), min_size=1, max_size=4).map(
+    lambda parts: "x" + "".join(part + mark for part, mark in parts).rstrip("-_")
+) | st.lists(PARTS.filter(bool), min_size=1, max_size=4).map("_".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(names=st.lists(NAMES, min_size=1, max_size=8, unique_by=str.lower), image=NAMES)
+def test_only_what_could_be_meant_is_looked_at_and_nothing_is_lost(
+    names: list[str], image: str
+) -> None:
+    """Listings are narrowed before they are paired, since pairing looks at each name."""
+    pictures = {name: Path(f"{name}.png") for name in names}
+    by_core: dict[str, dict[str, Path]] = {}
+    for name, path in pictures.items():
+        by_core.setdefault(_core(name), {})[name] = path
+    answers: list[str | None] = []
+    for listing in (_Listing(pictures, by_core), _Listing(pictures, {_core(image): pictures})):
+        try:
+            answers.append(Results(Path("x"))._key(image, listing, Path("x")))
+        except UsageError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1]
+
+
+def test_a_pattern_names_its_input(tmp_path: Path) -> None:
+    save(tmp_path / "b.png", pixels(3))
+    with pytest.raises(UsageError, match=r"expected a pair with \{name\} in it"):
+        folder(tmp_path, {"pair": "b"})
+
+
+def test_a_result_is_of_one_task(tmp_path: Path) -> None:
+    """One flat folder cannot hold what a method made of the same picture in two tasks."""
+    save(tmp_path / "b.png", pixels(3))
+    inputs = folder(tmp_path).inputs
+    assert inputs
+    assert inputs("denoise25", "b") == inputs("denoise25", "b") == tmp_path / "b.png"
+    with pytest.raises(UsageError, match="that of denoise25 and denoise50; put each task"):
+        inputs("denoise50", "b")
+    save(tmp_path / "denoise50" / "b.png", pixels(4))
+    assert inputs("denoise50", "b") == tmp_path / "denoise50" / "b.png"
+
+
+@pytest.mark.parametrize("name", ["folder:", "spandrel:"])
+@pytest.mark.parametrize("place", ["/nowhere/x", "~nobody-of-this-name/x", "x" * 5000, "a\0b"])
+def test_a_place_that_cannot_be_is_one_line(name: str, place: str) -> None:
+    with pytest.raises(UsageError, match="found no such"):
+        method_named(name + place)
 
 
 @settings(max_examples=60, deadline=None)

@@ -53,13 +53,14 @@ NOT_A_METHOD = 3
 '''
 
 
-def install(target: Path, entry_points: str) -> None:
+def install(target: Path, entry_points: str, package: str = "e2r_half") -> None:
     """Pack a wheel (a zip of known layout) and let pip install it, as a user would."""
-    wheel = target / "e2r_half-1.0-py3-none-any.whl"
-    about = "e2r_half-1.0.dist-info"
+    wheel = target / f"{package}-1.0-py3-none-any.whl"
+    about = f"{package}-1.0.dist-info"
+    name = package.replace("_", "-")
     files = {
-        "e2r_half.py": SOURCE,
-        f"{about}/METADATA": "Metadata-Version: 2.1\nName: e2r-half\nVersion: 1.0\n",
+        f"{package}.py": SOURCE,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{about}/entry_points.txt": f"[e2r_bench.methods]\n{entry_points}\n",
     }
@@ -159,3 +160,11 @@ def test_a_plugin_may_not_take_a_name_that_is_in_use(tmp_path: Path) -> None:
     source.write_text(SOURCE.replace('name="half"', 'name="promptir"'))
     with pytest.raises(UsageError, match="the name is in use"):
         plugins()
+
+
+def test_two_packages_may_not_give_one_name(tmp_path: Path) -> None:
+    install(tmp_path, "half = e2r_half:HALF")
+    install(tmp_path, "half = e2r_other:HALF", "e2r_other")
+    for look in (lambda: method_named("half"), plugins):
+        with pytest.raises(UsageError, match=r"of e2r-.* 1\.0: the name is in use"):
+            look()

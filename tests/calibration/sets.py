@@ -11,7 +11,7 @@ import numpy as np
 from e2r_baselines.draws import rng_for
 from e2r_bench.statistics import jackknife, paired, sets
 from e2r_bench.statistics.blocks import Kind, make_blocks
-from e2r_bench.statistics.results import Estimate, Values
+from e2r_bench.statistics.results import Values
 from tests.calibration.families import scenes_of
 from tests.calibration.rates import COVERAGE_90, FALSE, WIDE_90, Rate
 
@@ -19,20 +19,31 @@ DIMENSION = 64
 PERMUTATIONS = 99
 
 
-def set_rates(kind: Kind, n: int, scenario: str, simulations: int, seed: int = 1) -> Iterator[Rate]:
-    """Simulate features of two methods: equally good ones, and ones that differ by the margin."""
+def equal_rates(
+    kind: Kind, n: int, scenario: str, simulations: int, seed: int = 1
+) -> Iterator[Rate]:
+    """Simulate features of two methods that are equally good."""
     scenes = scenes_of(n, scenario)
     generator = rng_for(seed, f"{kind} {n} {scenario}", "calibration, sets")
     where = {"values": kind, "scenario": scenario, "n": n}
     flips: list[bool] = []
-    level: list[Estimate] = []
+    covered: list[bool] = []
     for _ in range(simulations):
         blocks = make_blocks(kind, *simulated_arms(generator, scenes, 0.0))
         flips.append(sets.swap_test(blocks, scenes, generator, PERMUTATIONS).p <= 0.05)
-        level.append(jackknife.jackknife_difference(blocks, scenes, 0.9))
+        made = jackknife.jackknife_difference(blocks, scenes, 0.9)
+        covered.append(made.low <= 0 <= made.high)
     yield Rate.of("swap permutation", "false positives", flips, FALSE, **where)
-    covered = [e.low <= 0 <= e.high for e in level]
     yield Rate.of("jackknife and swaps", "coverage of 90%", covered, COVERAGE_90, **where)
+
+
+def unequal_rates(
+    kind: Kind, n: int, scenario: str, simulations: int, seed: int = 1
+) -> Iterator[Rate]:
+    """Simulate features of two methods that differ by the margin."""
+    scenes = scenes_of(n, scenario)
+    generator = rng_for(seed, f"{kind} {n} {scenario}", "calibration, sets that differ")
+    where = {"values": kind, "scenario": scenario, "n": n}
     worse = [
         jackknife.jackknife_difference(
             make_blocks(kind, *simulated_arms(generator, scenes, 1.0)), scenes, 0.9
@@ -46,9 +57,8 @@ def set_rates(kind: Kind, n: int, scenario: str, simulations: int, seed: int = 1
     ]
     truth = float(np.mean([estimate.value for estimate in worse] + more))
     covered = [e.low <= truth <= e.high for e in worse]
-    yield Rate.of(
-        "jackknife and swaps", "coverage of 90%, methods differ", covered, WIDE_90, **where
-    )
+    yield Rate.of("jackknife and swaps", "coverage of 90%, methods differ", covered, WIDE_90,
+                  **where)  # fmt: skip
     accepted = [paired.equivalence(e, abs(truth)).equivalent for e in worse]
     yield Rate.of("TOST, jackknife and swaps", "false equivalence", accepted, FALSE, **where)
 

@@ -131,4 +131,4 @@ def tables(spread: float, draws: int, seed: int = 0) -> Iterator[Rate]:
             yield Rate.of("table alone", "refuted though true", decided == "refuted", FALSE,
                           **where)  # fmt: skip
             yield Rate.of("table alone", "supported", decided == "supported",
-                          (0.8, 1.0) if spread >= 1 else ANY, **where)  # fmt: skip
+                          (0.8, 1.0) if spread >= 5 else ANY, **where)  # fmt: skip

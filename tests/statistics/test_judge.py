@@ -12,7 +12,7 @@ from e2r_bench.errors import UsageError
 from e2r_bench.statistics.diagnose import shape_of, unseen_rate
 from e2r_bench.statistics.evidence import Part, paired_evidence, trained_evidence
 from e2r_bench.statistics.judge import MIN_SCENES, judge
-from e2r_bench.statistics.onesided import interval, p_beyond, reach
+from e2r_bench.statistics.onesided import danger, interval, p_beyond, reach
 from e2r_bench.statistics.results import Estimate
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
@@ -260,3 +260,33 @@ def test_the_scope_names_what_was_repeated():
     assert "not of the recipe" in Scope(1, 1).notes[0]
     assert Scope(3, 2).subject == "the recipes"
     assert (Scope().subject, Scope(3, 2).notes) == ("these two arms", ())
+
+
+def _skewed(skew: float, scenes: int = 20) -> Estimate:
+    return Estimate(1.0, 0.3, 0, 0, 0.95, scenes, scenes, "x", skew)
+
+
+@pytest.mark.parametrize(
+    ("skew", "shared", "allowed"),
+    [
+        (-2.0, None, -2 * (2 - 0.5 * 0.5121)),
+        (2.0, None, 2 - 0.5 * 0.5121),
+        (-0.2, None, 0.0),
+        (-2.0, 0.0, -1.5 * (2 - 0.5121)),
+        (-0.2, -1.0, -1.25),
+        (2.0, -1.0, -1.25),
+        (-2.0, 1.0, -1.5 * (2 - 0.5121)),
+    ],
+)
+def test_skewness_counts_in_the_dangerous_direction(skew, shared, allowed):
+    """The error of skewness of 20 normal values is 0.5121 (Cramer)."""
+    assert danger(_skewed(skew), 1, shared) == pytest.approx(allowed, abs=1e-3)
+    mirrored = None if shared is None else -shared
+    assert danger(_skewed(-skew), -1, mirrored) == pytest.approx(allowed, abs=1e-3)
+
+
+def test_beyond_its_standstill_the_transformation_is_no_steeper_than_a_quarter():
+    """Else samples that missed their tail by far would pass as the clearest of all."""
+    calm = [stats.t.isf(alpha, 9) for alpha in (1e-3, 1e-4)]
+    far = [reach(_skewed(-2.5, 10), alpha, 1) for alpha in (1e-3, 1e-4)]
+    assert far[1] - far[0] == pytest.approx(4 * (calm[1] - calm[0]))

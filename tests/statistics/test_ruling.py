@@ -93,8 +93,11 @@ def test_what_was_not_measured_is_counted_in_the_words():
         rule("better", [])
 
 
-def test_a_part_on_too_few_scenes_leaves_the_claim_open():
-    assert rule("better", (*_verdicts((1, 1)), *_verdicts((1,), n=5))).decision == "not resolved"
+@pytest.mark.parametrize(("kind", "gain"), [("better", 1), ("no gain", 1), ("equivalent", 0)])
+def test_a_part_on_too_few_scenes_leaves_the_claim_open(kind, gain):
+    enough, few = _verdicts((gain, gain)), _verdicts((gain,), n=5)
+    assert rule(kind, enough).decision != "not resolved"
+    assert rule(kind, (*enough, *few)).decision == "not resolved"
 
 
 def test_the_words_say_whom_they_speak_of():

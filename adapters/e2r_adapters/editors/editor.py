@@ -90,12 +90,14 @@ class LoraFacts:
 
     Attributes:
         parts: network -> where its LoRA sits.
+        foreign: regular expression of the names that kohya's trainers have for the Linears.
         marked: the Linear of the transformer whose weights tell one base from another.
         width_of: ending of a Linear whose input is as wide as the transformer.
         bases: width -> which base has it, in words.
     """
 
     parts: Mapping[str, LoraPart]
+    foreign: str
     marked: str
     width_of: str
     bases: Mapping[int, str]

@@ -35,6 +35,11 @@ LORA = LoraFacts(
             ),
         }
     ),
+    foreign=(
+        r"double_blocks_\d+_(img|txt)_(attn_(qkv|proj)|mlp_[02]|mod_lin)"
+        r"|single_blocks_\d+_(linear[12]|modulation_lin)"
+        r"|(img|txt|time|vector|guidance)_in(_(in|out)_layer)?|final_layer_(linear|adaLN_.*)"
+    ),
     marked="proj_out",
     width_of="to_q",
     bases=MappingProxyType(

@@ -4,7 +4,8 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,13 +115,14 @@ def load(editor: Editor, path: Path, name: str) -> float:
     report = inspect(path)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
-    shapes = _shapes_on(editor, path)
+    with _named_failures(path, "convert"):
+        shapes = editor.lora_shapes(path)
     for part, network in editor.networks.items():
         _check_shapes(network, part, shapes, path)
         if linears(shapes, part):
             check_peft(network)
     _check_fingerprint(editor, report, path)
-    with quiet_loading(), warnings.catch_warnings():
+    with _named_failures(path, "load"), warnings.catch_warnings():
         # PEFT warns whoever loads a second adapter that there will be several; that is meant.
         warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
         editor.load_lora(path, name)
@@ -128,20 +130,17 @@ def load(editor: Editor, path: Path, name: str) -> float:
     return scales(editor.networks["transformer"]).get(name, 1.0)
 
 
-def _shapes_on(editor: Editor, path: Path) -> Shapes:
-    """Return the shapes of an adapter's matrices by the names that this editor has for them.
-
-    Raises:
-        UsageError: diffusers cannot convert the file for this base.
-    """
+@contextmanager
+def _named_failures(path: Path, what: str) -> Generator[None]:
+    """Turn what diffusers and PEFT raise about a file into one line about it."""
     try:
         with quiet_loading():
-            return editor.lora_shapes(path)
+            yield
     except (ValueError, KeyError, RuntimeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UsageError(
-            f"{path}: an adapter for another base: diffusers cannot convert it ({reason}); choose "
-            "its own --backbone"
+            f"{path}: an adapter for another base, or a damaged one: diffusers cannot {what} it "
+            f"({reason}); choose its own --backbone"
         ) from error
 
 

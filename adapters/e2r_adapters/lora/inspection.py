@@ -110,12 +110,14 @@ def _part(
     if alpha is None:
         alpha = _tensor_alpha(path, [key for key in alphas if key.startswith(_PREFIXES[name])])
     rank = own.get("r", ranks[0])
+    # Rank-stabilised LoRA: Kalajdzievski, 2023.
+    divisor = rank**0.5 if own.get("use_rslora") else rank
     mixed = bool(own.get("rank_pattern") or own.get("alpha_pattern"))
     return PartReport(
         ranks=ranks,
         alpha=alpha,
         # With nothing recorded diffusers takes alpha = rank, hence 1.
-        scale=None if mixed else 1.0 if alpha is None else alpha / rank,
+        scale=None if mixed else 1.0 if alpha is None else alpha / divisor,
         targets=dict(Counter(re.sub(r"^.*?(blocks|layers)\.\d+\.", "", t) for t in found)),
         linears=len(found),
         parameters=sum(a[0] * a[1] + b[0] * b[1] for a, b in found.values()),

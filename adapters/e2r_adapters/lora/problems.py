@@ -63,7 +63,7 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
             "('Could not automatically infer state dict type'); remove or convert them"
         ]
     if layout == "kohya":
-        return []
+        return _of_another_family(shapes, facts)
     if layout != "diffusers":
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
     unknown = [key for key in shapes if not (_known(key, facts) or key.endswith(".alpha"))]
@@ -73,6 +73,17 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
         problems += [f"{part}.{odd[0]}: the ranks of A and B differ"] if odd else []
     halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
     return problems + ([f"{halves[0]!r} has no partner"] if halves else [])
+
+
+def _of_another_family(shapes: Shapes, facts: LoraFacts) -> list[str]:
+    names = linears(shapes, "transformer")
+    other = [name for name in names if not re.fullmatch(facts.foreign, name)]
+    if not other:
+        return []
+    return [
+        f"{len(other)} kohya keys of another family, such as {other[0]!r}; choose an adapter of "
+        "this one"
+    ]
 
 
 def _known(key: str, facts: LoraFacts) -> bool:

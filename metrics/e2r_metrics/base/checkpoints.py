@@ -20,7 +20,7 @@ from e2r_metrics.base.errors import UsageError
 # In order of preference: where raw and averaged weights stand side by side, authors evaluate the
 # averaged ones.
 WRAPPERS = ("params_ema", "ema", "state_dict", "params", "model_state_dict", "model", "net")
-_PREFIXES = ("net.", "module.", "model.", "_orig_mod.", "ema_model.")
+_PREFIXES = ("ema_model.", "net.", "module.", "model.", "_orig_mod.")
 _SHOWN = 4
 
 # What a pickle of plain arrays needs, and nothing else; NumPy 2 moved one module.
