@@ -14,14 +14,21 @@ from torch import Tensor, nn
 
 from e2r_baselines.method import MethodError
 
-_WRAPPERS = ("state_dict", "params_ema", "params", "model_state_dict", "model", "net")
-_PREFIXES = ("net.", "module.", "model.", "_orig_mod.")
+# In order of preference: where raw and averaged weights stand side by side, authors evaluate the
+# averaged ones.
+_WRAPPERS = ("params_ema", "ema", "state_dict", "params", "model_state_dict", "model", "net")
+_PREFIXES = ("net.", "module.", "model.", "_orig_mod.", "ema_model.")
 _SHOWN = 4
 
-# A key that only this network has, the most specific first: PromptIR holds all of Restormer's
-# keys, InstructIR all of NAFNet's.
+# A key that only this network has, the most specific first: PromptIR and AdaIR hold all of
+# Restormer's keys, InstructIR all of NAFNet's.
 _SIGNATURES = (
     ("PromptIR", "prompt1.prompt_param"),
+    ("AdaIR", "fre1.para1"),
+    ("BioIR", "encoder_level1.0.attn.l2h.conv.weight"),
+    ("DiffUIR", "unet0.init_conv.weight"),
+    ("LoRA-IR", "intro.lora_A_list"),
+    ("LoRA-IR's router", "de_extractor.0.weight"),
     ("InstructIR (image network)", "enc_cond.0.fc.weight"),
     ("InstructIR (language head)", "fc2.weight"),
     ("MoCE-IR", "freq_embed.mlp.0.weight"),
