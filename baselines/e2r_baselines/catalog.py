@@ -3,34 +3,17 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import MappingProxyType
 
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.method import (
-    Build,
-    Compute,
-    MethodError,
-    MethodSpec,
-    Opener,
-    Restorer,
-)
+from e2r_baselines.method import Build, MethodError, MethodSpec
 from e2r_baselines.outside import command_method, folder_method
+from e2r_baselines.pretrained_rows import PRETRAINED, late
 from e2r_baselines.spandrel_files import spandrel_method
 
 ENTRY_POINTS = "e2r_bench.methods"
 _NO_WEIGHTS = (Build("no weights"),)
-
-
-def _late(module: str, function: str) -> Opener:
-    """Return an opener that imports its module when it is called."""
-
-    def open_late(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
-        return getattr(import_module(f"e2r_baselines.{module}"), function)(build, files, compute)
-
-    return open_late
 
 
 # Bytes per pixel at the peak of one float32 pass on the CPU, measured at 256x256 or 512x512 and
@@ -64,7 +47,7 @@ _PROMPTIR = MethodSpec(
         Build("promptir-nano", ("promptir-nano",), miniature=True),
     ),
     tasks=frozenset({"denoise", "derain", "dehaze"}),
-    open=_late("promptir", "open_promptir"),
+    open=late("promptir", "open_promptir"),
     peak_bytes=_peak_bytes,
 )
 _INSTRUCTIR = MethodSpec(
@@ -77,7 +60,7 @@ _INSTRUCTIR = MethodSpec(
         Build("instructir-7d", ("instructir-image", "instructir-head", "bge-micro-v2")),
     ),
     tasks=frozenset({"denoise", "derain", "dehaze", "lowlight"}),
-    open=_late("instructir", "open_instructir"),
+    open=late("instructir", "open_instructir"),
     peak_bytes=_peak_bytes,
 )
 
@@ -90,7 +73,7 @@ def _moce_ir(name: str, title: str) -> MethodSpec:
         licence="own code; weights Apache-2.0, the user's file",
         builds=(Build(name, (name,)),),
         tasks=frozenset({"denoise", "derain", "dehaze"}),
-        open=_late("moce_ir", "open_moce_ir"),
+        open=late("moce_ir", "open_moce_ir"),
         peak_bytes=_peak_bytes,
     )
 
@@ -102,7 +85,7 @@ _PRENET = MethodSpec(
     licence="own code; weights: none stated, the user's file",
     builds=(Build("prenet-rain100l", ("prenet-rain100l",)),),
     tasks=frozenset({"derain"}),
-    open=_late("prenet", "open_prenet"),
+    open=late("prenet", "open_prenet"),
     peak_bytes=_peak_bytes,
 )
 _FFDNET = MethodSpec(
@@ -112,7 +95,7 @@ _FFDNET = MethodSpec(
     licence="own code; weights GPL-3.0, fetched",
     builds=(Build("ffdnet-rgb", ("ffdnet-rgb",)),),
     tasks=frozenset({"denoise"}),
-    open=_late("ffdnet", "open_ffdnet"),
+    open=late("ffdnet", "open_ffdnet"),
     peak_bytes=_peak_bytes,
 )
 
@@ -125,7 +108,7 @@ def _filter(name: str, title: str, source: str, licence: str, task: str) -> Meth
         licence=licence,
         builds=_NO_WEIGHTS,
         tasks=frozenset({task}),
-        open=_late("classical", f"open_{name.replace('-', '_')}"),
+        open=late("classical", f"open_{name.replace('-', '_')}"),
     )
 
 
@@ -147,6 +130,7 @@ _ALL = (
     _PRENET,
     _FFDNET,
     *_CLASSICAL,
+    *PRETRAINED,
 )
 METHODS: Mapping[str, MethodSpec] = MappingProxyType({spec.name: spec for spec in _ALL})
 """The methods that come with this package, by name."""
