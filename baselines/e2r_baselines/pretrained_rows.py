@@ -53,9 +53,9 @@ def _waifu2x(network: str, level: int) -> MethodSpec:
                 (f"waifu2x-{network}-graph", f"waifu2x-{network}-{level}"),
             ),
         ),
-        tasks=frozenset({"denoise", "dejpeg"}),
+        tasks=frozenset({"dejpeg"}),
         open=late("waifu2x", "open_waifu2x" if photo else "open_cunet"),
-        note=f"trained on {seen}; told a level, not the noise",
+        note=f"trained on {seen}; its level stands for JPEG artefacts, not for a sigma",
         peak_bytes=_per_pixel(4_100 if photo else 3_000),
     )
 

@@ -302,6 +302,30 @@ def test_every_level_takes_jpeg_out_and_leaves_the_picture_where_it_is() -> None
     assert psnr(restored_clean, clean) > psnr(np.roll(restored_clean, 1, 0), clean) + 10
 
 
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "value"), [("waifu2x", 34.54), ("waifu2x-cunet", 34.90)])
+def test_jpeg_30_on_three_crops_of_cbsd68(name: str, value: float, shared_data: Path) -> None:
+    import cv2
+
+    before, after = list[float](), list[float]()
+    restorer = opened(name)
+    for path in sorted((shared_data / "cbsd68").glob("*.png"))[:3]:
+        whole = cv2.imread(str(path))
+        assert whole is not None
+        top, left = ((side - 256) // 2 for side in whole.shape[:2])
+        crop = whole[top : top + 256, left : left + 256]
+        _, coded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 30])
+        bad = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert bad is not None
+        clean, noisy = (np.asarray(v[..., ::-1] / 255, np.float32) for v in (crop, bad))
+        (result,) = restorer.restore([Photo("a", noisy)], TASKS["dejpeg"], [DETERMINISTIC])
+        eight_bit = np.rint(np.clip(result.pixels, 0, 1) * 255).astype(np.float32) / 255
+        before.append(psnr(noisy, clean))
+        after.append(psnr(eight_bit, clean))
+    assert np.mean(before) == pytest.approx(32.87, abs=0.05)
+    assert np.mean(after) == pytest.approx(value, abs=0.05)
+
+
 def test_realesrgan_gives_the_picture_back_with_detail_of_its_own() -> None:
     clean = photograph(128).transpose(1, 2, 0).astype(np.float32)
     same = restored("realesrgan", clean)
