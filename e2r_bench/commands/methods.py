@@ -18,5 +18,6 @@ def command(offline: bool) -> None:
     table = Table("method", "what", "tasks", "licence", "here")
     for spec in known_methods(Experiment(methods=(), offline=offline)).values():
         here = runnable_build(spec, resolver)
-        table.add_row(spec.name, spec.title, " ".join(sorted(spec.tasks)), spec.licence, here)
+        what = f"{spec.title}: {spec.note}" if spec.note else spec.title
+        table.add_row(spec.name, what, " ".join(sorted(spec.tasks)), spec.licence, here)
     Console().print(table)

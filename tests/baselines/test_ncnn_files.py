@@ -19,7 +19,9 @@ CONV = "Convolution c1 1 1 data a 0=5 1=3 4=1 5=1 6=135 9=2 -23310=1,0.1"
 DECONV = "Deconvolution d1 1 1 a b 0=2 1=4 3=2 4=3 5=1 6=160"
 DENSE = "InnerProduct f1 1 1 b c 0=3 1=1 2=6 9=1"
 LINES = [INPUT, CONV, DECONV, DENSE]
-SLOW = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def graph(lines: list[str]) -> str:
