@@ -211,7 +211,7 @@ def restorer(compute: Compute, asked: list[tuple[int, int]]) -> LoRAIRRestorer:
     return LoRAIRRestorer(route, networks.__getitem__, compute)
 
 
-def test_sizes_come_back_and_each_photogoes_to_its_expert() -> None:
+def test_sizes_come_back_and_each_photo_goes_to_its_expert() -> None:
     sizes = [(322, 482), (68, 68), (1, 1), (37, 53)]
     photos = [Photo(f"{h}x{w}", pixels(h, w) * 0.3) for h, w in sizes]
     asked: list[tuple[int, int]] = []
