@@ -1,6 +1,8 @@
 """The command line: subcommands are imported only when called, errors become one line and 2."""
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,6 +10,9 @@ import click
 
 from e2r_bench import __version__
 from e2r_bench.memory import keep_freed_memory
+from e2r_metrics.base.errors import E2RError
+
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
@@ -53,27 +58,59 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0 done, 1 something failed, 2 a user's mistake.
+    """Run the command line; return the exit code.
 
-    A user's mistake is one line on standard error, never a traceback.
+    0: done. 1: something failed, and was named; the rest is there. 2: a user's mistake, one line on
+    standard error. 130: interrupted. Whatever else is raised is a defect of ours.
     """
+    _print_any_name()
     try:
         result = cli.main(args=arguments, prog_name="e2r-bench", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command resumes", err=True)
-        return 130
-    except Exception as error:
-        if type(error).__name__ not in ("UsageError", "MethodError", "MetricError"):
-            raise
+        return MISTAKE
+    except E2RError as error:
         click.echo(f"e2r-bench: {error}", err=True)
-        return 2
+        return MISTAKE
+    except click.Abort as error:
+        return _aborted(error)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads what is printed, as in `e2r-bench methods | head`. Click leaves with
+        # SystemExit there; nothing else of ours does.
+        return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _aborted(error: click.Abort) -> int:
+    # Click takes the end of a file, wherever it is met, for Ctrl-D.
+    if isinstance(error.__cause__, EOFError):
+        raise error.__cause__
+    return _interrupted()
+
+
+def _interrupted() -> int:
+    click.echo("interrupted; the same command resumes", err=True)
+    return INTERRUPTED
+
+
+def _print_any_name() -> None:
+    """Let file names that are no text be printed, escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
-    sys.exit(main())
+    if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would be written, and fail aloud, at the interpreter's end.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.exit(code)

@@ -1,11 +1,8 @@
 """What a person sees while a run goes on, and the table at its end."""
 
-import math
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.progress import (
@@ -17,12 +14,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
-from e2r_bench.runs import Run
-
-_Line = Mapping[str, Any]
-"""One line of summary.csv."""
+from e2r_bench.report.entries import Entry
+from e2r_bench.report.table import Block, Column, Line, blocks
+from e2r_bench.report.unmeasured import one_line
+from e2r_bench.store.store import Store
+from e2r_bench.terminal import print_line, print_table, stdout_console
 
 
 class Console:
@@ -36,7 +33,7 @@ class Console:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=RichConsole(stderr=True, emoji=False),
+            console=RichConsole(stderr=True, emoji=False, markup=False, highlight=False),
             disable=not sys.stderr.isatty(),
         )
         self._bars: dict[str, TaskID] = {}
@@ -55,7 +52,7 @@ class Console:
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._progress.console, line)
 
     def watch(self, stage: str, done: int, total: int) -> None:
         """Move the bar of a stage; without a terminal, say when the stage is over."""
@@ -65,74 +62,64 @@ class Console:
         if done == total and self._progress.disable:
             self.say(f"{stage}: {total} of {total}")
 
-    def table(self, run: Run) -> None:
-        """Print the summary: a block per task, a row per method and draw, a column per metric."""
-        lines = run.summary().to_dict("records")
-        # A pipe has no width; 80 columns would cut every number.
-        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-        console = RichConsole(width=width, emoji=False)
-        for task in run.info.tasks:
-            console.print(_block(run, task, [line for line in lines if line["task"] == task]))
-        for note in _footnotes(run):
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"{run.folder}", markup=False, highlight=False, soft_wrap=True)
+    def table(self, store: Store) -> None:
+        """Print the summary: a table per task, a row per method and draw, a column per metric."""
+        console = stdout_console()
+        for block in blocks({"": store}):
+            _print_block(console, store, block)
+        for note in _footnotes(store):
+            print_line(console, note)
+        print_line(console, str(store.folder))
 
 
-def _block(run: Run, task: str, lines: Sequence[_Line]) -> Table:
-    info = run.info.tasks[task]
-    title = f"{task}: n = {len(info.images)} ({len(set(info.scenes))} scenes) of {info.data}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("method")
-    metrics = [key for key, m in run.info.metrics.items() if info.variants.get(m.name) == m.variant]
-    for key in metrics:
-        better = "↑" if run.info.metrics[key].higher_is_better else "↓"
-        table.add_column(f"{key} {better}", justify="right")
-    rows: dict[tuple[str, int, int], dict[str, _Line]] = {}
-    for line in lines:
-        row = rows.setdefault((line["method"], line["seed"], line["steps"]), {})
-        row[f"{line['metric']}:{line['variant']}"] = line
-    for (method, seed, steps), by_metric in rows.items():
-        table.add_row(
-            _label(run, task, method, seed, steps), *(_cell(by_metric[key]) for key in metrics)
-        )
-    return table
+def _print_block(console: RichConsole, store: Store, block: Block) -> None:
+    info = store.info.tasks[block.task]
+    scenes = len(set(info.scenes))
+    title = f"{block.task}: n = {len(info.images)} ({scenes} scenes) of {info.data}"
+    print_line(console, title, style="bold")
+    if block.columns:
+        heads = ["method", *(_head(column) for column in block.columns)]
+        rows = [
+            [
+                _label(store, block.task, line),
+                *(_number(one, len(info.images)) for one in line.entries),
+            ]
+            for line in block.lines
+        ]
+        print_table(console, heads, rows)
+    mixed = [f"{column.key}: {column.mixture}" for column in block.columns if column.mixture]
+    for note in (*mixed, *one_line(block.unmeasured)):
+        print_line(console, note)
+    print_line(console, "")
 
 
-def _label(run: Run, task: str, method: str, seed: int, steps: int) -> str:
-    info = run.info.methods[method]
-    size = " [miniature]" if info.miniature else ""
-    named = "" if info.build in (method, "control") else f" ({info.build})"
-    drawn = f" seed {seed}" if info.stochastic and len(run.info.seeds) > 1 else ""
-    drawn += f" {steps} steps" if info.stepped and len(run.info.steps) > 1 else ""
-    outside = " †" if task in info.outside else ""
-    return f"{method}{named}{size}{drawn}{outside}".replace("[", r"\[")
+def _head(column: Column) -> str:
+    return f"{column.key} {'↑' if column.higher_is_better else '↓'}"
 
 
-def _cell(line: _Line) -> str:
-    if line["status"] != "ok":
-        return line["status"]
-    value, low, high = (float(line[key]) for key in ("value", "low", "high"))
-    if math.isnan(low):
-        return _number(value)
-    half = (high - low) / 2
-    return f"{_number(value)} ±{half:.2g}" if abs(value) < 10 else f"{value:.2f} ±{half:.2f}"
+def _label(store: Store, task: str, line: Line) -> str:
+    outside = " *" if task in store.info.methods[line.method].outside else ""
+    ran = f" ({line.build})" if line.build else ""
+    drawn = f" {line.drawn}" if line.drawn else ""
+    return f"{line.method}{ran}{drawn}{outside}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+def _number(entry: Entry, asked: int) -> str:
+    if entry.status != "ok":
+        return entry.text
+    spread = f" ±{entry.spread}" if entry.spread else ""
+    # The title says n for all numbers; one of fewer pictures says its own.
+    fewer = f" (n={entry.n})" if entry.n != asked else ""
+    return f"{entry.text}{spread}{fewer}"
 
 
-def _footnotes(run: Run) -> list[str]:
-    notes = [
-        f"{key}: not measured: {m.missing}; fetch it: {m.fetch}"
-        for key, m in run.info.metrics.items()
-        if m.missing
-    ]
-    notes.append("± half of a 95% interval with scenes as the units, for this n; see summary.csv")
-    if any(task in info.outside for info in run.info.methods.values() for task in run.info.tasks):
-        notes.append("† the method is not made for this task")
-    if any(info.miniature for info in run.info.methods.values()):
-        notes.append(
-            "[miniature]: our own small stand-in, trained on procedural images; not the named model"
-        )
-    return notes
+def _footnotes(store: Store) -> Iterator[str]:
+    yield (
+        "↑ higher is better, ↓ lower is better; ± half of a 95% interval with scenes as the units, "
+        "for this n; each seed: summary.csv"
+    )
+    methods = store.info.methods.values()
+    if any(task in info.outside for info in methods for task in store.info.tasks):
+        yield "* the method is not made for this task"
+    if any(info.miniature for info in methods):
+        yield "(miniature): our own small stand-in, trained on procedural images; not the model"

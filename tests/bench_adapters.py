@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from e2r_adapters.backbone import FULL, NANO, backbone_of, load_pipeline
-from e2r_adapters.catalog import KontextOptions, kontext_methods
-from e2r_adapters.nano_text import LENGTH
-from e2r_adapters.restorer import KontextRestorer, Settings
-from e2r_baselines.method import Compute, Draw, Photo
+from e2r_adapters.catalog import METHODS
+from e2r_adapters.editors import FULL, NANO, open_editor
+from e2r_adapters.editors.backbones import LENGTH
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.restorer import EditorRestorer, Settings
+from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.tasks import TASKS
 from e2r_bench.memory import keep_freed_memory
 
@@ -34,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pipe():
-    return load_pipeline(NANO, torch.float32, "cpu")
+    return open_editor(NANO, torch.float32, "cpu").pipe
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def photo() -> Photo:
 
 
 def restore_all(pipe, photo, draws, batch):
-    made = KontextRestorer(backbone_of(pipe), Settings(2.5, LENGTH, "native", batch), {})
+    made = EditorRestorer(KONTEXT.open(pipe), Settings(2.5, LENGTH, "native", batch))
     return list(made.restore([photo], TASK, draws))
 
 
@@ -103,7 +104,7 @@ def test_time_outside_the_transformer(benchmark, pipe, photo, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_28_steps_of_the_full_model(benchmark, photo):
-    spec = kontext_methods(KontextOptions(FULL, resize="paper"))["kontext"]
+    spec = spec_of(METHODS["kontext"], {"backbone": FULL, "resize": "paper"})
     made = spec.open(spec.builds[0], {}, Compute("cuda", "bfloat16"))
     torch.cuda.reset_peak_memory_stats()
     benchmark.pedantic(lambda: list(made.restore([photo], TASK, [Draw(0, 28)])), rounds=2)

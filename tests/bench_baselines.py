@@ -16,7 +16,7 @@ import torch
 
 import e2r_baselines
 from e2r_baselines.catalog import METHODS
-from e2r_baselines.method import DETERMINISTIC, Compute, Photo
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, spec_of
 from e2r_baselines.prenet import PReNet
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
@@ -58,7 +58,7 @@ def test_promptir_nano_bare(benchmark: Any) -> None:
 @pytest.mark.benchmark(group="promptir-nano, 32 pictures of 128x128")
 def test_promptir_nano_as_a_restorer(benchmark: Any) -> None:
     """Padding, batching, conversion from and to NumPy on top."""
-    spec = METHODS["promptir"]
+    spec = spec_of(METHODS["promptir"])
     restorer = spec.open(spec.builds[1], {"promptir-nano": WEIGHTS}, Compute())
     task = TASKS["denoise25"]
     benchmark.pedantic(
@@ -126,7 +126,7 @@ def test_prenet_bare(benchmark: Any) -> None:
 @pytest.mark.parametrize("name", ["nlm", "wavelet", "dcp", "gf-derain", "bm3d"])
 def test_filters(benchmark: Any, name: str) -> None:
     """Methods without weights."""
-    spec = METHODS[name]
+    spec = spec_of(METHODS[name])
     restorer = spec.open(spec.builds[0], {}, Compute())
     task = TASKS["denoise25"]
     benchmark.pedantic(lambda: list(restorer.restore(photos(), task, [DETERMINISTIC])), rounds=1)

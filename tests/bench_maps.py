@@ -6,10 +6,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from e2r_bench.data import mini
-from e2r_bench.files import read_image
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import with_truth
+from e2r_bench.run.data import mini
+from e2r_metrics.base.pictures import read_image
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from e2r_metrics.decode import read_image
+from e2r_metrics.base.pictures import read_image
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.mmd import cmmd_both
 from e2r_metrics.psnr import psnr

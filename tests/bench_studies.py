@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from e2r_bench.studies.sets import Blocks, make_blocks, swap_test
+from e2r_bench.statistics.blocks import Blocks, make_blocks
+from e2r_bench.statistics.sets import swap_test
 from e2r_metrics.frechet import frechet_distance
 
 DIMENSION = 2048

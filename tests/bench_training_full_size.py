@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from e2r_adapters import lora
-from e2r_adapters.flux import FluxKontext
-from e2r_adapters.profiles import PROFILES
-from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
+from e2r_adapters.editors.kontext import KONTEXT, KontextEditor
+from e2r_adapters.editors.kontext_inputs import KontextConditioning
+from e2r_adapters.train.profiles import PROFILES
+from e2r_adapters.train.step import Batch, flow_matching_loss
 
 BATCH, LATENT, T5_LENGTH = 4, 128, 512
 
@@ -50,6 +51,8 @@ def kontext_pipe(transformer):
     return SimpleNamespace(
         transformer=transformer,
         scheduler=scheduler,
+        vae_scale_factor=8,
+        _unpack_latents=FluxKontextPipeline._unpack_latents,
         _pack_latents=FluxKontextPipeline._pack_latents,
         _prepare_latent_image_ids=FluxKontextPipeline._prepare_latent_image_ids,
     )
@@ -61,29 +64,39 @@ def test_step_at_full_size(benchmark):
         pytest.skip("no CUDA device")
     device, profile = torch.device("cuda"), PROFILES["g1"]
     transformer = full_size_transformer(device)
-    trained = lora.attach(transformer, lora.TARGETS["full"], profile, seed=0)
+    targets = KONTEXT.lora.parts["transformer"].targets["full"]
+    trained = lora.attach(transformer, targets, profile.rank, profile.alpha, seed=0)
     assert sum(parameter.numel() for parameter in trained) == 216_662_016
     transformer.enable_gradient_checkpointing()
     transformer.train()
     optimizer = torch.optim.AdamW(trained, lr=profile.learning_rate)
-    backbone = FluxKontext(kontext_pipe(transformer))
-    levels = noise_levels(backbone, device)
+    editor = KontextEditor(kontext_pipe(transformer), transformer)
+    levels = editor.training_levels().to(device)
 
     def draw(*shape):
         return torch.randn(*shape, device=device)
 
+    given = KontextConditioning(
+        tokens=editor.pack(draw(BATCH, 16, LATENT, LATENT)),
+        shape=(16, LATENT, LATENT),
+        states=draw(BATCH, T5_LENGTH, 4096).bfloat16(),
+        pooled=draw(BATCH, 768).bfloat16(),
+        clip=torch.zeros(BATCH, 77, dtype=torch.long, device=device),
+        guidance=torch.full((BATCH,), profile.guidance, device=device),
+    )
     batch = Batch(
         clean=draw(BATCH, 16, LATENT, LATENT),
-        condition=draw(BATCH, 16, LATENT, LATENT),
-        prompt=draw(BATCH, T5_LENGTH, 4096).bfloat16(),
-        pooled=draw(BATCH, 768).bfloat16(),
+        conditioning=given,
         noise=draw(BATCH, 16, LATENT, LATENT),
         u=torch.rand(BATCH, device=device),
     )
 
+    def velocity(x, sigma):
+        return editor.velocity(x, sigma, given)
+
     def step():
         with torch.autocast("cuda", torch.bfloat16):
-            loss = flow_matching_loss(backbone, transformer, batch, levels, profile.guidance)
+            loss = flow_matching_loss(velocity, batch, levels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, profile.clip)
         optimizer.step()

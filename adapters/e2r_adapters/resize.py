@@ -5,23 +5,16 @@ Condition and output always have the same grid; diffusers' defaults would give t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from e2r_baselines.method import MethodError, Pixels
-
-Resize = Literal["paper", "aspect", "native"]
+from e2r_adapters.editors.editor import Resize, Sizes
+from e2r_baselines.method import Pixels
+from e2r_metrics.base.errors import PictureError
 
 PAPER_SIDE = 1024
-# Widths and heights that FLUX.1 Kontext was trained at (Black Forest Labs, 2025).
-_PREFERRED = (
-    (672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184),
-    (944, 1104), (1024, 1024), (1104, 944), (1184, 880), (1248, 832), (1328, 800), (1392, 752),
-    (1456, 720), (1504, 688), (1568, 672),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,35 +30,35 @@ class Fitted:
     restore: Callable[[Pixels], Pixels]
 
 
-def fit(image: Pixels, policy: Resize, multiple: int) -> Fitted:
+def fit(image: Pixels, policy: Resize, sizes: Sizes) -> Fitted:
     """Bring a picture to a size that the model takes.
 
     Args:
         image: (h, w, 3) float32.
         policy: "paper" squashes to 1024x1024 with Lanczos, whatever the aspect; "aspect" resizes to
-            the one of Kontext's preferred sizes with the nearest aspect; "native" only pads, by
+            the one of the model's preferred sizes with the nearest aspect; "native" only pads, by
             reflection, to the next multiple, and crops back.
-        multiple: side of a token in pixels.
+        sizes: what the model takes.
 
     Raises:
-        MethodError: the picture is too small to be padded.
+        PictureError: the picture is too small to be padded.
     """
     height, width = image.shape[:2]
     if policy == "native":
-        return _padded(image, multiple)
+        return _padded(image, sizes)
     if policy == "paper":
         target = (PAPER_SIDE, PAPER_SIDE)
     else:
-        target = min(_PREFERRED, key=lambda size: abs(size[0] / size[1] - width / height))
+        target = min(sizes.preferred, key=lambda size: abs(size[0] / size[1] - width / height))
     return Fitted(lanczos(image, target), lambda result: lanczos(result, (width, height)))
 
 
-def _padded(image: Pixels, multiple: int) -> Fitted:
+def _padded(image: Pixels, sizes: Sizes) -> Fitted:
     height, width = image.shape[:2]
-    below, right = -height % multiple, -width % multiple
-    if min(height, width) < 2 * multiple:
-        raise MethodError(
-            f"expected a picture of at least {2 * multiple}x{2 * multiple} pixels, found "
+    below, right = -height % sizes.multiple, -width % sizes.multiple
+    if min(height, width) < sizes.least:
+        raise PictureError(
+            f"expected a picture of at least {sizes.least}x{sizes.least} pixels, found "
             f"{width}x{height}; use --resize aspect"
         )
     if not (below or right):

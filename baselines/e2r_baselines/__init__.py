@@ -1,4 +1,4 @@
-"""Restorers, the seam they stand behind, and the degradations they undo.
+"""Restorers, the seam they stand behind, and the tasks that they are for.
 
-Imports none of the other packages of this project.
+Stands on `e2r_metrics.base`; knows nothing of adapters, runs and studies.
 """

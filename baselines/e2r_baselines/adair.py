@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from e2r_baselines.blocks import CrossAttention, PatchEmbed, downsample, upsample
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
 from e2r_baselines.promptir import TransformerBlock
+from e2r_metrics.base.checkpoints import read_tensors
 
 WINDOW = 128  # pixels of a feature map per step of the window's half side
 

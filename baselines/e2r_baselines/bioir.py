@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from e2r_baselines.blocks import ChannelNorm, GatedFeedForward, PatchEmbed
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
+from e2r_metrics.base.checkpoints import read_tensors
 
 _CONTEXT = 16
 _NEAR, _WIDE = 3, 5

@@ -1,18 +1,19 @@
 """Every method by name. What runs a method is imported when the method is opened, not before."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
+from e2r_baselines.commands import command_method
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.method import Build, MethodError, MethodSpec
-from e2r_baselines.outside import command_method, folder_method
+from e2r_baselines.folders import folder_method
+from e2r_baselines.method import Build, Method, MethodSpec, fixed
+from e2r_baselines.plugins import all_plugins, plugin_named
 from e2r_baselines.pretrained_rows import PRETRAINED, late
 from e2r_baselines.spandrel_files import spandrel_method
+from e2r_metrics.base.errors import UsageError
 
-ENTRY_POINTS = "e2r_bench.methods"
 _NO_WEIGHTS = (Build("no weights"),)
 
 
@@ -132,59 +133,46 @@ _ALL = (
     *_CLASSICAL,
     *PRETRAINED,
 )
-METHODS: Mapping[str, MethodSpec] = MappingProxyType({spec.name: spec for spec in _ALL})
+METHODS: Mapping[str, Method] = MappingProxyType({spec.name: fixed(spec) for spec in _ALL})
 """The methods that come with this package, by name."""
 
-_PARAMETRISED = MappingProxyType(
+_PARAMETRISED: Mapping[str, Callable[[str], Method]] = MappingProxyType(
     {"folder": folder_method, "command": command_method, "spandrel": spandrel_method}
 )
 
 
-@cache
-def plugins() -> Mapping[str, MethodSpec]:
-    """Return the methods that installed packages add, through entry points `e2r_bench.methods`.
-
-    Raises:
-        MethodError: an entry point cannot be loaded, is no `MethodSpec`, is called otherwise than
-            its method, or takes a name that is in use.
-    """
-    found: dict[str, MethodSpec] = {}
-    for point in entry_points(group=ENTRY_POINTS):
-        where = f"entry point {point.name!r} ({point.value})"
-        try:
-            spec = point.load()
-        except Exception as error:  # a third party's import may raise anything
-            raise MethodError(f"{where}: cannot be loaded: {error}") from error
-        if not isinstance(spec, MethodSpec):
-            raise MethodError(f"{where}: expected a MethodSpec, found {type(spec).__name__}")
-        if spec.name != point.name:
-            raise MethodError(f"{where}: expected its method to be called so, found {spec.name!r}")
-        if spec.name in METHODS or spec.name in found:
-            raise MethodError(f"{where}: the name is in use; give the method another")
-        found[spec.name] = spec
-    return MappingProxyType(found)
-
-
-def method_named(name: str, also: Iterable[str] = ()) -> MethodSpec:
+def method_named(name: str, also: Iterable[str] = ()) -> Method:
     """Look a method up: built in, `folder:PATH`, `command:LINE`, `spandrel:FILE`, or a plugin.
+
+    Nothing is opened or started by it, and of the plugins only the one asked for is imported.
 
     Args:
         name: as on the command line.
         also: names that the caller knows beyond these, for the hint.
 
     Raises:
-        MethodError: nobody knows the name; says which is nearest.
+        UsageError: nobody knows the name; says which is nearest. Or a plugin is broken.
     """
     kind, colon, rest = name.partition(":")
     if name in METHODS:
         return METHODS[name]
     if colon and rest and kind in _PARAMETRISED:
         return _PARAMETRISED[kind](name)
-    if name in plugins():
-        return plugins()[name]
+    if found := plugin_named(name, METHODS):
+        return found
     known = [*METHODS, *plugins(), *also]
     near = get_close_matches(name, known, n=1, cutoff=0)
-    raise MethodError(
+    raise UsageError(
         f"unknown method {name!r}; the nearest is {near[0]!r}; known: {', '.join(known)}, and "
         f"{', '.join(f'{kind}:...' for kind in _PARAMETRISED)}"
     )
+
+
+@cache
+def plugins() -> Mapping[str, Method]:
+    """Return the methods that installed packages add, all imported; see `e2r_baselines.plugins`.
+
+    Raises:
+        UsageError: one of them is broken, or takes a name that is in use.
+    """
+    return MappingProxyType(all_plugins(METHODS))

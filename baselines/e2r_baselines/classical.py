@@ -12,19 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_baselines.method import (
-    Build,
-    Compute,
-    Draw,
-    MethodError,
-    Opener,
-    Photo,
-    Pixels,
-    Restored,
-)
+from e2r_baselines.method import Build, Compute, Draw, Opener, Photo, Pixels, Restored
 from e2r_baselines.noise import noise_level
 from e2r_baselines.sizes import pad_to_multiple
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.errors import UsageError
 
 Filter = Callable[[Pixels, Task], Pixels]
 _Map = npt.NDArray[np.float32]
@@ -66,7 +58,7 @@ def bm3d(pixels: Pixels, task: Task) -> Pixels:
     try:
         from bm3d import bm3d_rgb
     except ImportError as error:
-        raise MethodError(
+        raise UsageError(
             "bm3d needs the package bm3d, whose licence is non-commercial: pip install bm3d"
         ) from error
 

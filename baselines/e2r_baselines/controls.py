@@ -3,17 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from e2r_baselines.method import (
-    Build,
-    Compute,
-    Draw,
-    MethodSpec,
-    Photo,
-    Restored,
-)
-from e2r_baselines.tasks import Task
+from e2r_baselines.method import Build, Compute, Draw, MethodSpec, Photo, Restored
+from e2r_baselines.tasks import KINDS, Task
 
-ANY_TASK = frozenset({"denoise", "derain", "dehaze", "dejpeg", "lowlight"})
+ANY_TASK = KINDS
 
 
 class Identity:

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.diffuir_unet import SIZES, DiffUIR
-from e2r_baselines.draws import rng_for
 from e2r_baselines.method import Build, Compute, Draw, Photo, Pixels, Restored
 from e2r_baselines.network import place
 from e2r_baselines.sizes import pad_to_multiple, tiled
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.checkpoints import read_tensors
+from e2r_metrics.base.draws import rng_for
 
 STEPS = 3
 NOISE = 0.1  # standard deviation of the noise at the start, on the scale [-1, 1]

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
 from e2r_baselines.noise import noise_level
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.checkpoints import read_tensors
 
 _WIDTH = 96
 _HIDDEN = 10

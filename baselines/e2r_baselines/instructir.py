@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.instructir_text import Embedder
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.checkpoints import read_tensors
 
 TEXT_DIM = 256
 

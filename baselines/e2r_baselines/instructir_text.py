@@ -6,7 +6,6 @@ that runs need neither. The cache cannot be made without the released head.
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
-from e2r_baselines.method import MethodError
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.tasks import PROMPTS
+from e2r_metrics.base.checkpoints import read_tensors
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 ENCODER_DIM = 384
 CLASSES = ("noise", "blur", "rain", "haze", "lol", "sr", "enhancement")
@@ -56,7 +57,7 @@ def sentence_encoder(folder: Path) -> Callable[[Sequence[str]], Tensor]:
     """Load bge-micro-v2 from a local folder; return what maps N sentences to (N, 384).
 
     Raises:
-        MethodError: the folder holds no text encoder that transformers can read, or one of another
+        UsageError: the folder holds no text encoder that transformers can read, or one of another
             width.
     """
     from transformers import AutoModel, AutoTokenizer
@@ -66,9 +67,9 @@ def sentence_encoder(folder: Path) -> Callable[[Sequence[str]], Tensor]:
         model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise MethodError(f"{folder}: expected the text encoder bge-micro-v2: {first}") from error
+        raise UsageError(f"{folder}: expected the text encoder bge-micro-v2: {first}") from error
     if model.config.hidden_size != ENCODER_DIM:
-        raise MethodError(
+        raise UsageError(
             f"{folder}: expected a text encoder of width {ENCODER_DIM} (bge-micro-v2), found "
             f"{model.config.hidden_size}"
         )
@@ -100,12 +101,12 @@ class Embedder:
         """Return (1, 256).
 
         Raises:
-            MethodError: the cache lacks the sentence and there is no encoder.
+            UsageError: the cache lacks the sentence and there is no encoder.
         """
         if sentence in self.cache:
             return self.cache[sentence][None]
         if self.compute is None:
-            raise MethodError(
+            raise UsageError(
                 f"InstructIR: the cache of embeddings lacks the prompt {sentence!r}; fetch "
                 "instructir-head and bge-micro-v2 to run other prompts"
             )
@@ -129,15 +130,15 @@ def read_cache(path: Path) -> Mapping[str, Tensor]:
     """Read the embeddings of fixed sentences, (256,) each.
 
     Raises:
-        MethodError: the file is no such cache.
+        UsageError: the file is no such cache.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         rows = {text: torch.tensor(row) for text, row in content["embeddings"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MethodError(f"{path}: expected a cache of InstructIR embeddings: {error}") from error
+        raise UsageError(f"{path}: expected a cache of InstructIR embeddings: {error}") from error
     if any(row.shape != (256,) for row in rows.values()):
-        raise MethodError(f"{path}: expected 256 numbers per sentence, found another count")
+        raise UsageError(f"{path}: expected 256 numbers per sentence, found another count")
     return rows
 
 
@@ -145,9 +146,7 @@ def write_cache(path: Path, embed: Callable[[Sequence[str]], Tensor]) -> None:
     """Write the embeddings of all fixed prompts, in one move."""
     sentences = sorted({text for prompts in PROMPTS.values() for text in prompts.values()})
     rows = {text: embed([text])[0].tolist() for text in sentences}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({"embeddings": rows}) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps({"embeddings": rows}) + "\n")
 
 
 def main() -> None:

@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.instructir import NAFBlock, PixelNorm
 from e2r_baselines.lora_ir_router import Route, open_router
 from e2r_baselines.method import Build, Compute, Draw, Photo, Restored
 from e2r_baselines.network import NetworkRestorer, place
 from e2r_baselines.tasks import Task
+from e2r_metrics.base.checkpoints import read_tensors
 
 EXPERTS, RANK, SCALE = 3, 8, 2.0
 PRIOR = 384

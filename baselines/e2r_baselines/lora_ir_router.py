@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Compute, Pixels
+from e2r_metrics.base.checkpoints import read_tensors
 
 Route = Callable[[Pixels], tuple[int, Tensor]]
 """Maps (H, W, 3) in [0, 1] to the expert's number and the vector (1, 384) for the encoder."""
@@ -89,7 +90,7 @@ def open_router(path: Path, compute: Compute) -> Route:
     """Load the router, in bfloat16 as it was trained and is run by its authors.
 
     Raises:
-        MethodError: the file is not this router's.
+        UsageError: the file is not this router's.
     """
     router = Router(vit_l_14_336())
     tensors = read_tensors(path)

@@ -1,29 +1,19 @@
-"""The seam between the runner and a restorer: four small types and one catalog row.
+"""The seam between the runner and a restorer: small types, and the rows of the method catalog.
 
 A restorer is handed photographs, a task and the sampler settings wanted, and yields one picture of
 the same size for each. It opens no connection and finds no file itself: the weights it needs are
-named in its `MethodSpec`, and local paths are handed to `open`.
+named in its `MethodSpec`, and local paths are handed to `open`. All types here pickle, so that work
+can be sent to another process: what they hold as functions are module-level ones, or partials.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from e2r_baselines.tasks import Task
-
-Pixels = npt.NDArray[np.float32]
-"""(H, W, 3) float32 RGB, nominally [0, 1]; protocols with unclipped noise leave that range."""
-
-
-class MethodError(Exception):
-    """A user's mistake or a file that is not what it should be; one line, exit code 2.
-
-    Say what was expected, what came in, and what to do.
-    """
+from e2r_baselines.degrade import Pixels, Task
+from e2r_metrics.base.errors import UsageError, unknown
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,11 @@ DETERMINISTIC = Draw(seed=0, steps=0)
 
 @dataclass(frozen=True)
 class Restored:
-    """One result: (H, W, 3) float32, the size of its input; the runner clips and rounds it."""
+    """One result: (H, W, 3) float32, the size of its input, nominally [0, 1].
+
+    The runner clips and rounds it to 8 bits; values far outside [0, 1] are refused, since they
+    come from a network with another range.
+    """
 
     photo_id: str
     draw: Draw
@@ -65,6 +59,9 @@ class Restorer(Protocol):
 
         A restorer may share work between the draws of a photo. It must return the same pixels for
         (photo, task, draw) whatever else is in the call, up to float rounding.
+
+        Raises:
+            PictureError: a photo it cannot restore; the runner tries the others alone.
         """
         ...
 
@@ -95,19 +92,23 @@ class Build:
         name: what every row and every report says, such as "promptir" or "promptir-nano".
         files: names of weight files, as in a `weights.toml`; empty for methods without weights.
         miniature: True for our own small stand-in, which is never passed off as the method.
+        own_files: the user's files that it was given by path, hashed like weights: label -> path.
     """
 
     name: str
     files: tuple[str, ...] = ()
     miniature: bool = False
+    own_files: Mapping[str, Path] = field(default_factory=dict[str, Path], hash=False)
 
 
 Opener = Callable[[Build, Mapping[str, Path], Compute], Restorer]
+Inputs = Callable[[str, str], Path | None]
+"""From (task name, image id) to the file that holds a ready result; None if there is none."""
 
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """One row of the method catalog.
+    """A method with its options decided.
 
     Attributes:
         name: the name on the command line.
@@ -117,7 +118,10 @@ class MethodSpec:
         builds: in order of preference; the first whose files are all present is used, and said.
         tasks: names of the task kinds it is meant for; others run too, and are marked as outside.
         open: load a build; takes the build, its files as local paths, and the compute settings.
-            Raises `MethodError` for a checkpoint of another network.
+            Raises `UsageError` for a checkpoint of another network, or a package that is absent.
+        version: of the code that is not ours (a plugin's distribution); a change of it is a change
+            of the method.
+        inputs: where its results lie on disk already; they are hashed, since they may be replaced.
         stochastic: whether the seed of a `Draw` changes the result.
         stepped: whether the steps of a `Draw` change the result.
         feed: what it is given; "clean" is for controls.
@@ -135,12 +139,86 @@ class MethodSpec:
     builds: tuple[Build, ...]
     tasks: frozenset[str]
     open: Opener
+    version: str = ""
+    inputs: Inputs | None = None
     stochastic: bool = False
     stepped: bool = False
     feed: Literal["degraded", "clean"] = "degraded"
     control: bool = False
     note: str = ""
     peak_bytes: Callable[[Build, int, int], int] | None = None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the method catalog: a name, the options it takes, and the method that they make.
+
+    Attributes:
+        name: the name on the command line.
+        options: a frozen dataclass with a default for each field; its fields are what
+            `--set INSTANCE.FIELD=VALUE` may set.
+        make: from an instance of `options` to the method; "auto" among them is decided here, on
+            the machine that the work runs on.
+        runs: the words of the command line that it would start on this machine, for methods that
+            start somebody's program; whoever did not type them is asked first.
+    """
+
+    name: str
+    options: type[Any]
+    make: Callable[[Any], MethodSpec]
+    runs: tuple[str, ...] = ()
+
+
+def fixed(spec: MethodSpec) -> Method:
+    """Return the catalog row of a method without options."""
+    return Method(spec.name, NoOptions, partial(_fixed, spec))
+
+
+def _fixed(spec: MethodSpec, options: NoOptions) -> MethodSpec:
+    del options
+    return spec
+
+
+def spec_of(method: Method, given: Mapping[str, Any] | None = None) -> MethodSpec:
+    """Return what a method becomes with some of its options set; see `options_of`.
+
+    Raises:
+        UsageError: an option that cannot be, or what it names is not to be had.
+    """
+    return method.make(options_of(method, given or {}))
+
+
+def options_of(method: Method, given: Mapping[str, Any]) -> Any:
+    """Return the options of a method with some fields set.
+
+    Args:
+        method: its row.
+        given: field name to value; text is turned into what the field is declared as.
+
+    Raises:
+        UsageError: an unknown field (the nearest is named) or a value of the wrong kind.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in fields(method.options)]
+    for key in given:
+        if key not in known:
+            if not known:
+                raise UsageError(f"method {method.name!r} has no options, found {key!r}")
+            raise unknown(f"option of {method.name}", key, known)
+    try:
+        return TypeAdapter(method.options).validate_python(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "options"
+        raise UsageError(
+            f"{method.name}.{where}: {first['msg']}, found {first['input']!r}"
+        ) from error
 
 
 def draws_of(spec: MethodSpec, seeds: Sequence[int], steps: Sequence[int]) -> tuple[Draw, ...]:

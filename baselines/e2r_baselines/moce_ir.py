@@ -22,10 +22,11 @@ from e2r_baselines.blocks import (
     pointwise,
     upsample,
 )
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_experts import Adapter, FrequencyEmbedding
 from e2r_baselines.network import NetworkRestorer, place
+from e2r_metrics.base.checkpoints import read_tensors
 
 ROUTING_SEED = 0
 

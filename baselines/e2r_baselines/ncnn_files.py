@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from e2r_baselines.method import MethodError
 from e2r_baselines.ncnn_graphs import (
     GRAPHS,
     Graph,
@@ -23,6 +22,8 @@ from e2r_baselines.ncnn_graphs import (
     graph_digest,
     read_graph,
 )
+from e2r_metrics.base.checkpoints import load_in_order
+from e2r_metrics.base.errors import UsageError
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -42,21 +43,13 @@ def load_ncnn(network: Network, param: Path, weights: Path, graph: Graph) -> Net
         graph: which graph `network` computes.
 
     Raises:
-        MethodError: a file is damaged, or its graph is another one; says which it looks like.
+        UsageError: a file is damaged, or its graph is another one; says which it looks like.
     """
     layers, tensors = read_ncnn(param, weights)
     found = GRAPHS.get(graph_digest(layers), "no graph known here")
     if found != graph:
-        raise MethodError(f"{param}: expected {graph}, found {found} ({len(layers)} layers)")
-    state = network.state_dict()
-    wanted = [tuple(value.shape) for value in state.values()]
-    given = [tuple(value.shape) for value in tensors.values()]
-    if wanted != given:
-        raise MethodError(
-            f"{weights}: expected the {len(wanted)} tensors of {graph}, found {len(given)} or "
-            "other shapes"
-        )
-    network.load_state_dict(dict(zip(state, tensors.values(), strict=True)), strict=True)
+        raise UsageError(f"{param}: expected {graph}, found {found} ({len(layers)} layers)")
+    load_in_order(network, list(tensors.values()), weights)
     return network
 
 
@@ -73,7 +66,7 @@ def read_ncnn(param: Path, weights: Path) -> tuple[tuple[Layer, ...], dict[str, 
         (out, in), biases (out,).
 
     Raises:
-        MethodError: a file is missing, is not of this format, or holds fewer or more bytes than
+        UsageError: a file is missing, is not of this format, or holds fewer or more bytes than
             the graph asks for.
     """
     layers = read_graph(param)
@@ -83,7 +76,7 @@ def read_ncnn(param: Path, weights: Path) -> tuple[tuple[Layer, ...], dict[str, 
     for layer in layers:
         tensors |= _TENSORS[layer.kind](layer, reader) if layer.kind in _TENSORS else {}
     if reader.at != len(content):
-        raise MethodError(
+        raise UsageError(
             f"{weights}: expected {reader.at} bytes for {param.name}, found {len(content)}; give "
             "the file that belongs to this graph"
         )
@@ -102,7 +95,7 @@ class _Weights:
         """Return a setting that is a whole number and not negative, 0 where it is missing."""
         value = layer.settings.get(index, 0)
         if isinstance(value, tuple) or value < 0 or value != int(value):
-            raise MethodError(
+            raise UsageError(
                 f"{self.path}: layer {layer.name}: expected a count as setting {index}: {value}"
             )
         return int(value)
@@ -113,14 +106,14 @@ class _Weights:
         if tag == FLOAT32:
             return self.plain(count, layer)
         if tag != FLOAT16:
-            raise MethodError(
+            raise UsageError(
                 f"{self.path}: expected float16 or float32 weights for layer {layer.name}, found "
                 f"the tag {tag:#010x}; quantised files are not read"
             )
         padding = -2 * count % 4
         values = np.frombuffer(self._take(2 * count, layer), "<f2").astype(np.float32)
         if any(self._take(padding, layer)):
-            raise MethodError(f"{self.path}: expected zeros behind the weights of {layer.name}")
+            raise UsageError(f"{self.path}: expected zeros behind the weights of {layer.name}")
         return self._finite(values, layer)
 
     def plain(self, count: int, layer: Layer) -> npt.NDArray[np.float32]:
@@ -131,7 +124,7 @@ class _Weights:
     def _take(self, count: int, layer: Layer) -> bytes:
         left = len(self.content) - self.at
         if count > left:
-            raise MethodError(
+            raise UsageError(
                 f"{self.path}: expected {count} bytes for layer {layer.name}, found {left}; the "
                 "file is cut off or belongs to another graph"
             )
@@ -140,7 +133,7 @@ class _Weights:
 
     def _finite(self, values: npt.NDArray[np.float32], layer: Layer) -> npt.NDArray[np.float32]:
         if not np.isfinite(values).all():
-            raise MethodError(f"{self.path}: expected finite weights in layer {layer.name}")
+            raise UsageError(f"{self.path}: expected finite weights in layer {layer.name}")
         return values
 
 
@@ -149,7 +142,7 @@ def _filters(layer: Layer, reader: _Weights) -> dict[str, Tensor]:
     out, side, total = (reader.count(layer, index) for index in (0, 1, 6))
     area = out * side * side
     if area == 0 or total == 0 or total % area:
-        raise MethodError(
+        raise UsageError(
             f"{reader.path}: layer {layer.name}: expected weights for {out} filters of "
             f"{side}x{side}, found {total}"
         )
@@ -163,7 +156,7 @@ def _filters(layer: Layer, reader: _Weights) -> dict[str, Tensor]:
 def _matrix(layer: Layer, reader: _Weights) -> dict[str, Tensor]:
     out, total = reader.count(layer, 0), reader.count(layer, 2)
     if out == 0 or total == 0 or total % out:
-        raise MethodError(
+        raise UsageError(
             f"{reader.path}: layer {layer.name}: expected weights for {out} outputs, found {total}"
         )
     weight = torch.from_numpy(reader.tagged(total, layer).reshape(out, total // out))
@@ -172,13 +165,13 @@ def _matrix(layer: Layer, reader: _Weights) -> dict[str, Tensor]:
 
 def _bias(layer: Layer, reader: _Weights, out: int, there: int) -> dict[str, Tensor]:
     if there not in (0, 1):
-        raise MethodError(f"{reader.path}: layer {layer.name}: expected 0 or 1 biases: {there}")
+        raise UsageError(f"{reader.path}: layer {layer.name}: expected 0 or 1 biases: {there}")
     return {f"{layer.name}.bias": torch.from_numpy(reader.plain(out, layer))} if there else {}
 
 
 def _factors(layer: Layer, reader: _Weights) -> dict[str, Tensor]:
     if layer.settings.get(0) != _FROM_INPUT:
-        raise MethodError(f"{reader.path}: layer {layer.name}: expected factors as an input")
+        raise UsageError(f"{reader.path}: layer {layer.name}: expected factors as an input")
     return {}
 
 

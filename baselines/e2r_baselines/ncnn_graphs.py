@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 MAGIC = 7767517
 
@@ -85,16 +85,16 @@ def read_graph(path: Path) -> tuple[Layer, ...]:
     """Read the layers of a `.param` file.
 
     Raises:
-        MethodError: the file is missing, or a line is not understood.
+        UsageError: the file is missing, or a line is not understood.
     """
     content = file_bytes(path, _LONGEST)
     try:
         lines = content.decode("ascii").splitlines()
     except UnicodeDecodeError as error:
-        raise MethodError(f"{path}: expected ncnn's graph in text, found bytes") from error
+        raise UsageError(f"{path}: expected ncnn's graph in text, found bytes") from error
     if not lines or lines[0].strip() != str(MAGIC):
         found = lines[0][:40] if lines else "an empty file"
-        raise MethodError(f"{path}: expected ncnn's magic number {MAGIC}, found {found!r}")
+        raise UsageError(f"{path}: expected ncnn's magic number {MAGIC}, found {found!r}")
     layers = tuple(
         _layer(path, number, line) for number, line in enumerate(lines[2:], 3) if line.strip()
     )
@@ -102,11 +102,11 @@ def read_graph(path: Path) -> tuple[Layer, ...]:
     counts = f"{len(layers)} {len(blobs)}"
     said = " ".join(lines[1].split()) if len(lines) > 1 else ""
     if said != counts:
-        raise MethodError(f"{path}: expected {said[:40]!r} layers and blobs, found {counts!r}")
+        raise UsageError(f"{path}: expected {said[:40]!r} layers and blobs, found {counts!r}")
     _check_order(path, layers)
     names = [layer.name for layer in layers]
     if len(set(names)) != len(names) or len(set(blobs)) != len(blobs):
-        raise MethodError(f"{path}: expected every layer and blob once, found a name twice")
+        raise UsageError(f"{path}: expected every layer and blob once, found a name twice")
     return layers
 
 
@@ -115,7 +115,7 @@ def _check_order(path: Path, layers: Sequence[Layer]) -> None:
     for layer in layers:
         for name in layer.inputs:
             if name not in made:
-                raise MethodError(f"{path}: layer {layer.name} reads {name!r} before it is made")
+                raise UsageError(f"{path}: layer {layer.name} reads {name!r} before it is made")
         made.update(layer.outputs)
 
 
@@ -123,15 +123,15 @@ def file_bytes(path: Path, longest: int) -> bytes:
     """Return what a file holds.
 
     Raises:
-        MethodError: it is missing, or longer than any file of its kind.
+        UsageError: it is missing, or longer than any file of its kind.
     """
     try:
         size = path.stat().st_size
         if size > longest:
-            raise MethodError(f"{path}: expected at most {longest} bytes, found {size}")
+            raise UsageError(f"{path}: expected at most {longest} bytes, found {size}")
         return path.read_bytes()
     except OSError as error:
-        raise MethodError(f"{path}: expected an ncnn file, found: {error.strerror}") from error
+        raise UsageError(f"{path}: expected an ncnn file, found: {error.strerror}") from error
 
 
 def _layer(path: Path, number: int, line: str) -> Layer:
@@ -141,19 +141,19 @@ def _layer(path: Path, number: int, line: str) -> Layer:
     try:
         kind, name, ins, outs = words[0], words[1], int(words[2]), int(words[3])
     except (ValueError, IndexError) as error:
-        raise MethodError(f"{where}: expected kind, name and two counts: {line[:60]!r}") from error
+        raise UsageError(f"{where}: expected kind, name and two counts: {line[:60]!r}") from error
     if kind not in _SETTINGS:
-        raise MethodError(
+        raise UsageError(
             f"{where}: expected one of the layers {', '.join(_SETTINGS)}, found {kind[:40]!r}"
         )
     if ins < 0 or outs < 1 or ins + outs > len(words) - 4:
-        raise MethodError(f"{where}: expected {ins} inputs and {outs} outputs: {line[:60]!r}")
+        raise UsageError(f"{where}: expected {ins} inputs and {outs} outputs: {line[:60]!r}")
     blobs, rest = words[4 : 4 + ins + outs], words[4 + ins + outs :]
     settings = dict(_setting(where, word) for word in rest)
     strange = settings.keys() - _SETTINGS[kind]
     if strange or len(settings) != len(rest):
         what = f"setting {min(strange)}" if strange else "a setting twice"
-        raise MethodError(f"{where}: {kind} with {what} is not known here")
+        raise UsageError(f"{where}: {kind} with {what} is not known here")
     return Layer(kind, name, tuple(blobs[:ins]), tuple(blobs[ins:]), settings)
 
 
@@ -170,7 +170,7 @@ def _setting(where: str, word: str) -> tuple[int, Setting]:
             raise ValueError
         return _ARRAY - index, tuple(_number(item) for item in items)
     except ValueError as error:
-        raise MethodError(f"{where}: expected index=value, found {word[:40]!r}") from error
+        raise UsageError(f"{where}: expected index=value, found {word[:40]!r}") from error
 
 
 def _number(text: str) -> float:

@@ -64,7 +64,7 @@ def find_overlaps(train: Sequence[Path], test: Sequence[Path]) -> list[Overlap]:
         One entry per pair that overlaps, ordered by test and train file.
 
     Raises:
-        MethodError: a file is missing or is not an image.
+        PictureError: a file is missing or is not an image.
     """
     if not train or not test:
         return []

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_baselines.method import MethodError
-
 _LONG_SIDE = 640
 _FEATURES = 1200
 
@@ -39,11 +37,13 @@ def fingerprint(path: Path) -> Print:
     """Read an image file and keep what finds it again.
 
     Raises:
-        MethodError: the file is missing or is not an image.
+        PictureError: the file is missing or is not an image.
     """
     import cv2
 
-    color = _read(path)
+    from e2r_metrics.base.pictures import read_image
+
+    color = read_image(path)
     digest = hashlib.sha256(repr(color.shape).encode() + color.tobytes()).hexdigest()
     gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
     shrink = _LONG_SIDE / max(gray.shape)
@@ -52,16 +52,6 @@ def fingerprint(path: Path) -> Print:
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
     points, descriptors = _keypoints(gray)
     return Print(path, digest, _hash(gray), gray, points, descriptors)
-
-
-def _read(path: Path) -> npt.NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise MethodError(f"{path}: expected an image file, found: {error}") from error
 
 
 def _hash(gray: npt.NDArray[np.uint8]) -> np.uint64:

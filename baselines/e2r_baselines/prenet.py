@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
+from e2r_metrics.base.checkpoints import read_tensors
 
 _WIDTH = 32
 

@@ -4,6 +4,7 @@ What runs a method is imported when the method is opened, not before.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +16,13 @@ _THREE = frozenset({"denoise", "derain", "dehaze"})
 
 def late(module: str, function: str) -> Opener:
     """Return an opener that imports its module when it is called."""
+    return partial(_open_late, module, function)
 
-    def open_late(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
-        return getattr(import_module(f"e2r_baselines.{module}"), function)(build, files, compute)
 
-    return open_late
+def _open_late(
+    module: str, function: str, build: Build, files: Mapping[str, Path], compute: Compute
+) -> Restorer:
+    return getattr(import_module(f"e2r_baselines.{module}"), function)(build, files, compute)
 
 
 def _per_pixel(count: int) -> Callable[[Build, int, int], int]:
@@ -28,13 +31,13 @@ def _per_pixel(count: int) -> Callable[[Build, int, int], int]:
     The counts are the peaks of one float32 pass on the CPU, measured at 256x256 and raised by about
     a fifth; the weights come on top.
     """
+    return partial(_peak_bytes, count)
 
-    def peak_bytes(build: Build, height: int, width: int) -> int:
-        del build
-        tall, wide = (-(-side // 16) * 16 for side in (height, width))
-        return count * tall * wide
 
-    return peak_bytes
+def _peak_bytes(count: int, build: Build, height: int, width: int) -> int:
+    del build
+    tall, wide = (-(-side // 16) * 16 for side in (height, width))
+    return count * tall * wide
 
 
 def _waifu2x(network: str, level: int) -> MethodSpec:

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_baselines.degrade import Depth
-from e2r_baselines.method import Pixels
+from e2r_baselines.degrade import Depth, Pixels
 
 _LARGEST = 200.0
 _MOST_LEAVES = 1500

@@ -20,9 +20,10 @@ from e2r_baselines.blocks import (
     downsample,
     upsample,
 )
-from e2r_baselines.checkpoints import load_strict, read_tensors
+from e2r_baselines.checkpoints import load_strict
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.network import NetworkRestorer, place
+from e2r_metrics.base.checkpoints import read_tensors
 
 
 @dataclass(frozen=True)

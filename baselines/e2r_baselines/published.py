@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from e2r_baselines.method import MethodError
+from e2r_metrics.base.errors import UsageError
 
 _METRICS = ("psnr", "ssim")
 
@@ -49,14 +49,14 @@ def read_published(path: Path) -> Iterator[Published]:
     """Yield the numbers of one file.
 
     Raises:
-        MethodError: the file is not TOML, or lacks source, protocol, n or a metric.
+        UsageError: the file is not TOML, or lacks source, protocol, n or a metric.
     """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         for result in content["result"]:
             yield from _rows(content, result)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected published numbers with method, source, protocol and [[result]] "
             f"tables of task, dataset, n, psnr, ssim; found {type(error).__name__}: {error}"
         ) from error

@@ -4,13 +4,16 @@ NAFNet, Restormer, DRUNet, DnCNN, SCUNet, SwinIR, MixDehazeNet and others. Promp
 are looked for first: spandrel would take them for Restormer and NAFNet.
 """
 
-import hashlib
+import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.controls import ANY_TASK
-from e2r_baselines.method import Build, Compute, MethodError, MethodSpec, Restorer
+from e2r_baselines.method import Build, Compute, Method, MethodSpec, NoOptions, Restorer
+from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,41 +21,53 @@ if TYPE_CHECKING:
     from e2r_baselines.network import Forward
 
 
-def spandrel_method(name: str) -> MethodSpec:
-    """Return the method of `spandrel:FILE`; its build carries the first digits of the file's hash.
+def spandrel_method(name: str) -> Method:
+    """Return the row of `spandrel:FILE`.
 
     Raises:
-        MethodError: there is no such file.
+        UsageError: there is no such file.
     """
-    path = Path(name.partition(":")[2]).expanduser()
-    if not path.is_file():
-        raise MethodError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    path = Path(os.path.expanduser(name.partition(":")[2]))
+    if not os.path.isfile(path):  # False where pathlib raises, such as a name too long
+        raise UsageError(f"{name}: expected spandrel:FILE with a checkpoint, found no such file")
+    return Method(name, NoOptions, partial(_spandrel_spec, name, path))
 
-    def open_file(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
-        del files
-        return open_checkpoint(build, path, compute)
 
+def _spandrel_spec(name: str, path: Path, options: NoOptions) -> MethodSpec:
+    """Return the method; its build carries the first digits of the file's hash.
+
+    Where a file has raw and averaged weights, the build also says that it is the averaged ones.
+    """
+    from e2r_baselines.checkpoints import averaged
+
+    del options
+    build = f"{path.stem}@{sha256_of(path)[:12]}"
+    chosen = averaged(path)
     return MethodSpec(
         name=name,
         title=f"{path.name} by spandrel",
         source="the user's file",
         licence="code MIT (spandrel); weights the user's",
-        builds=(Build(f"{path.stem}@{digest[:12]}"),),
+        builds=(Build(f"{build} ({chosen})" if chosen else build, own_files={"file": path}),),
         tasks=ANY_TASK,
-        open=open_file,
+        open=_open_own_file,
     )
+
+
+def _open_own_file(build: Build, files: Mapping[str, Path], compute: Compute) -> Restorer:
+    del files
+    return open_checkpoint(build, build.own_files["file"], compute)
 
 
 def open_checkpoint(build: Build, path: Path, compute: Compute) -> Restorer:
     """Open a checkpoint by what it holds.
 
     Raises:
-        MethodError: the extra is not installed, or nobody knows the network, or it does not map a
+        UsageError: the extra is not installed, or nobody knows the network, or it does not map a
             picture to one of the same size.
     """
-    from e2r_baselines.checkpoints import looks_like, read_tensors
+    from e2r_baselines.checkpoints import looks_like
+    from e2r_metrics.base.checkpoints import read_tensors
 
     tensors = read_tensors(path)
     kind = looks_like(tensors)
@@ -61,7 +76,7 @@ def open_checkpoint(build: Build, path: Path, compute: Compute) -> Restorer:
 
         return open_promptir(Build(build.name, ("file",)), {"file": path}, compute)
     if kind.startswith("InstructIR"):
-        raise MethodError(
+        raise UsageError(
             f"{path}: found {kind}, which needs its text path: put it into a folder under the "
             "name that `e2r-bench weights` shows, and pass --weights FOLDER --methods instructir"
         )
@@ -72,7 +87,7 @@ def _descriptor(tensors: "Mapping[str, Tensor]", path: Path, kind: str) -> Any:
     try:
         from spandrel import MAIN_REGISTRY, ArchRegistry, ModelLoader, UnsupportedModelError
     except ImportError as error:
-        raise MethodError(
+        raise UsageError(
             "spandrel:FILE needs the optional library: pip install 'e2r-bench[spandrel]'"
         ) from error
     registry = ArchRegistry()
@@ -87,7 +102,7 @@ def _descriptor(tensors: "Mapping[str, Tensor]", path: Path, kind: str) -> Any:
         return ModelLoader(registry=registry).load_from_state_dict(dict(tensors))
     except (UnsupportedModelError, RuntimeError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected a network that spandrel knows, found {kind}: {first[:200]}"
         ) from error
 
@@ -97,7 +112,7 @@ def _restorer(descriptor: Any, path: Path, compute: Compute) -> Restorer:
 
     channels = (descriptor.input_channels, descriptor.output_channels)
     if descriptor.scale != 1 or channels not in ((3, 3), (1, 1)):
-        raise MethodError(
+        raise UsageError(
             f"{path}: expected a network from a picture to one of the same size, found "
             f"{descriptor.architecture.name}, scale {descriptor.scale}, channels {channels}"
         )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from e2r_bench.commands.types import FILE
+
 if TYPE_CHECKING:
-    from e2r_adapters.lint import AdapterReport, PartReport
+    from e2r_adapters.lora import AdapterReport, PartReport
 
 
 @click.group("adapter", short_help="Inspect a LoRA adapter file.")
@@ -16,7 +18,7 @@ def command() -> None:
 
 
 @command.command("inspect", short_help="Rank, alpha, scale, targets, problems.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect_file(file: Path, as_json: bool) -> int:
     """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
@@ -25,7 +27,7 @@ def inspect_file(file: Path, as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from e2r_adapters.lint import inspect
+    from e2r_adapters.lora import inspect
 
     report = inspect(file)
     if as_json:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from e2r_bench.commands.types import FILE, OUTPUT
+
 
 @click.command("compare", short_help="Put two runs of one protocol on one page.")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUTPUT,
     default=Path("comparison.html"),
     show_default=True,
     help="The page; its Markdown twin stands beside it.",
@@ -24,6 +26,6 @@ import click
 def command(first: Path, second: Path, out: Path, embed: bool) -> None:
     """Write one page for two runs; refused unless protocol, pictures and noise are the same."""
     from e2r_bench.report.compare import write_comparison
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    click.echo(str(write_comparison(open_run(first), open_run(second), out, embed)))
+    click.echo(str(write_comparison(open_store(first), open_store(second), out, embed)))

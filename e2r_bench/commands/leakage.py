@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from e2r_bench.commands.types import FILE, OUTPUT
+
 
 @click.command("leakage", short_help="Find test images among training images.")
-@click.argument("train", type=click.Path(path_type=Path))
-@click.argument("test", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Also write leakage.csv there.")
+@click.argument("train", type=FILE)
+@click.argument("test", type=FILE)
+@click.option("--out", type=OUTPUT, help="Also write leakage.csv there.")
 def command(train: Path, test: Path, out: Path | None) -> int:
     """Find pictures of TEST that stand in TRAIN: the same pixels, near copies, and crops.
 

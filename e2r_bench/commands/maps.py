@@ -6,63 +6,68 @@ from typing import TYPE_CHECKING
 
 import click
 
+from e2r_bench.commands import options
+from e2r_bench.commands.types import FILE, NAMES
+
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
 
 
-def _split(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--methods", help="Only these, e.g. promptir,kontext_lora.  [all but controls]")
-@click.option("--tasks", help="Only these.  [all]")
-@click.option("--maps", "names", help="Only these maps, e.g. invented,lost.  [all]")
+@click.argument("run", type=FILE)
+@click.option(
+    "--methods", type=NAMES, help="Only these, e.g. promptir,kontext_lora.  [all but controls]"
+)
+@click.option("--tasks", type=NAMES, help="Only these.  [all]")
+@click.option("--maps", "names", type=NAMES, help="Only these, e.g. invented,lost.  [all]")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures of a task.")
 @click.option("--bound", type=float, help="Draw trust masks: mean CIEDE2000 allowed inside.")
 @click.option("--level", type=float, default=0.1, show_default=True, help="Chance to break it.")
 @click.option("--score", help="Trust by inconsistency, unexplained or seed_deviation.")
-@click.option("--weights", multiple=True, type=click.Path(path_type=Path), help="Weight files.")
+@options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
 def command(
     run: Path,
-    methods: str | None,
-    tasks: str | None,
-    names: str | None,
+    methods: tuple[str, ...] | None,
+    tasks: tuple[str, ...] | None,
+    names: tuple[str, ...] | None,
     limit: int | None,
     bound: float | None,
     level: float,
     score: str | None,
     weights: tuple[Path, ...],
     offline: bool,
-) -> None:
+) -> int:
     """Write PNG maps, float arrays and per-image scores into RUN/maps.
 
-    With --bound, half of the scenes calibrate a trust mask for the other half.
+    With --bound, half of the scenes calibrate a trust mask for the other half. Exit code 1 when a
+    picture could not be mapped; it is named, and the others are there.
     """
     from e2r_bench.console import Console
     from e2r_bench.maps.trust import trust_masks
     from e2r_bench.maps.write import Wanted, write_maps
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    opened = open_run(run)
-    wanted = Wanted(_split(methods), _split(tasks), _split(names), limit)
+    store = open_store(run)
+    wanted = Wanted(methods or (), tasks or (), names or (), limit)
     with Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None
-        places = write_maps(opened, wanted, lpips, console.watch)
-    click.echo(f"{len(places)} pictures: {opened.folder / 'maps'}")
+        mapped = write_maps(store, wanted, lpips, console.watch)
+    click.echo(f"{len(mapped.cells)} pictures: {store.folder / 'maps'}")
     if bound is not None:
-        for one in trust_masks(opened, places, bound, level, score):
+        for one in trust_masks(store, mapped.cells, bound, level, score):
             click.echo(f"{one.method} {one.task}: {one.statement}")
+    for cell, reason in mapped.failed.items():
+        click.echo(f"failed: {cell}: {reason}", err=True)
+    return 1 if mapped.failed else 0
 
 
 def _spatial_lpips(
     weights: tuple[Path, ...], offline: bool, say: Callable[[str], None]
 ) -> "SpatialLpips | None":
     """Return the spatial metric, or None, said, where its weights are not to be had."""
-    from e2r_bench.services import open_resolver
+    from e2r_bench.run.services import open_resolver
     from e2r_metrics import Found
 
     resolver = open_resolver(weights, offline, say)

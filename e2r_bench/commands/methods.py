@@ -1,23 +1,58 @@
 """`e2r-bench methods`: the catalog, and what each method would run with on this machine."""
 
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from e2r_metrics.base.weights import Resolver
 
 
 @click.command("methods", short_help="List the methods.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
-def command(offline: bool) -> None:
-    """List the methods, their licences, and the build each would run with here."""
-    from rich.console import Console
-    from rich.table import Table
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
+def command(offline: bool, as_json: bool) -> None:
+    """List the methods, their options and licences, and the build each would run with here."""
+    from e2r_bench.run.services import open_resolver
+    from e2r_bench.terminal import print_entry, stdout_console
 
-    from e2r_bench.config import Experiment
-    from e2r_bench.plan import known_methods, runnable_build
-    from e2r_bench.services import open_resolver
+    resolver = open_resolver((), offline, lambda line: click.echo(line, err=True))
+    rows = list(_rows(resolver))
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, default=str))
+        return
+    console = stdout_console()
+    for row in rows:
+        options = ", ".join(f"{name} = {value}" for name, value in row["options"].items())
+        details = {
+            "note": row["note"],
+            "tasks": ", ".join(row["tasks"]),
+            "options": options,
+            "licence": row["licence"],
+            "here": row["here"],
+        }
+        print_entry(console, f"{row['name']}: {row['title']}", details)
 
-    resolver = open_resolver((), offline, click.echo)
-    table = Table("method", "what", "tasks", "licence", "here")
-    for spec in known_methods(Experiment(methods=(), offline=offline)).values():
-        here = runnable_build(spec, resolver)
-        what = f"{spec.title}: {spec.note}" if spec.note else spec.title
-        table.add_row(spec.name, what, " ".join(sorted(spec.tasks)), spec.licence, here)
-    Console().print(table)
+
+def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
+    """Yield a method's facts; its options with their defaults."""
+    from dataclasses import asdict
+
+    from e2r_baselines.method import options_of
+    from e2r_bench.run.plan import known_methods, runnable_build
+
+    for name, method in known_methods().items():
+        options = options_of(method, {})
+        spec = method.make(options)
+        yield {
+            "name": name,
+            "title": spec.title,
+            "note": spec.note,
+            "source": spec.source,
+            "tasks": sorted(spec.tasks),
+            "options": asdict(options),
+            "licence": spec.licence,
+            "here": runnable_build(spec, resolver),
+        }

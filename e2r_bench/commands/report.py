@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from e2r_bench.commands.types import FILE
+
 
 @click.command("report", short_help="Write a run's report again.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FILE)
 @click.option(
     "--embed/--beside",
     default=True,
@@ -16,6 +18,6 @@ import click
 def command(run: Path, embed: bool) -> None:
     """Write RUN/report.html and RUN/report.md, with the studies and maps that RUN has by now."""
     from e2r_bench.report.page import write_report
-    from e2r_bench.runs import open_run
+    from e2r_bench.store.store import open_store
 
-    click.echo(str(write_report(open_run(run), embed)))
+    click.echo(str(write_report(open_store(run), embed)))

@@ -5,49 +5,37 @@ from typing import Any
 
 import click
 
-_LISTS = ("methods", "tasks", "data", "metrics")
-_NUMBERS = ("seeds", "steps")
-
-
-def _split(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """Turn "a,b" into ["a", "b"]; numbers for seeds and steps."""
-    del ctx
-    if value is None:
-        return None
-    parts = [part.strip() for part in value.split(",") if part.strip()]
-    if parameter.name in _NUMBERS and not all(part.isdigit() for part in parts):
-        raise click.BadParameter(f"expected whole numbers such as 0,1,2, found {value!r}")
-    return [int(part) for part in parts] if parameter.name in _NUMBERS else parts
-
-
-def _variants(
-    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
-) -> dict[str, str] | None:
-    del ctx, parameter
-    pairs = [entry.partition("=") for group in value for entry in group.split(",")]
-    if any(not (name and equals and variant) for name, equals, variant in pairs):
-        raise click.BadParameter(
-            f"expected METRIC=VARIANT such as psnr=y, found {','.join(value)!r}"
-        )
-    return {name: variant for name, _, variant in pairs} or None
+from e2r_bench.commands import options
+from e2r_bench.commands.types import (
+    FILE,
+    NAMES,
+    OUTPUT,
+    POSITIVE,
+    WHOLE,
+    joined,
+    method_options,
+)
 
 
 @click.command("run", short_help="Restore, score and report.")
-@click.argument("experiment", required=False, type=click.Path(path_type=Path))
+@click.argument("experiment", required=False, type=FILE)
 @click.option(
-    "--methods", callback=_split, help="e.g. kontext_lora,promptir; the controls always join."
-)
+    "--methods", type=NAMES,
+    help="e.g. kontext_lora,promptir, or a=kontext_lora,b=kontext_lora; the controls always join.",
+)  # fmt: skip
+@options.set_option
 @click.option(
-    "--tasks", callback=_split, help="denoise15 denoise25 denoise50 derain dehaze dejpeg lowlight."
+    "--tasks", type=NAMES, help="denoise15 denoise25 denoise50 derain dehaze dejpeg lowlight."
 )
-@click.option("--data", callback=_split, help="'mini', a folder, or TASK=FOLDER,...  [mini]")
+@click.option("--data", type=NAMES, help="'mini', a folder, or TASK=FOLDER,...  [mini]")
+@options.reading
 @click.option("--protocol", help="Named protocol: crop, noise, rounding, metric variants.  [e2r]")
 @click.option("--noise-seed", type=int, help="Seed of the degradations.  [0]")
-@click.option("--seeds", callback=_split, help="Sampler seeds, e.g. 0,1,2.  [0]")
-@click.option("--steps", callback=_split, help="Sampler steps, e.g. 4,8,28.  [28]")
-@click.option("--metrics", callback=_split, help="e.g. psnr,ssim,lpips,fid,cmmd,clip_iqa.")
+@click.option("--seeds", type=WHOLE, help="Sampler seeds, e.g. 0,1,2.  [0]")
+@click.option("--steps", type=POSITIVE, help="Sampler steps, e.g. 4,8,28.  [28]")
+@click.option("--metrics", type=NAMES, help="e.g. psnr,ssim,lpips,fid,cmmd,clip_iqa.")
 @click.option("--profile", help="Which variant a bare metric name means: default or paper.")
-@click.option("--variant", multiple=True, callback=_variants, help="METRIC=VARIANT, e.g. psnr=y.")
+@options.variant
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many images of each set.")
 @click.option("--prompts", help="Edit2Restore's prompts: g1 (paper) or g2 (repository).  [g1]")
 @click.option("--prompt", help="One prompt for all tasks instead.")
@@ -57,34 +45,36 @@ def _variants(
 @click.option(
     "--tile", type=click.IntRange(min=64), help="Side of square tiles; whole pictures without."
 )
-@click.option("--backbone", help="auto, kontext-nano, a hub id or a folder.  [auto]")
-@click.option("--adapter", type=click.Path(path_type=Path), help="LoRA file for kontext_lora.")
-@click.option("--guidance", type=float, help="Kontext's guidance.  [2.5]")
-@click.option("--resize", help="native, paper or aspect.  [native]")
-@click.option("--offload", help="none, model or sequential.  [none]")
-@click.option("--quantize", help="none, nf4 or int8.  [none]")
-@click.option(
-    "--weights", multiple=True, type=click.Path(path_type=Path), help="Folder of weight files."
-)
+@options.weights
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run folder.  [results/run]")
-def command(experiment: Path | None, **flags: Any) -> int:
+@click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
+@click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
+def command(experiment: Path | None, redo: bool, **flags: Any) -> int:
     """Restore photographs with several methods, score them, and report.
 
-    EXPERIMENT is a TOML file with the same settings; flags override it.
+    EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
+    flags override it. Exit code 1 when a picture failed; it is named, and the others are there.
     """
-    from e2r_bench.config import make_experiment, read_toml
     from e2r_bench.console import Console
-    from e2r_bench.runner import run_experiment
+    from e2r_bench.run.config import make_experiment, read_toml
+    from e2r_bench.run.runner import run_experiment
 
-    given = {key: value for key, value in flags.items() if value not in (None, ())}
-    settings = (read_toml(experiment) if experiment else {}) | given
-    origin = str(experiment) if experiment else "the command line"
+    settings = _settings(read_toml(experiment) if experiment else {}, flags)
+    made = make_experiment(settings, str(experiment) if experiment else "the command line")
     with Console() as console:
-        outcome = run_experiment(
-            make_experiment(settings, origin), settings, console.watch, console.say
-        )
-    console.table(outcome.run)
-    for (method, task, image), error in outcome.failures.items():
-        click.echo(f"failed: {method} on {task}/{image}: {error}", err=True)
+        outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
+    console.table(outcome.store)
+    for cell, reason in outcome.failures.items():
+        click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
+
+
+def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's settings with the flags that were given over them."""
+    chosen, variants = flags.pop("options"), joined(flags.pop("variant"))
+    given = {key: value for key, value in flags.items() if value not in (None, ())}
+    if chosen:
+        given["method"] = method_options(chosen, said.get("method"))
+    if variants:
+        given["variant"] = variants
+    return said | given

@@ -1,65 +1,94 @@
 """`e2r-bench score`: two folders of images to numbers, in one pass."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2r_bench.commands import options
+from e2r_bench.commands.types import FILE, NAMES, OUTPUT, joined
+
 if TYPE_CHECKING:
     from e2r_metrics.score import Scores
 
-
-def _variants(
-    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
-) -> dict[str, str]:
-    del ctx, parameter
-    pairs = [entry.partition("=") for group in value for entry in group.split(",")]
-    if any(not (name and equals and variant) for name, equals, variant in pairs):
-        raise click.BadParameter(f"expected METRIC=VARIANT such as psnr=y, found {value!r}")
-    return {name: variant for name, _, variant in pairs}
+_MEGA = 10**6
 
 
 @click.command("score", short_help="Score two folders.")
-@click.argument("restored", type=click.Path(path_type=Path))
-@click.argument("clean", type=click.Path(path_type=Path))
-@click.option("--metrics", default="psnr,ssim,lpips", show_default=True, help="Names, by comma.")
+@click.argument("restored", type=FILE)
+@click.argument("clean", type=FILE)
+@click.option("--metrics", type=NAMES, default="psnr,ssim,lpips", show_default=True,
+              help="Names, by comma.")  # fmt: skip
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
-@click.option("--variant", multiple=True, callback=_variants, help="METRIC=VARIANT, e.g. psnr=y.")
+@options.variant
+@options.reading
+@click.option("--max-megapixels", type=click.IntRange(min=1), help="Larger ones fail.  [268]")
 @click.option(
     "--format", "form", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "parquet"]),
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="File for csv, json or parquet.")
-@click.option("--weights", multiple=True, type=click.Path(path_type=Path), help="Weights folder.")
-@click.option("--device", default="cpu", show_default=True, help="A torch device.")
+@click.option("--out", type=OUTPUT, help="File for what is printed otherwise.")
+@options.weights
+@click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
-def command(
-    restored: Path,
-    clean: Path,
-    metrics: str,
-    profile: str,
-    variant: dict[str, str],
-    form: str,
-    out: Path | None,
-    weights: tuple[Path, ...],
-    device: str,
-    offline: bool,
-) -> None:
-    """Score a folder of RESTORED images against a folder of CLEAN ones, paired by name."""
-    from e2r_metrics import FeatureStore, Resolver, Session, own_declarations, resolve
-    from e2r_metrics.score import score_folders
+def command(restored: Path, clean: Path, form: str, out: Path | None, **asked: Any) -> int:
+    """Score a folder of RESTORED images against a folder of CLEAN ones, paired by name.
 
+    Exit code 1 when a picture failed, or nothing could be measured; both are named.
+    """
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
-    rows = resolve([name.strip() for name in metrics.split(",") if name.strip()], profile, variant)
+    scores = _score(restored, clean, asked)
+    makers: Mapping[str, Callable[[Scores, bool], str | bytes]] = {
+        "table": _table, "csv": _csv, "json": _json, "parquet": _parquet,
+    }  # fmt: skip
+    _write(makers[form](scores, out is None), out)
+    for line in _gone(scores) if form != "table" else ():
+        click.echo(line, err=True)
+    for name, reason in scores.failed.items():
+        click.echo(f"failed: {name}: {reason}", err=True)
+    return 1 if scores.failed or not scores.summaries else 0
+
+
+def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
+    from e2r_bench.run.services import choose_device
+    from e2r_metrics import FeatureStore, Resolver, Session, own_declarations, resolve
+    from e2r_metrics.base.pairs import Matching
+    from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
+    from e2r_metrics.score import score_folders
+
+    rows = resolve(asked["metrics"], asked["profile"], joined(asked["variant"]))
+    # The default asks nothing of torch, which takes seconds to import.
+    device = "cpu" if asked["device"] == "cpu" else choose_device(asked["device"])
     resolver = Resolver(
-        own_declarations(), weights, offline=offline, say=lambda line: click.echo(line, err=True)
+        own_declarations(), asked["weights"], offline=asked["offline"],
+        say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    flatten, most = asked["flatten"], asked["max_megapixels"]
+    reading = Reading(
+        asked["value_range"],
+        parse_colour(flatten) if flatten else None,
+        most * _MEGA if most else MOST_PIXELS,
     )
-    scores = score_folders(restored, clean, rows, Session(resolver, FeatureStore(), device))
-    {"table": _table, "csv": _csv, "json": _json, "parquet": _parquet}[form](scores, out)
+    matching = Matching(bool(asked["recursive"]), asked["pair"])
+    session = Session(resolver, FeatureStore(), device)
+    return score_folders(restored, clean, rows, session, reading, matching)
 
 
-def _table(scores: "Scores", out: Path | None) -> None:
+def _gone(scores: "Scores") -> list[str]:
+    """Return a line for each metric that has no value."""
+    return [
+        f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"
+        for name, gone in scores.missing.items()
+    ] + [f"{name}: not measured: {reason}" for name, reason in scores.unmeasured.items()]
+
+
+def _table(scores: "Scores", shown: bool) -> str:
+    """Return the table; as wide as the terminal where it is shown on one."""
+    import sys
+    from io import StringIO
+
     from rich.console import Console
     from rich.table import Table
 
@@ -70,21 +99,14 @@ def _table(scores: "Scores", out: Path | None) -> None:
         table.add_row(
             f"{row.metric.id} {better}", str(row.n), f"{row.value:.4f}", interval, row.metric.unit
         )
-    for name in scores.missing:
+    for name in (*scores.missing, *scores.unmeasured):
         table.add_row(name, "", "not measured", "", "")
-    import sys
-    from io import StringIO
-
-    width = None if sys.stdout.isatty() and out is None else 160
-    text = Console(file=StringIO() if out else None, width=width, emoji=False)
+    terminal = shown and sys.stdout.isatty()
+    text = Console(width=Console().width if terminal else 160, file=StringIO(), emoji=False)
     text.print(table)
-    for name, gone in scores.missing.items():
-        line = f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"
-        text.print(line, markup=False, highlight=False, soft_wrap=True)
-    for row in scores.summaries:
-        text.print(row.metric.protocol, markup=False, highlight=False, style="dim", soft_wrap=True)
-    if isinstance(text.file, StringIO):
-        _write(text.file.getvalue(), out)
+    lines = [*_gone(scores), *(row.metric.protocol for row in scores.summaries)]
+    drawn = text.file.getvalue() if isinstance(text.file, StringIO) else ""
+    return drawn + "".join(f"{line}\n" for line in lines)
 
 
 def _records(scores: "Scores") -> list[dict[str, Any]]:
@@ -103,35 +125,32 @@ def _records(scores: "Scores") -> list[dict[str, Any]]:
     ]
 
 
-def _csv(scores: "Scores", out: Path | None) -> None:
+def _csv(scores: "Scores", shown: bool) -> str:
     import csv
     import io
 
+    del shown
     buffer = io.StringIO()
     names = ["image", "metric", "variant", "value", "n", "protocol"]
     writer: csv.DictWriter[str] = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_records(scores))
-    _write(buffer.getvalue(), out)
-    _tell_missing(scores)
+    return buffer.getvalue()
 
 
-def _json(scores: "Scores", out: Path | None) -> None:
+def _json(scores: "Scores", shown: bool) -> str:
     import json
-    import math
 
-    def number(value: float) -> float | str | None:
-        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
-
+    del shown
     content = {
         "summary": [
             {
                 "metric": row.metric.name,
                 "variant": row.metric.variant,
                 "n": row.n,
-                "value": number(row.value),
-                "low": number(row.low),
-                "high": number(row.high),
+                "value": _number(row.value),
+                "low": _number(row.low),
+                "high": _number(row.high),
                 "higher_is_better": row.metric.higher_is_better,
                 "unit": row.metric.unit,
                 "protocol": row.metric.protocol,
@@ -141,36 +160,38 @@ def _json(scores: "Scores", out: Path | None) -> None:
         "not_measured": {
             name: {"reason": gone.reason, "fetch": gone.command}
             for name, gone in scores.missing.items()
-        },
-        "values": [{**row, "value": number(row["value"])} for row in _records(scores)],
+        }
+        | {name: {"reason": why, "fetch": None} for name, why in scores.unmeasured.items()},
+        "failed": dict(scores.failed),
+        "values": [{**row, "value": _number(row["value"])} for row in _records(scores)],
     }
-    _write(json.dumps(content, indent=1, allow_nan=False) + "\n", out)
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _parquet(scores: "Scores", out: Path | None) -> None:
+def _number(value: float) -> float | str | None:
+    """Return what JSON can hold: it has neither NaN nor infinity."""
+    import math
+
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def _parquet(scores: "Scores", shown: bool) -> bytes:
     import io
 
     import pandas as pd
 
+    del shown
     buffer = io.BytesIO()
     pd.DataFrame(_records(scores)).to_parquet(buffer, index=False)
-    _write(buffer.getvalue(), out)
-    _tell_missing(scores)
-
-
-def _tell_missing(scores: "Scores") -> None:
-    for name, gone in scores.missing.items():
-        click.echo(f"{name}: not measured, {gone.reason}; to fetch: {gone.command}", err=True)
+    return buffer.getvalue()
 
 
 def _write(content: str | bytes, out: Path | None) -> None:
-    from e2r_bench.errors import UsageError
-    from e2r_metrics.digests import replace_file
+    from e2r_metrics.base.files import write_bytes
 
     if out is None:
         click.echo(content, nl=False)
         return
-    try:
-        replace_file(out, content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    # A file name may hold bytes that are no text; they are written escaped.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    write_bytes(out, data)

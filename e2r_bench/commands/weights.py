@@ -1,17 +1,21 @@
 """`e2r-bench weights`: every weight file, where it is, and fetching one by name."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-_FOLDERS = click.option(
-    "--weights", multiple=True, type=click.Path(path_type=Path), help="Weights folder."
-)
+from e2r_bench.commands import options
+
+if TYPE_CHECKING:
+    from e2r_metrics.base.weights import Resolver
 
 
 @click.group("weights", invoke_without_command=True, short_help="List and fetch weight files.")
-@_FOLDERS
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@options.weights
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
 @click.pass_context
 def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> None:
     """List every weight file: used by, licence, size, SHA-256, found where. Downloads nothing."""
@@ -21,10 +25,10 @@ def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> Non
 
 @command.command("fetch")
 @click.argument("names", nargs=-1, required=True)
-@_FOLDERS
+@options.weights
 def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
     """Fetch weight files by NAME, whatever their size; their licences are shown first."""
-    from e2r_bench.services import open_resolver
+    from e2r_bench.run.services import open_resolver
     from e2r_metrics import Missing
 
     resolver = open_resolver(weights, False, lambda line: click.echo(line, err=True))
@@ -40,40 +44,43 @@ def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
 
 
 def _list(weights: tuple[Path, ...], as_json: bool) -> None:
-    import json
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from e2r_bench.services import open_resolver
-    from e2r_metrics import Found
+    from e2r_bench.run.services import open_resolver
+    from e2r_bench.terminal import print_entry, stdout_console
 
     resolver = open_resolver(weights, True, lambda line: click.echo(line, err=True))
-    answers = {name: resolver.look(name) for name in sorted(resolver.declared)}
+    rows = list(_rows(resolver))
     if as_json:
-        listed = [
-            {
-                "name": name,
-                "title": row.title,
-                "used_by": list(row.used_by),
-                "licence": row.licence,
-                "licence_url": row.licence_url,
-                "size": row.size,
-                "sha256": answer.sha256 if isinstance(answer, Found) else row.sha256,
-                "found": str(answer.path) if isinstance(answer, Found) else None,
-                "where": answer.where if isinstance(answer, Found) else None,
-                "fetch": None if isinstance(answer, Found) else answer.command,
-            }
-            for name, answer in answers.items()
-            for row in (resolver.declared[name],)
-        ]
-        click.echo(json.dumps(listed, indent=1))
+        click.echo(json.dumps(rows, indent=1))
         return
-    table = Table("file", "used by", "licence", "MB", "sha256", "found")
-    for name, answer in answers.items():
-        row = resolver.declared[name]
-        digest = answer.sha256 if isinstance(answer, Found) else row.sha256
-        size = f"{row.size / 1e6:.1f}" if row.size else ""
-        found = answer.where if isinstance(answer, Found) else f"no: {answer.command}"
-        table.add_row(name, ", ".join(row.used_by), row.licence, size, digest[:12], found)
-    Console(emoji=False).print(table)
+    console = stdout_console()
+    for row in rows:
+        size = f", {row['size'] / 1e6:.1f} MB" if row["size"] else ""
+        details = {
+            "used by": ", ".join(row["used_by"]),
+            "licence": " ".join(filter(None, (row["licence"], row["licence_url"]))),
+            "sha256": row["sha256"] or "",
+            "found": f"{row['found']} ({row['where']})" if row["found"] else "",
+            "to fetch": row["fetch"] or "",
+        }
+        print_entry(console, f"{row['name']}: {row['title']}{size}", details)
+
+
+def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
+    """Yield a weight file's facts, and where it is or how to get it; downloads nothing."""
+    from e2r_metrics import Found
+
+    for name in sorted(resolver.declared):
+        row, answer = resolver.declared[name], resolver.look(name)
+        found = answer if isinstance(answer, Found) else None
+        yield {
+            "name": name,
+            "title": row.title,
+            "used_by": list(row.used_by),
+            "licence": row.licence,
+            "licence_url": row.licence_url,
+            "size": row.size,
+            "sha256": found.sha256 if found else row.sha256,
+            "found": str(found.path) if found else None,
+            "where": found.where if found else None,
+            "fetch": None if isinstance(answer, Found) else answer.command,
+        }

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit
+from e2r_metrics.base.errors import PictureError
+from e2r_metrics.base.pictures import EightBit
 
 Map = npt.NDArray[np.float32]
 """(H, W) float32."""
@@ -72,7 +72,7 @@ def band_split(restored: EightBit, clean: EightBit) -> Bands:
         clean: the same size.
 
     Raises:
-        UsageError: unequal or too small pictures.
+        PictureError: unequal or too small pictures.
     """
     check_pair(restored, clean)
     out, truth = (image.astype(np.float32) for image in (restored, clean))
@@ -90,15 +90,15 @@ def band_split(restored: EightBit, clean: EightBit) -> Bands:
 
 
 def check_pair(restored: EightBit, clean: EightBit) -> None:
-    """Raise `UsageError` unless both are (H, W, 3) uint8 of one size and large enough."""
+    """Raise `PictureError` unless both are (H, W, 3) uint8 of one size and large enough."""
     same = restored.shape == clean.shape and restored.dtype == clean.dtype == np.uint8
     if not same or restored.ndim != 3 or restored.shape[2] != 3:
-        raise UsageError(
+        raise PictureError(
             "maps: expected two (H, W, 3) uint8 pictures of one size, found "
             f"{restored.shape} {restored.dtype} and {clean.shape} {clean.dtype}"
         )
     if min(restored.shape[:2]) < MIN_SIDE:
-        raise UsageError(
+        raise PictureError(
             f"maps: expected sides of at least {MIN_SIDE} pixels, found {restored.shape[:2]}"
         )
 

@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import LUMA, Map, check_pair
+from e2r_metrics.base.pictures import EightBit
 
 _DARK = np.float32((6 / 29) ** 3)
 _WHITE = np.array([0.95047, 1.0, 1.08883])
@@ -34,7 +34,7 @@ def ciede2000(restored: EightBit, clean: EightBit) -> Map:
     Formulas and their numbers: Sharma, Wu and Dalal, Color Research and Application 30 (2005).
 
     Raises:
-        UsageError: unequal or too small pictures.
+        PictureError: unequal or too small pictures.
     """
     check_pair(restored, clean)
     return delta_e(_lab(restored), _lab(clean))

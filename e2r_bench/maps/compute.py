@@ -1,19 +1,19 @@
 """All maps of one picture, by name, with the scale each is painted at."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
 from e2r_baselines.tasks import Task
-from e2r_bench.errors import unknown
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000, signed_error
 from e2r_bench.maps.consistency import consistency, has_model
 from e2r_bench.maps.paint import Scale
 from e2r_bench.maps.spread import MIN_SAMPLES, hallucination, seed_deviation
+from e2r_metrics.base.errors import PictureError, unknown
+from e2r_metrics.base.pictures import EightBit
 
 VERSION = "1"
 """Raised whenever a map below changes what a number means."""
@@ -66,6 +66,8 @@ class Maps:
 
     values: Mapping[str, Map]
     scores: Mapping[str, float]
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Map -> why this picture has none."""
 
 
 def with_truth(restored: EightBit, clean: EightBit) -> Maps:
@@ -91,9 +93,13 @@ def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
     """Return every map that the sample allows; `lpips` is left out where there are no weights."""
     found = with_truth(sample.restored, sample.clean)
     values, scores = dict(found.values), dict(found.scores)
+    left_out: dict[str, str] = {}
     if lpips is not None:
-        values["lpips"] = lpips(sample.restored, sample.clean)
-        scores["lpips_spatial"] = _mean(values["lpips"])
+        try:
+            values["lpips"] = lpips(sample.restored, sample.clean)
+            scores["lpips_spatial"] = _mean(values["lpips"])
+        except PictureError as error:
+            left_out["lpips"] = str(error)
     if has_model(sample.task.kind):
         seen = consistency(sample.task, sample.restored, sample.degraded, sample.truncate)
         values["unexplained" if seen.unit == "levels" else "inconsistency"] = seen.values
@@ -105,7 +111,7 @@ def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
         index = hallucination(sample.seeds, sample.clean)
         values["hallucination"] = index.values
         scores |= {"hallucination_index": index.index, "hallucination_floor": index.floor}
-    return Maps(values, scores)
+    return Maps(values, scores, left_out)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.errors import UsageError
 from e2r_bench.maps.bands import Map
+from e2r_metrics.base.errors import UsageError
 
 LEAST_SHARE = 0.01
 _ERROR_WINDOW = 2.0

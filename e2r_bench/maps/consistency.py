@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_baselines.tasks import Kind, Task
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map, check_pair
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit
 
 _WINDOW = 5.0
 _HAZE_WINDOW = 6.0
@@ -52,7 +52,8 @@ def consistency(
         truncate: the protocol truncated noisy inputs to 8 bits instead of rounding.
 
     Raises:
-        UsageError: unequal pictures, or a kind without a model (`has_model`).
+        PictureError: unequal pictures.
+        UsageError: a kind without a model (`has_model`).
     """
     check_pair(restored, degraded)
     if task.kind == "denoise" and task.sigma is not None:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map
+from e2r_metrics.base.pictures import EightBit
 
 _BAR, _PAD = 10, 4
 # Ends and middle of the diverging map in CIELAB: blue and orange of one lightness and one chroma,

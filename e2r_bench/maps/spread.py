@@ -7,10 +7,10 @@ from functools import cache
 import cv2
 import numpy as np
 
-from e2r_baselines.draws import rng_for
-from e2r_bench.errors import UsageError
-from e2r_bench.files import EightBit
 from e2r_bench.maps.bands import Map, check_pair
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import EightBit
 
 MIN_SAMPLES = 3
 _WINDOW = 2.0
@@ -41,7 +41,8 @@ def seed_deviation(samples: Sequence[EightBit]) -> Map:
         samples: at least two outputs (H, W, 3) uint8 for one input, differing in the seed alone.
 
     Raises:
-        UsageError: fewer than two samples, or unequal sizes.
+        UsageError: fewer than two samples.
+        PictureError: unequal sizes.
     """
     _, variance = _moments(samples, 2)
     return np.sqrt(np.mean(variance, axis=2))
@@ -57,7 +58,8 @@ def hallucination(samples: Sequence[EightBit], clean: EightBit) -> Hallucination
     of a perfect sampler is not 0: read it against `floor`.
 
     Raises:
-        UsageError: fewer than three samples, or unequal sizes.
+        UsageError: fewer than three samples.
+        PictureError: unequal sizes.
     """
     mean, variance = _moments(samples, MIN_SAMPLES)
     check_pair(samples[0], clean)

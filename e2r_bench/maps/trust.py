@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_png
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.conformal import (
+    Trust,
     calibrate,
     largest_threshold,
     local_error,
@@ -19,8 +17,12 @@ from e2r_bench.maps.conformal import (
     trusted,
 )
 from e2r_bench.maps.paint import paint
-from e2r_bench.maps.write import Place, picture_path, read_arrays, write_arrays, write_trust
-from e2r_bench.runs import Run
+from e2r_bench.maps.write import picture_path, read_arrays, write_arrays, write_trust
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.store import Store
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import write_png
 
 SCORES = ("inconsistency", "unexplained", "seed_deviation")
 """Maps that need no truth, in the order in which a score is chosen."""
@@ -44,13 +46,13 @@ class Checked:
 
 
 def trust_masks(
-    run: Run, places: Sequence[Place], bound: float, level: float, score: str | None
+    store: Store, cells: Sequence[Cell], bound: float, level: float, score: str | None
 ) -> list[Checked]:
-    """Calibrate, mask and check every method and task of `places`; write masks and trust.json.
+    """Calibrate, mask and check every method and task of `cells`; write masks and trust.json.
 
     Args:
-        run: maps must have been written, with `ciede2000` and the score among them.
-        places: the pictures.
+        store: maps must have been written, with `ciede2000` and the score among them.
+        cells: the pictures.
         bound: mean CIEDE2000 allowed inside a mask.
         level: the chance, at most, that a new scene breaks it.
         score: a name in `SCORES`; None for the first that the task has.
@@ -59,10 +61,10 @@ def trust_masks(
         UsageError: maps that are not there, or a bad bound or level.
     """
     found: list[Checked] = []
-    for method, task in dict.fromkeys((place.method, place.task) for place in places):
-        here = [place for place in places if (place.method, place.task) == (method, task)]
-        found.append(_checked(run, here, bound, level, score))
-    write_trust(run, [asdict(one) for one in found])
+    for method, task in dict.fromkeys((cell.method, cell.task) for cell in cells):
+        here = [cell for cell in cells if (cell.method, cell.task) == (method, task)]
+        found.append(_checked(store, here, bound, level, score))
+    write_trust(store, [asdict(one) for one in found])
     return found
 
 
@@ -75,23 +77,21 @@ def split_scenes(scenes: Sequence[str], name: str) -> tuple[set[str], set[str]]:
 
 
 def _checked(
-    run: Run, here: Sequence[Place], bound: float, level: float, score: str | None
+    store: Store, here: Sequence[Cell], bound: float, level: float, score: str | None
 ) -> Checked:
     method, task = here[0].method, here[0].task
-    calibration, test = split_scenes([place.scene for place in here], f"{method}/{task}")
-    name = score or _first_score(read_arrays(run, here[0]), here[0])
-    held = [place for place in here if place.scene in calibration]
+    scene = store.scenes(task)
+    calibration, test = split_scenes([scene[cell.image] for cell in here], f"{method}/{task}")
+    name = score or _first_score(read_arrays(store, here[0]), here[0])
+    held = [cell for cell in here if scene[cell.image] in calibration]
     limits = [
-        largest_threshold(values, error, bound) for _, values, error in _pairs(run, held, name)
+        largest_threshold(values, error, bound) for _, values, error in _pairs(store, held, name)
     ]
-    trust = calibrate(smallest_by_scene(limits, [p.scene for p in held]), bound, level)
-    masks: dict[str, list[tuple[float, float]]] = {}
-    for place, values, error in _pairs(run, [p for p in here if p.scene in test], name):
-        mask = trusted(values, trust)
-        _write_mask(run, place, mask.astype(np.float32))
-        inside = float(error[mask].mean()) if mask.any() else 0.0
-        masks.setdefault(place.scene, []).append((inside, float(mask.mean())))
-    shares = [share for seen in masks.values() for _, share in seen]
+    by_scene = smallest_by_scene(limits, [scene[cell.image] for cell in held])
+    trust = calibrate(by_scene, bound, level)
+    seen = _masked(store, [cell for cell in here if scene[cell.image] in test], name, trust)
+    shares = [share for _, _, share in seen]
+    broken = {scene[cell.image] for cell, inside, _ in seen if inside > bound}
     return Checked(
         method=method,
         task=task,
@@ -101,31 +101,44 @@ def _checked(
         calibration=tuple(sorted(calibration)),
         tested=tuple(sorted(test)),
         trusted_share=float(np.mean(shares)) if shares else None,
-        broken=sum(max(inside for inside, _ in seen) > bound for seen in masks.values()),
+        broken=len(broken),
     )
 
 
-def _first_score(arrays: dict[str, Map], place: Place) -> str:
+def _masked(
+    store: Store, cells: Sequence[Cell], name: str, trust: Trust
+) -> list[tuple[Cell, float, float]]:
+    """Write the masks of held-out pictures; return mean error inside and share of each."""
+    found: list[tuple[Cell, float, float]] = []
+    for cell, values, error in _pairs(store, cells, name):
+        mask = trusted(values, trust)
+        _write_mask(store, cell, mask.astype(np.float32))
+        inside = float(error[mask].mean()) if mask.any() else 0.0
+        found.append((cell, inside, float(mask.mean())))
+    return found
+
+
+def _first_score(arrays: dict[str, Map], cell: Cell) -> str:
     for name in SCORES:
         if name in arrays:
             return name
     raise UsageError(
-        f"trust mask: {place.method} on {place.task} has none of {', '.join(SCORES)}; write all "
+        f"trust mask: {cell.method} on {cell.task} has none of {', '.join(SCORES)}; write all "
         "maps, or leave the task out"
     )
 
 
-def _pairs(run: Run, places: Sequence[Place], name: str) -> Iterator[tuple[Place, Map, Map]]:
-    for place in places:
-        arrays = read_arrays(run, place)
+def _pairs(store: Store, cells: Sequence[Cell], name: str) -> Iterator[tuple[Cell, Map, Map]]:
+    for cell in cells:
+        arrays = read_arrays(store, cell)
         if name not in arrays or ERROR not in arrays:
             raise UsageError(
-                f"trust mask: {place.image} has no maps {name!r} and {ERROR!r}; write all maps"
+                f"trust mask: {cell.image} has no maps {name!r} and {ERROR!r}; write all maps"
             )
-        yield place, arrays[name], local_error(arrays[ERROR])
+        yield cell, arrays[name], local_error(arrays[ERROR])
 
 
-def _write_mask(run: Run, place: Place, mask: Map) -> None:
-    arrays = read_arrays(run, place)
-    write_arrays(run, place, {**arrays, "trusted": mask})
-    write_png(picture_path(run, place, "trusted"), paint(mask, SCALES["trusted"]))
+def _write_mask(store: Store, cell: Cell, mask: Map) -> None:
+    arrays = read_arrays(store, cell)
+    write_arrays(store, cell, {**arrays, "trusted": mask})
+    write_png(picture_path(store, cell, "trusted"), paint(mask, SCALES["trusted"]))

@@ -2,35 +2,38 @@
 
 import io
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from e2r_baselines.method import Draw
 from e2r_baselines.tasks import TASKS
-from e2r_bench.errors import UsageError, unknown
-from e2r_bench.files import read_image, write_bytes, write_png, write_text
 from e2r_bench.maps.bands import Map
-from e2r_bench.maps.compute import SCALES, VERSION, Sample, SpatialLpips, all_maps, check_names
+from e2r_bench.maps.compute import (
+    SCALES,
+    VERSION,
+    Maps,
+    Sample,
+    SpatialLpips,
+    all_maps,
+    check_names,
+)
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
-from e2r_bench.runs import Row, Run, path_name
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import Row
+from e2r_bench.store.names import cell_folder, cell_of
+from e2r_bench.store.rows import RowFile, Rows
+from e2r_bench.store.store import Store
+from e2r_metrics.base.errors import PictureError, UsageError, unknown
+from e2r_metrics.base.files import write_bytes, write_text
+from e2r_metrics.base.pictures import read_image, write_png
 
 ROWS = "maps/per_image.jsonl"
+VARIANT = "map"
+"""What the rows of maps say in place of a metric's variant."""
 Watch = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """One picture of a run."""
-
-    method: str
-    task: str
-    draw: Draw
-    image: str
-    scene: str
 
 
 @dataclass(frozen=True)
@@ -49,74 +52,108 @@ class Wanted:
     limit: int | None = None
 
 
-def write_maps(
-    run: Run, wanted: Wanted, lpips: SpatialLpips | None, watch: Watch
-) -> tuple[Place, ...]:
-    """Write the maps of every picture wanted; return the pictures.
+@dataclass(frozen=True)
+class Mapped:
+    """What came of a call.
+
+    Attributes:
+        cells: the pictures that have maps now.
+        failed: picture -> why it has none, or lacks some.
+    """
+
+    cells: tuple[Cell, ...]
+    failed: Mapping[Cell, str]
+
+
+def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: Watch) -> Mapped:
+    """Write the maps of every picture wanted; a picture that cannot be mapped is told, by name.
 
     PNG and npz (float16) files stand in `maps/<method>/<task>/seed<k>_steps<n>/`, scores in
-    `maps/per_image.jsonl`, as rows like those of the metrics.
+    `maps/per_image.jsonl`, as rows like those of the metrics; rows of other pictures stay.
 
     Raises:
         UsageError: an unknown method, task or map, or a folder that cannot be written.
     """
     check_names(wanted.maps)
-    places = tuple(_places(run, wanted))
+    cells = tuple(_cells(store, wanted))
     rows: list[Row] = []
-    for count, place in enumerate(places, 1):
-        found = all_maps(_sample(run, place), lpips)
-        kept = {k: v for k, v in found.values.items() if not wanted.maps or k in wanted.maps}
-        for name, values in kept.items():
-            write_png(picture_path(run, place, name), paint(values, SCALES[name]))
-        write_arrays(run, place, kept)
-        rows += [_row(run, place, name, value) for name, value in found.scores.items()]
-        watch("maps", count, len(places))
-    write_text(run.folder / ROWS, "".join(row.model_dump_json() + "\n" for row in rows))
-    return places
+    mapped: list[Cell] = []
+    failed: dict[Cell, str] = {}
+    for count, cell in enumerate(cells, 1):
+        try:
+            found = all_maps(_sample(store, cell), lpips)
+        except PictureError as error:
+            failed[cell] = str(error)
+        else:
+            mapped.append(cell)
+            rows += _write_one(store, cell, wanted.maps, found)
+            failed |= {cell: "; ".join(found.left_out.values())} if found.left_out else {}
+        watch("maps", count, len(cells))
+    _write_rows(store, rows, set(cells))
+    return Mapped(tuple(mapped), failed)
 
 
-def picture_path(run: Run, place: Place, name: str) -> Path:
+def _write_one(store: Store, cell: Cell, names: Collection[str], found: Maps) -> list[Row]:
+    kept = {k: v for k, v in found.values.items() if not names or k in names}
+    for name, values in kept.items():
+        write_png(picture_path(store, cell, name), paint(values, SCALES[name]))
+    write_arrays(store, cell, kept)
+    return [_row(store, cell, name, value) for name, value in found.scores.items()]
+
+
+def _write_rows(store: Store, rows: Sequence[Row], renewed: Collection[Cell]) -> None:
+    """Write rows beside those of pictures that this call did not touch, in the run's order."""
+    place = {cell: at for at, cell in enumerate(store.cells())}
+    kept = [row for row in read_map_rows(store).all if cell_of(row) not in renewed]
+    whole = [row for row in kept if arrays_path(store, cell_of(row)).is_file()]
+    told = [row for row in (*whole, *rows) if cell_of(row) in place]
+    ordered = sorted(told, key=lambda row: place[cell_of(row)])
+    write_text(store.folder / ROWS, "".join(row.model_dump_json() + "\n" for row in ordered))
+
+
+def read_map_rows(store: Store) -> Rows:
+    """Return the scores of maps as rows with their index; none before `e2r-bench maps`."""
+    return RowFile(store.folder / ROWS).rows()
+
+
+def picture_path(store: Store, cell: Cell, name: str) -> Path:
     """Return the path of a map's PNG."""
-    return _folder(run, place) / f"{place.image}.{name}.png"
+    return _folder(store, cell) / f"{cell.image}.{name}.png"
 
 
-def arrays_path(run: Run, place: Place) -> Path:
+def arrays_path(store: Store, cell: Cell) -> Path:
     """Return the path of a picture's arrays; keys are names of maps."""
-    return _folder(run, place) / f"{place.image}.npz"
+    return _folder(store, cell) / f"{cell.image}.npz"
 
 
-def read_arrays(run: Run, place: Place) -> dict[str, Map]:
+def read_arrays(store: Store, cell: Cell) -> dict[str, Map]:
     """Return the maps of a picture as float32; none where `e2r-bench maps` has not written any."""
-    path = arrays_path(run, place)
+    path = arrays_path(store, cell)
     if not path.is_file():
         return {}
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
-def write_arrays(run: Run, place: Place, maps: dict[str, Map]) -> None:
+def write_arrays(store: Store, cell: Cell, maps: Mapping[str, Map]) -> None:
     """Write maps as float16, which keeps three digits."""
     buffer = io.BytesIO()
     largest = np.finfo(np.float16).max
     halves = {k: np.clip(v, -largest, largest).astype(np.float16) for k, v in maps.items()}
     np.savez_compressed(buffer, allow_pickle=False, **halves)
-    write_bytes(arrays_path(run, place), buffer.getvalue())
+    write_bytes(arrays_path(store, cell), buffer.getvalue())
 
 
-def _folder(run: Run, place: Place) -> Path:
-    drawn = f"seed{place.draw.seed}_steps{place.draw.steps}"
-    return run.folder / "maps" / path_name(place.method) / place.task / drawn
+def _folder(store: Store, cell: Cell) -> Path:
+    return store.folder / "maps" / cell_folder(cell)
 
 
-def _places(run: Run, wanted: Wanted) -> Iterator[Place]:
-    for method in _chosen("method", wanted.methods, restorers(run), run.info.methods):
-        draw = shown_draw(run, method)
-        for task in _chosen("task", wanted.tasks, list(run.info.tasks), run.info.tasks):
-            info = run.info.tasks[task]
-            pairs = list(zip(info.images, info.scenes, strict=True))[: wanted.limit]
-            for image, scene in pairs:
-                if run.restored_path(method, task, draw, image).is_file():
-                    yield Place(method, task, draw, image, scene)
+def _cells(store: Store, wanted: Wanted) -> Iterator[Cell]:
+    for method in _chosen("method", wanted.methods, restorers(store), store.info.methods):
+        draw = shown_draw(store, method)
+        for task in _chosen("task", wanted.tasks, list(store.info.tasks), store.info.tasks):
+            cells = (Cell(method, task, draw, image) for image in store.images(task))
+            yield from [cell for cell in cells if store.has(cell)][: wanted.limit]
 
 
 def _chosen(
@@ -128,41 +165,37 @@ def _chosen(
     return asked or default
 
 
-def _sample(run: Run, place: Place) -> Sample:
-    if place.task not in TASKS:
-        raise UsageError(f"maps: expected a task of e2r-bench, found {place.task!r}")
-    seeds = [
-        read_image(path)
-        for draw in seeds_of(run, place.method)
-        if (path := run.restored_path(place.method, place.task, draw, place.image)).is_file()
-    ]
+def _sample(store: Store, cell: Cell) -> Sample:
+    if cell.task not in TASKS:
+        raise UsageError(f"maps: expected a task of e2r-bench, found {cell.task!r}")
+    drawn = [replace(cell, draw=draw) for draw in seeds_of(store, cell.method)]
     return Sample(
-        task=TASKS[place.task],
-        restored=read_image(run.restored_path(place.method, place.task, place.draw, place.image)),
-        clean=read_image(run.clean_path(place.task, place.image)),
-        degraded=read_image(run.degraded_path(place.task, place.image)),
-        seeds=seeds,
-        truncate="rounding=truncate" in run.info.protocol,
+        task=TASKS[cell.task],
+        restored=read_image(store.path(cell)),
+        clean=read_image(store.clean_path(cell.task, cell.image)),
+        degraded=read_image(store.degraded_path(cell.task, cell.image)),
+        seeds=[read_image(store.path(one)) for one in drawn if store.has(one)],
+        truncate="rounding=truncate" in store.info.protocol,
     )
 
 
-def _row(run: Run, place: Place, name: str, value: float) -> Row:
+def _row(store: Store, cell: Cell, name: str, value: float) -> Row:
     return Row(
-        method=place.method,
-        build=run.info.methods[place.method].build,
-        task=place.task,
-        image=place.image,
-        scene=place.scene,
-        seed=place.draw.seed,
-        steps=place.draw.steps,
+        method=cell.method,
+        build=store.info.methods[cell.method].build,
+        task=cell.task,
+        image=cell.image,
+        scene=store.scenes(cell.task)[cell.image],
+        seed=cell.draw.seed,
+        steps=cell.draw.steps,
         metric=name,
-        variant="map",
+        variant=VARIANT,
         value=value,
         status="ok",
-        protocol=f"{run.info.protocol} maps v{VERSION}",
+        protocol=f"{store.info.protocol} maps v{VERSION}",
     )
 
 
-def write_trust(run: Run, statements: Sequence[dict[str, object]]) -> None:
+def write_trust(store: Store, statements: Sequence[Mapping[str, object]]) -> None:
     """Write what was calibrated, on which scenes, and what is promised."""
-    write_text(run.folder / "maps" / "trust.json", json.dumps(statements, indent=1) + "\n")
+    write_text(store.folder / "maps" / "trust.json", json.dumps(statements, indent=1) + "\n")

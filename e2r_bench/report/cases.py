@@ -3,15 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
 
-from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, shown_draw
-from e2r_bench.maps.write import ROWS as MAP_ROWS
-from e2r_bench.runs import Run, read_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
+from e2r_bench.maps.write import VARIANT, arrays_path, read_map_rows
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.names import cell_of
+from e2r_bench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -20,47 +18,37 @@ class Case:
 
     Attributes:
         origin: which run it is from; empty on the page of a single run.
+        store: that run.
+        cell: the picture.
         scores: metric id or map score -> value; infinite ones are left out of JSON by the page.
     """
 
     origin: str
-    run: Run
-    task: str
-    image: str
-    method: str
-    draw: Draw
+    store: Store
+    cell: Cell
     scores: Mapping[str, float]
 
 
-def cases_of(origin: str, run: Run) -> Iterator[Case]:
+def cases_of(origin: str, store: Store) -> Iterator[Case]:
     """Yield every restored picture on disk that a page shows, in the run's order."""
-    import pandas as pd
-
-    # Scores of maps are rows too, in a file of their own.
-    mapped = [row.model_dump() for row in read_rows(run.folder / MAP_ROWS)]
-    rows = pd.concat([run.rows(), pd.DataFrame(mapped)]) if mapped else run.rows()
-    for method in restorers(run):
-        draw = shown_draw(run, method)
-        scores = _scores(rows, method, draw)
-        for task in run.info.tasks:
-            for image in run.images(task):
-                if run.restored_path(method, task, draw, image).is_file():
-                    found = scores.get((task, image), {})
-                    yield Case(origin, run, task, image, method, draw, found)
+    scores = _scores(store)
+    for method in restorers(store):
+        draw = shown_draw(store, method)
+        for task in store.info.tasks:
+            for image in store.images(task):
+                cell = Cell(method, task, draw, image)
+                if store.has(cell):
+                    yield Case(origin, store, cell, scores.get(cell, {}))
 
 
-def _scores(
-    rows: "pd.DataFrame", method: str, draw: Draw
-) -> dict[tuple[str, str], dict[str, float]]:
-    mine = rows.loc[
-        (rows.method == method) & (rows.seed == draw.seed) & (rows.steps == draw.steps)
-        & (rows.status == "ok")
-    ]  # fmt: skip
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for row in mine.to_dict(orient="records"):
-        key = (str(row["task"]), str(row["image"]))
-        name = row["metric"] if row["variant"] == "map" else f"{row['metric']}:{row['variant']}"
-        found.setdefault(key, {})[str(name)] = float(row["value"])
+def _scores(store: Store) -> dict[Cell, dict[str, float]]:
+    """Return every score of every picture by name; those of maps only where the maps are."""
+    found: dict[Cell, dict[str, float]] = {}
+    mapped = (r for r in read_map_rows(store).all if arrays_path(store, cell_of(r)).is_file())
+    for row in chain(store.rows().all, mapped):
+        if row.status == "ok" and row.value is not None:
+            name = row.metric if row.variant == VARIANT else row.metric_id
+            found.setdefault(cell_of(row), {})[name] = row.value
     return found
 
 

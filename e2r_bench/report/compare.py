@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from e2r_bench.errors import UsageError
 from e2r_bench.report.page import write_page
-from e2r_bench.runs import Run
+from e2r_bench.store.store import Store
+from e2r_metrics.base.errors import UsageError
 
 
-def write_comparison(first: Run, second: Run, out: Path, embed: bool = True) -> Path:
+def write_comparison(first: Store, second: Store, out: Path, embed: bool = True) -> Path:
     """Write one page, and its Markdown twin, for two runs.
 
     Args:
@@ -26,11 +26,11 @@ def write_comparison(first: Run, second: Run, out: Path, embed: bool = True) -> 
             "both under one protocol, on the same pictures"
         )
     names = _origins(first.folder, second.folder)
-    runs = dict(zip(names, (first, second), strict=True))
-    return write_page(out, runs, " and ".join(names), embed)
+    stores = dict(zip(names, (first, second), strict=True))
+    return write_page(out, stores, " and ".join(names), embed)
 
 
-def differences(first: Run, second: Run) -> Iterator[str]:
+def differences(first: Store, second: Store) -> Iterator[str]:
     """Yield what keeps the numbers of two runs apart; nothing for two that may be compared."""
     one, two = first.info, second.info
     if one.protocol != two.protocol:
@@ -46,7 +46,7 @@ def differences(first: Run, second: Run) -> Iterator[str]:
             yield f"definition of {name}"
 
 
-def _of_task(first: Run, second: Run, task: str) -> Iterator[str]:
+def _of_task(first: Store, second: Store, task: str) -> Iterator[str]:
     one, two = first.info.tasks[task], second.info.tasks[task]
     if one.data != two.data:
         yield f"{task}: data {one.data} and {two.data}"
@@ -63,10 +63,10 @@ def _of_task(first: Run, second: Run, task: str) -> Iterator[str]:
         yield f"{task}: {len(unlike)} inputs of one name differ in their pixels"
 
 
-def _same_input(first: Run, second: Run, task: str, image: str) -> bool:
+def _same_input(first: Store, second: Store, task: str, image: str) -> bool:
     """Return whether both runs restored the same pixels; PNG of one encoder, so bytes will do."""
     return all(
-        a.read_bytes() == b.read_bytes()
+        _content(a) == _content(b)
         for a, b in (
             (first.clean_path(task, image), second.clean_path(task, image)),
             (first.degraded_path(task, image), second.degraded_path(task, image)),
@@ -74,7 +74,12 @@ def _same_input(first: Run, second: Run, task: str, image: str) -> bool:
     )
 
 
-def _of_metrics(first: Run, second: Run) -> Iterator[str]:
+def _content(path: Path) -> bytes | None:
+    """Return a file's bytes; None for a source that could not be read when the run was made."""
+    return path.read_bytes() if path.is_file() else None
+
+
+def _of_metrics(first: Store, second: Store) -> Iterator[str]:
     """Yield the tasks on which one bare metric name stands for two variants."""
     for task, one in first.info.tasks.items():
         two = second.info.tasks.get(task)

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.files import EightBit, read_image
 from e2r_bench.maps.bands import MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
-from e2r_bench.maps.write import Place, read_arrays
+from e2r_bench.maps.write import read_arrays
 from e2r_bench.report.cases import Case
+from e2r_bench.report.labels import label_build, label_draw
 from e2r_bench.report.pictures import Album
-from e2r_bench.report.table import label_build
+from e2r_metrics.base.pictures import EightBit, read_image
 
 OVERLAYS = (
     "invented", "lost", "unfaithful",
@@ -45,7 +46,7 @@ def gallery(cases: Sequence[Case], album: Album) -> dict[str, Any]:
     """
     rows = [_row(case, album) for case in cases]
     keys = dict.fromkeys(key for row in rows for key in row["scores"])
-    metrics = {key: m for case in cases for key, m in case.run.info.metrics.items()}
+    metrics = {key: m for case in cases for key, m in case.store.info.metrics.items()}
     return {
         "cases": rows,
         "scores": [
@@ -71,46 +72,48 @@ def gallery(cases: Sequence[Case], album: Album) -> dict[str, Any]:
 
 
 def _row(case: Case, album: Album) -> dict[str, Any]:
-    run, info = case.run, case.run.info.methods[case.method]
-    restored = run.restored_path(case.method, case.task, case.draw, case.image)
-    clean = run.clean_path(case.task, case.image)
-    pixels = read_image(restored)
-    maps, scores = _maps(case, pixels)
+    store, cell = case.store, case.cell
+    clean = store.clean_path(cell.task, cell.image)
+    pixels = read_image(store.path(cell))
+    maps, scores = maps_of(case, pixels)
     return {
         "origin": case.origin,
-        "task": case.task,
-        "image": case.image,
-        "method": case.method,
-        "build": label_build(case.method, info),
-        "drawn": f"seed {case.draw.seed}, {case.draw.steps} steps" if info.stepped else "",
+        "task": cell.task,
+        "image": cell.image,
+        "method": cell.method,
+        "build": label_build(cell.method, store.info.methods[cell.method]),
+        "drawn": label_draw(store, cell.method, cell.draw),
         "size": [pixels.shape[1], pixels.shape[0]],
         "scores": _json({**case.scores, **scores}),
-        "input": album.photo(run.degraded_path(case.task, case.image)),
+        "input": album.photo(store.degraded_path(cell.task, cell.image)),
         "truth": album.photo(clean),
-        "restored": album.photo(restored),
+        "restored": album.photo(store.path(cell)),
         "maps": _overlays(maps, album),
         "has": [name for name in OVERLAYS if name in maps],
     }
 
 
-def _maps(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:
+def maps_of(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:
     """Return the maps that `e2r-bench maps` wrote; else the band split, which is quick."""
-    info = case.run.info.tasks[case.task]
-    scene = info.scenes[info.images.index(case.image)]
-    place = Place(case.method, case.task, case.draw, case.image, scene)
-    stored = read_arrays(case.run, place)
+    stored = read_arrays(case.store, case.cell)
     if {"invented", "lost", "unfaithful"} <= stored.keys():
         return stored, {}
     if min(restored.shape[:2]) < MIN_SIDE:
         return stored, {}
-    bands = band_split(restored, read_image(case.run.clean_path(case.task, case.image)))
+    clean = read_image(case.store.clean_path(case.cell.task, case.cell.image))
+    bands = band_split(restored, clean)
     found = {"invented": bands.invented, "lost": bands.lost, "unfaithful": bands.unfaithful}
     return stored | found, bands.scores()
 
 
+def maps_folder(album: Album) -> Path:
+    """Return where maps lie beside a page that does not hold them."""
+    return album.page.parent / f"{album.page.stem}_maps"
+
+
 def _overlays(maps: Mapping[str, Map], album: Album) -> list[int | None]:
     """Add one picture for each three overlays that this case has any of; None for the others."""
-    folder = album.page.parent / f"{album.page.stem}_maps"
+    folder = maps_folder(album)
     found: list[int | None] = []
     for slot in range(0, len(OVERLAYS), 3):
         names = OVERLAYS[slot : slot + 3]

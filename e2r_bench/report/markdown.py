@@ -4,20 +4,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
+from e2r_bench.report.failures import Failure
+from e2r_bench.report.headline import Card, Part
 from e2r_bench.report.sections import Section, Verdicts
-from e2r_bench.report.table import Block, Cell, Column, Line
+from e2r_bench.report.standings import Standing
+from e2r_bench.report.table import Block, Column, Line
+from e2r_bench.report.unmeasured import one_line
 
+_SHOWN = 40
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 def markdown_page(content: Mapping[str, Any]) -> str:
     """Return the page's content as CommonMark with tables; names are escaped."""
     parts = [f"# {escape(content['title'])}", *_miniatures(content["miniatures"])]
-    parts.append("## Verdicts")
-    parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
+    parts += _answer(content["cards"])
+    if content["verdicts"]:
+        parts.append("## Verdicts")
+        parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
     parts.append("## Metrics")
     parts += [part for block in content["blocks"] for part in _block(block)]
+    parts += _failures(content["failures"])
     parts += [part for section in content["sections"] for part in _section(section)]
     parts.append("## What was run")
     for origin, short, long in content["runs"]:
@@ -39,12 +48,41 @@ def _miniatures(names: Mapping[str, None]) -> Iterator[str]:
         )
 
 
+def _answer(cards: Sequence[Card]) -> Iterator[str]:
+    if not cards:
+        return
+    yield "## The answer"
+    yield (
+        "Means over seeds at the longest schedule; differences paired by picture, with 95% "
+        "intervals over scenes, not adjusted for the number of comparisons."
+    )
+    for card in cards:
+        yield f"### {escape(card.task)}"
+        yield escape(card.caption)
+        yield from (_part(part) for part in card.parts)
+
+
+def _part(part: Part) -> str:
+    better = "↑" if part.higher_is_better else "↓"
+    heads = (
+        part.role.title,
+        f"{part.key} {better}" + (f" ({part.unit})" if part.unit else ""),
+        f"minus {part.against}" if part.against else "",
+    )
+    rows = [
+        (one.name, one.value + (" ≈" if one.level else ""), _apart(one)) for one in part.standings
+    ]
+    return _table(heads, rows)
+
+
+def _apart(standing: Standing) -> str:
+    said = standing.ruling.label if standing.ruling is not None else ""
+    return " ".join(part for part in (standing.apart, said) if part)
+
+
 def _verdicts(origin: str, verdicts: Verdicts) -> Iterator[str]:
     if origin:
         yield f"### {escape(origin)}"
-    if not verdicts.rows:
-        yield "No claim has been judged on this run yet: `e2r-bench claims`."
-        return
     yield _table(verdicts.columns, verdicts.rows)
 
 
@@ -52,13 +90,14 @@ def _block(block: Block) -> Iterator[str]:
     yield f"### {escape(block.task)}"
     yield escape(block.caption)
     heads = ["method", "build", *(_head(column) for column in block.columns)]
-    rows = [[*_names(line), *(_cell(cell) for cell in line.cells)] for line in block.lines]
+    rows = [[*_names(line), *(_entry(one) for one in line.entries)] for line in block.lines]
     yield _table(heads, rows, escaped=True)
     notes = [
         note
         for c in block.columns
         for note in (c.mixture and f"{c.key}: {c.mixture}", *c.footnotes)
     ]
+    notes += one_line(block.unmeasured)
     yield "\n".join(f"- {escape(note)}" for note in notes if note)
 
 
@@ -73,10 +112,30 @@ def _head(column: Column) -> str:
     return escape(f"{column.key}{unit}") + (" ↑" if column.higher_is_better else " ↓")
 
 
-def _cell(cell: Cell) -> str:
-    spread = f" ± {cell.spread}" if cell.spread else ""
-    notes = f" ({'; '.join(cell.notes)})" if cell.notes and cell.status == "ok" else ""
-    return escape(f"{cell.text}{spread}{notes}")
+def _entry(entry: Entry) -> str:
+    spread = f" ± {entry.spread}" if entry.spread else ""
+    notes = f" ({'; '.join(entry.notes)})" if entry.notes and entry.status == "ok" else ""
+    return escape(f"{entry.text}{spread}{notes}")
+
+
+def _failures(failures: Sequence[Failure]) -> Iterator[str]:
+    if not failures:
+        return
+    yield "## What failed"
+    heads = ("method", "task", "pictures", "reason", "names")
+    rows = [
+        (
+            " ".join(filter(None, (f.origin, f.method))),
+            f.task,
+            str(len(f.images)),
+            f.reason,
+            f.named,
+        )
+        for f in failures[:_SHOWN]
+    ]
+    yield _table(heads, rows)
+    if len(failures) > _SHOWN:
+        yield f"And {len(failures) - _SHOWN} more: see report.html."
 
 
 def _section(section: Section) -> Iterator[str]:

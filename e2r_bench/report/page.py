@@ -2,8 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,34 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from e2r_bench.files import write_text
 from e2r_bench.maps.paint import ramp_tables
-from e2r_bench.report.cases import Case, cases_of, median_case
+from e2r_bench.report import plane
+from e2r_bench.report.arms import shares_of
+from e2r_bench.report.cases import cases_of
 from e2r_bench.report.facts import details, facts, miniatures
+from e2r_bench.report.failures import failures_of
 from e2r_bench.report.gallery import gallery
+from e2r_bench.report.headline import cards
+from e2r_bench.report.looks import looks_of
 from e2r_bench.report.markdown import markdown_page
+from e2r_bench.report.overview import overview_of
 from e2r_bench.report.pictures import Album, plot_uri
 from e2r_bench.report.plots import HEIGHT, WIDTH, charts
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
-from e2r_bench.report.table import blocks, label_build, number
-from e2r_bench.runs import Run
+from e2r_bench.report.standings import Judge, unjudged
+from e2r_bench.report.table import blocks
+from e2r_bench.store.store import Store
+from e2r_metrics.base.files import write_text
 
 
-@dataclass(frozen=True)
-class Look:
-    """One picture of a first look, with its caption."""
-
-    source: str
-    title: str
-    note: str
-
-
-def write_report(run: Run, embed: bool = True) -> Path:
+def write_report(store: Store, embed: bool = True, judge: Judge = unjudged) -> Path:
     """Write report.html and report.md into the run folder.
 
     Args:
-        run: a finished run; studies and maps are included where they are.
+        store: a finished run; studies and maps are included where they are.
         embed: put the pictures into the page, as WebP, so that one file can be sent; otherwise
             the page links the PNG files of the run folder.
+        judge: gives the words of the first screen; without one it shows numbers and intervals.
 
     Returns:
         The path of report.html.
@@ -48,61 +46,37 @@ def write_report(run: Run, embed: bool = True) -> Path:
     Raises:
         UsageError: no summary yet, an unreadable picture, or a folder that cannot be written.
     """
-    return write_page(run.folder / "report.html", {"": run}, run.folder.name, embed)
+    return write_page(store.folder / "report.html", {"": store}, store.folder.name, embed, judge)
 
 
-def write_page(page: Path, runs: Mapping[str, Run], title: str, embed: bool) -> Path:
+def write_page(
+    page: Path, stores: Mapping[str, Store], title: str, embed: bool, judge: Judge = unjudged
+) -> Path:
     """Write one page for one run, or for several that share a protocol; see `write_report`."""
     album = Album(page, embed)
-    tables = blocks(runs)
-    cases = [case for origin, run in runs.items() for case in cases_of(origin, run)]
+    cases = [case for origin, store in stores.items() for case in cases_of(origin, store)]
+    looks = looks_of(cases, album)
+    shown = gallery(cases, album)
+    first = cards(stores, shares_of(shown["cases"]), judge)
     content = {
         "title": title,
         "embed": embed,
-        "runs": [(origin, facts(run), details(run)) for origin, run in runs.items()],
-        "miniatures": dict.fromkeys(b for run in runs.values() for b in miniatures(run)),
-        "verdicts": [(origin, read_verdicts(run.folder)) for origin, run in runs.items()],
-        "blocks": tables,
-        "looks": _looks(cases, album),
-        "plots": [(origin, drawn) for origin, run in runs.items() if (drawn := charts(run))],
-        "gallery": gallery(cases, album),
+        "runs": [(origin, facts(one), details(one)) for origin, one in stores.items()],
+        "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
+        "cards": first,
+        "overview": overview_of(first),
+        "verdicts": [(o, v) for o, one in stores.items() if (v := read_verdicts(one.folder)).rows],
+        "blocks": blocks(stores),
+        "failures": [f for origin, one in stores.items() for f in failures_of(origin, one)],
+        "looks": looks,
+        "plots": [(origin, drawn) for origin, one in stores.items() if (drawn := charts(one))],
+        "gallery": shown,
         "sources": album.sources,
-        "sections": [s for run in runs.values() for s in read_sections(run.folder)],
+        "sections": [s for one in stores.values() for s in read_sections(one.folder)],
     }
     write_text(page, _html(content))
     write_text(page.with_suffix(".md"), markdown_page(content))
     return page
-
-
-def _looks(cases: Sequence[Case], album: Album) -> list[tuple[str, str, list[Look]]]:
-    """Return per task: the middle case of the first restorer, as every restorer has it."""
-    found: list[tuple[str, str, list[Look]]] = []
-    for task in dict.fromkeys(case.task for case in cases):
-        mine = [case for case in cases if case.task == task]
-        lead = (mine[0].origin, mine[0].method)
-        first = [case for case in mine if (case.origin, case.method) == lead]
-        score = next(iter(first[0].scores), "")
-        middle = median_case(first, score)
-        same = [case for case in mine if case.image == middle.image]
-        found.append((task, middle.image, _row(same, middle, score, album)))
-    return found
-
-
-def _row(same: Sequence[Case], middle: Case, score: str, album: Album) -> list[Look]:
-    run, task, image = middle.run, middle.task, middle.image
-    looks = [Look(_source(album, run.degraded_path(task, image)), "degraded", "input")]
-    for case in same:
-        path = case.run.restored_path(case.method, task, case.draw, image)
-        value = case.scores.get(score)
-        said = "" if value is None else f"{score} {number(value)}"
-        named = f"{case.origin}: {case.method}" if case.origin else case.method
-        build = label_build(case.method, case.run.info.methods[case.method])
-        looks.append(Look(_source(album, path), named, "; ".join(x for x in (build, said) if x)))
-    return [*looks, Look(_source(album, run.clean_path(task, image)), "clean", "ground truth")]
-
-
-def _source(album: Album, path: Path) -> str:
-    return album.sources[album.photo(path)]
 
 
 def _html(content: Mapping[str, Any]) -> str:
@@ -124,6 +98,8 @@ def _html(content: Mapping[str, Any]) -> str:
         plot_uri=plot_uri,
         width=WIDTH,
         height=HEIGHT,
+        plane_width=plane.WIDTH,
+        plane_height=plane.HEIGHT,
         ramp=ramp_tables(),
     )
 

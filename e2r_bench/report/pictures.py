@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image, write_bytes
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_bytes
+from e2r_metrics.base.pictures import read_image
 
 WEBP_QUALITY = 70
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}

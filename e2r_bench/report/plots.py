@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from e2r_bench.report.table import label_build, number
-from e2r_bench.runs import MetricInfo, Run
+from e2r_bench.report.labels import label_build, number
+from e2r_bench.store.info import MetricInfo
+from e2r_bench.store.store import Store
 
 WIDTH, HEIGHT = 260.0, 132.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 8.0, 20.0
@@ -47,23 +48,23 @@ class Chart:
     series: tuple[Series, ...]
 
 
-def charts(run: Run) -> tuple[Chart, ...]:
+def charts(store: Store) -> tuple[Chart, ...]:
     """Return a chart per task and metric; none where the run has one seed and one schedule."""
-    varied = [name for name in run.info.methods if len(run.draws(name)) > 1]
+    varied = [name for name in store.info.methods if len(store.draws(name)) > 1]
     if not varied:
         return ()
-    summary = run.summary()
+    summary = store.summary()
     good = [row for row in summary.to_dict(orient="records") if row["status"] == "ok"]
     return tuple(
         chart
-        for task in run.info.tasks
-        for key, metric in run.info.metrics.items()
-        if (chart := _chart(run, task, key, metric, good)) is not None
+        for task in store.info.tasks
+        for key, metric in store.info.metrics.items()
+        if (chart := _chart(store, task, key, metric, good)) is not None
     )
 
 
 def _chart(
-    run: Run, task: str, key: str, metric: MetricInfo, rows: Sequence[Mapping[Any, Any]]
+    store: Store, task: str, key: str, metric: MetricInfo, rows: Sequence[Mapping[Any, Any]]
 ) -> Chart | None:
     named = (metric.name, metric.variant)
     mine = [
@@ -74,12 +75,12 @@ def _chart(
         and row["build"] != "control"
         and math.isfinite(float(row["value"]))
     ]
-    if not any(len(run.draws(str(row["method"]))) > 1 for row in mine):
+    if not any(len(store.draws(str(row["method"]))) > 1 for row in mine):
         return None
     values = [float(row["value"]) for row in mine]
     low, high = min(values), max(values)
     pad = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
-    frame = _Frame(run.info.steps, low - pad, high + pad)
+    frame = _Frame(store.info.steps, low - pad, high + pad)
     methods = dict.fromkeys(str(row["method"]) for row in mine)
     ticks = tuple((frame.y(v), number(v, metric.unit)) for v in (low, high) if low < high or v)
     return Chart(
@@ -87,9 +88,9 @@ def _chart(
         metric=key,
         unit=metric.unit,
         ticks=tuple(dict.fromkeys(ticks)),
-        steps=tuple((frame.x(count), str(count)) for count in run.info.steps),
+        steps=tuple((frame.x(count), str(count)) for count in store.info.steps),
         series=tuple(
-            _series(run, name, [row for row in mine if row["method"] == name], frame)
+            _series(store, name, [row for row in mine if row["method"] == name], frame)
             for name in methods
         ),
     )
@@ -113,8 +114,8 @@ class _Frame:
         return _TOP + room * (self.high - value) / (self.high - self.low)
 
 
-def _series(run: Run, method: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
-    info = run.info.methods[method]
+def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+    info = store.info.methods[method]
     name = " ".join(part for part in (method, label_build(method, info)) if part)
     if not info.stepped:
         return _flat(name, rows, frame)

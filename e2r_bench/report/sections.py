@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2r_bench.errors import UsageError
+from e2r_metrics.base.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,30 @@
-"""The metric table as data: what stands in every cell, and what may not stand beside what."""
+"""The metric table as data: a block per task, a line per method and draw, a column per metric."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from e2r_bench.runs import MethodInfo, MetricInfo, Run
+from e2r_baselines.method import Draw
+from e2r_bench.report.entries import Entry, entry, mixture, not_asked, odd_properties
+from e2r_bench.report.labels import label_build, label_draw
+from e2r_bench.report.seeds import Told, seed_mean
+from e2r_bench.report.unmeasured import Unmeasured, unmeasured
+from e2r_bench.store.info import MetricInfo
+from e2r_bench.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A line of a mixed column differs from the others in one of these; two never share a column.
-_MUST_AGREE = {"protocol": "protocol", "n": "n", "pictures": "pictures or noise realisation"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number, or the reason why there is none.
-
-    Attributes:
-        text: the value as printed; "not measured" or "failed" where there is none.
-        spread: half of the interval as printed, empty where the summary has no interval.
-        status: "ok", "failed" or "not measured".
-        value, low, high: the numbers, None where there are none or they are not finite.
-        n: how many pictures stand behind it.
-        notes: what a reader must know before comparing it, such as a mixture.
-    """
-
-    text: str
-    spread: str = ""
-    status: str = "ok"
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    notes: tuple[str, ...] = ()
-
 
 @dataclass(frozen=True)
 class Line:
-    """One method and draw, with a cell per column; `notes` hold for all of its numbers."""
+    """One method and schedule, with an entry per column.
+
+    Attributes:
+        drawn: seed and steps; of a line that stands for several seeds, how many they are.
+        notes: what holds for all of its numbers.
+        seeds: the lines that this one is the mean of; empty where there is one seed.
+    """
 
     method: str
     origin: str
@@ -48,8 +32,9 @@ class Line:
     drawn: str
     miniature: bool
     control: bool
-    cells: tuple[Cell, ...]
+    entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    seeds: tuple["Line", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,154 +59,158 @@ class Column:
 
 @dataclass(frozen=True)
 class Block:
-    """One task's table."""
+    """One task's table.
+
+    Attributes:
+        caption: pictures, degradation and protocol.
+        columns: metrics that some line has a number of, or failed to have one.
+        unmeasured: the others.
+    """
 
     task: str
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
-def label_build(name: str, info: MethodInfo) -> str:
-    """Return what a row says it ran with, such as "kontext-nano (miniature)"."""
-    if info.build in ("control", name):
-        return "miniature" if info.miniature else ""
-    return f"{info.build} (miniature)" if info.miniature else info.build
-
-
-def blocks(runs: Mapping[str, Run]) -> tuple[Block, ...]:
+def blocks(stores: Mapping[str, Store]) -> tuple[Block, ...]:
     """Return one table per task.
 
     Args:
-        runs: what a line says of its origin (empty for a single run) -> run.
+        stores: what a line says of its origin (empty for a single run) -> run.
     """
-    tasks = dict.fromkeys(task for run in runs.values() for task in run.info.tasks)
-    return tuple(_block(task, runs) for task in tasks)
+    tasks = dict.fromkeys(task for store in stores.values() for task in store.info.tasks)
+    return tuple(_block(task, stores) for task in tasks)
 
 
-def _block(task: str, runs: Mapping[str, Run]) -> Block:
-    having = {origin: run for origin, run in runs.items() if task in run.info.tasks}
-    found = [entry for origin, run in having.items() for entry in _entries(task, origin, run)]
-    keys = dict.fromkeys(key for _, cells in found for key in cells)
-    # A column that is mixed is marked cell by cell, and nothing in it is drawn to one scale.
-    odd = {key: _odd([cells.get(key) for _, cells in found]) for key in keys}
-    metrics = {key: m for run in having.values() for key, m in run.info.metrics.items()}
-    lines = tuple(
-        _line(head, [_cell(cells.get(key), odd[key]) for key in keys]) for head, cells in found
-    )
+@dataclass(frozen=True)
+class _Found:
+    """The head of a line, its rows by metric id, and the lines that it is the mean of."""
+
+    head: Mapping[str, Any]
+    told: Told
+    seeds: tuple["_Found", ...] = ()
+
+
+def _block(task: str, stores: Mapping[str, Store]) -> Block:
+    having = {origin: store for origin, store in stores.items() if task in store.info.tasks}
+    found = [line for origin, store in having.items() for line in _lines(task, origin, store)]
+    every = [one for line in found for one in (line, *line.seeds)]
+    keys, without = _keys(every)
+    # A column that is mixed is marked entry by entry, and nothing in it is drawn to one scale.
+    odd = {key: odd_properties([one.told.get(key) for one in every]) for key in keys}
+    metrics = {key: m for store in having.values() for key, m in store.info.metrics.items()}
+    lines = tuple(_line(one, odd) for one in found)
+    shown = [one for line in lines for one in (line, *line.seeds)]
     columns = tuple(
-        _column(key, metrics[key], [line.cells[at] for line in lines], found, odd[key])
+        _column(key, metrics[key], [line.entries[at] for line in shown], every, odd[key])
         for at, key in enumerate(keys)
     )
-    return Block(task, _caption(task, having), columns, lines)
+    return Block(task, _caption(task, having), columns, lines, unmeasured(without, metrics))
 
 
-def _line(head: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
+def _keys(found: Sequence[_Found]) -> tuple[list[str], list[str]]:
+    """Return the metric ids that have a column, and those that no line has anything of."""
+    rows = [(key, row["status"]) for one in found for key, row in one.told.items()]
+    tried = {key for key, status in rows if status != "not measured"}
+    keys = dict.fromkeys(key for key, _ in rows)
+    return [key for key in keys if key in tried], [key for key in keys if key not in tried]
+
+
+def _entry(told: Told, key: str, odd: Mapping[str, Any]) -> Entry:
+    return entry(told[key], odd) if key in told else not_asked()
+
+
+def _line(found: _Found, odd: Mapping[str, Mapping[str, Any]]) -> Line:
     """Return a line; a note that all of its numbers share is said once, of the line."""
-    measured = [cell for cell in cells if cell.status == "ok"]
+    entries = [_entry(found.told, key, odd[key]) for key in odd]
+    seeds = tuple(_line(one, odd) for one in found.seeds)
+    measured = [one for one in entries if one.status == "ok"]
     if len(measured) < 2:
-        return Line(**head, cells=tuple(cells))
-    shared = [n for n in measured[0].notes if all(n in c.notes for c in measured)]
-    own = [replace(c, notes=tuple(n for n in c.notes if n not in shared)) for c in cells]
-    return Line(**head, cells=tuple(own), notes=tuple(shared))
+        return Line(**found.head, entries=tuple(entries), seeds=seeds)
+    shared = [n for n in measured[0].notes if all(n in one.notes for one in measured)]
+    own = [replace(e, notes=tuple(n for n in e.notes if n not in shared)) for e in entries]
+    return Line(**found.head, entries=tuple(own), notes=tuple(shared), seeds=seeds)
 
 
-def _caption(task: str, runs: Mapping[str, Run]) -> str:
+def _caption(task: str, stores: Mapping[str, Store]) -> str:
     said = dict.fromkeys(
         f"n = {len(info.images)} ({len(set(info.scenes))} scenes) of {info.data}; "
-        f"{info.degradation}; protocol {run.info.protocol}"
-        for run in runs.values()
-        for info in [run.info.tasks[task]]
+        f"{info.degradation}; protocol {store.info.protocol}"
+        for store in stores.values()
+        for info in [store.info.tasks[task]]
     )
     return " | ".join(said)
 
 
-Found = tuple[dict[str, Any], dict[str, dict[str, Any]]]
-"""The head of a line, and its summary rows by metric id."""
-
-
-def _entries(task: str, origin: str, run: Run) -> Iterator[Found]:
-    summary = run.summary()
+def _lines(task: str, origin: str, store: Store) -> Iterator[_Found]:
+    """Yield a line per method and schedule, in the order of the summary."""
+    summary = store.summary()
     mine = summary[summary.task == task]
+    groups: dict[tuple[str, int], dict[Draw, Told]] = {}
     for key, group in mine.groupby(["method", "seed", "steps"], sort=False):
         method, seed, steps = cast("tuple[Any, Any, Any]", key)
-        name = str(method)
-        info = run.info.methods[name]
-        head = {
-            "method": name,
-            "origin": origin,
-            "build": label_build(name, info),
-            "drawn": _drawn(run, info, int(seed), int(steps)),
-            "miniature": info.miniature,
-            "control": info.control,
-        }
+        draw = Draw(int(seed), int(steps))
         rows = cast("pd.DataFrame", group).to_dict("records")
-        told = {f"{row['metric']}:{row['variant']}": _told(run, task, row) for row in rows}
-        yield head, told
+        told = {f"{row['metric']}:{row['variant']}": _told(store, task, draw, row) for row in rows}
+        groups.setdefault((str(method), draw.steps), {})[draw] = told
+    for (method, _), told in groups.items():
+        singles = tuple(
+            _Found(_head(store, origin, method, label_draw(store, method, draw)), rows)
+            for draw, rows in told.items()
+        )
+        yield singles[0] if len(singles) == 1 else _folded(store, task, method, told, singles)
 
 
-def _told(run: Run, task: str, row: Mapping[Any, Any]) -> dict[str, Any]:
-    info = run.info.tasks[task]
-    return {**row, "pictures": (info.data, info.degradation, info.images)}
+def _folded(
+    store: Store, task: str, method: str, told: Mapping[Draw, Told], singles: tuple[_Found, ...]
+) -> _Found:
+    steps = next(iter(told)).steps
+    drawn = f"mean of {len(told)} seeds" + (f", {steps} steps" if steps else "")
+    head = {**singles[0].head, "drawn": drawn}
+    return _Found(head, seed_mean(store, task, method, told), singles)
 
 
-def _drawn(run: Run, info: MethodInfo, seed: int, steps: int) -> str:
-    parts = [f"seed {seed}"] if info.stochastic and len(run.info.seeds) > 1 else []
-    parts += [f"{steps} steps"] if info.stepped else []
-    return ", ".join(parts)
+def _head(store: Store, origin: str, method: str, drawn: str) -> dict[str, Any]:
+    info = store.info.methods[method]
+    return {
+        "method": method,
+        "origin": origin,
+        "build": label_build(method, info),
+        "drawn": drawn,
+        "miniature": info.miniature,
+        "control": info.control,
+    }
 
 
-def _odd(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """Return, for every property in which the good rows of a column differ, its usual value."""
-    good = [row for row in rows if row is not None and row["status"] == "ok"]
-    counts = {name: Counter(row[name] for row in good) for name in _MUST_AGREE}
-    return {name: seen.most_common(1)[0][0] for name, seen in counts.items() if len(seen) > 1}
+def _told(store: Store, task: str, draw: Draw, row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a summary row with what its number may be compared by."""
+    info = store.info.tasks[task]
+    return {
+        **row,
+        "pictures": (info.data, info.degradation, info.images),
+        "asked": int(row["n"]) + _failed(store, task, draw, row),
+    }
 
 
-def _cell(row: Mapping[str, Any] | None, odd: Mapping[str, Any]) -> Cell:
-    if row is None:
-        return Cell("not measured", status="not measured", notes=("not asked for in this run",))
-    note = (str(row["note"]),) if isinstance(row["note"], str) and row["note"] else ()
-    if row["status"] != "ok":
-        return Cell(str(row["status"]), status=str(row["status"]), notes=note)
-    notes = [
-        f"{_MUST_AGREE[name]} differs in this column"
-        + (f": {row[name]}, elsewhere {usual}" if name == "n" else "")
-        for name, usual in odd.items()
-        if row[name] != usual
-    ]
-    value, low, high = (float(row[key]) for key in ("value", "low", "high"))
-    ranged = math.isfinite(low) and math.isfinite(high)
-    return Cell(
-        text=number(value, str(row["unit"])),
-        spread=number((high - low) / 2, str(row["unit"])) if ranged else "",
-        value=value if math.isfinite(value) else None,
-        low=low if ranged else None,
-        high=high if ranged else None,
-        n=int(row["n"]),
-        notes=(*notes, *note),
-    )
-
-
-def number(value: float, unit: str = "") -> str:
-    """Return a number with the digits that its size deserves; infinity as its sign."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if math.isnan(value):
-        return "undefined"
-    digits = 2 if unit == "dB" or abs(value) >= 10 else 4
-    return f"{value:.{digits}f}".replace("-", "−")
+def _failed(store: Store, task: str, draw: Draw, row: Mapping[Any, Any]) -> int:
+    """Return how many pictures of a number failed: they strike out themselves, not the column."""
+    key = f"{row['metric']}:{row['variant']}"
+    if not store.info.metrics[key].per_image:
+        return len(store.images(task)) - int(row["n"])
+    rows = store.rows().groups.get((str(row["method"]), task, draw, key), ())
+    return sum(one.status == "failed" for one in rows)
 
 
 def _column(
     key: str,
     metric: MetricInfo,
-    cells: Sequence[Cell],
-    found: Sequence[Found],
+    entries: Sequence[Entry],
+    found: Sequence[_Found],
     odd: Mapping[str, Any],
 ) -> Column:
-    ends = [v for c in cells for v in (c.value, c.low, c.high) if v is not None]
-    named = ", ".join(_MUST_AGREE[name] for name in odd)
+    ends = [v for e in entries for v in (e.value, e.low, e.high) if v is not None]
     drawable = len(ends) > 1 and not odd and max(ends) > min(ends)
     return Column(
         key=key,
@@ -230,20 +219,16 @@ def _column(
         protocol=metric.protocol,
         low=min(ends) if drawable else None,
         high=max(ends) if drawable else None,
-        mixture=f"mixed {named}: these numbers may not be compared" if odd else "",
-        footnotes=tuple(_footnotes(key, metric, found)),
+        mixture=mixture(odd),
+        footnotes=tuple(_footnotes(key, metric, [one.told.get(key) for one in found])),
     )
 
 
-def _footnotes(key: str, metric: MetricInfo, found: Sequence[Found]) -> Iterator[str]:
-    if metric.missing:
-        yield f"{key}: not measured: {metric.missing}. To fetch: {metric.fetch}"
-        return
-    how = dict.fromkeys(
-        str(cells[key]["interval"])
-        for _, cells in found
-        if key in cells and isinstance(cells[key]["interval"], str) and cells[key]["interval"]
-    )
+def _footnotes(
+    key: str, metric: MetricInfo, rows: Sequence[Mapping[str, Any] | None]
+) -> Iterator[str]:
+    said = [row["interval"] for row in rows if row is not None]
+    how = dict.fromkeys(name for name in said if isinstance(name, str) and name)
     ranged = [name for name in how if not name.startswith("none")]
     if ranged:
         yield f"{key}: ± is half of the interval: {'; '.join(ranged)}"

@@ -1,18 +1,18 @@
 """Study of seeds: whose noise is it, the image's, the seed's, or that of both together?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
-from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
-from e2r_bench.runs import Run
-from e2r_bench.studies.measure import Cell, values_of
-from e2r_bench.studies.results import Values
+from e2r_bench.statistics.results import Values
+from e2r_bench.store.store import Store
+from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, summary_lines
 from e2r_bench.studies.writing import new_figure, write_study
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,101 +98,90 @@ class SeedRow:
     note: str = ""
 
 
-def seed_rows(run: Run, steps: int, share: float = 0.01) -> Iterator[SeedRow]:
+def seed_rows(store: Store, steps: int, share: float = 0.01) -> Iterator[SeedRow]:
     """Yield a line per stochastic method, task and metric.
 
     Args:
-        run: with at least two seeds.
+        store: a run with at least two seeds.
         steps: the number of sampler steps to look at.
         share: the half-width asked for, as a share of the mean.
 
     Raises:
         UsageError: one seed, or no method whose result depends on the seed.
     """
-    methods = [name for name, info in run.info.methods.items() if info.stochastic]
+    methods = [name for name, info in store.info.methods.items() if info.stochastic]
     if not methods:
-        raise UsageError(f"{run.folder}: no method there depends on a seed; run kontext_lora")
+        raise UsageError(f"{store.folder}: no method there depends on a seed; run kontext_lora")
+    lines = cache(lambda: summary_lines(store))
     for method in methods:
-        for task in run.info.tasks:
-            for key, info in run.info.metrics.items():
-                if (
-                    info.missing is not None
-                    or run.info.tasks[task].variants.get(info.name) != info.variant
-                ):
-                    continue
+        arms = [arm_of(store, method, seed, steps) for seed in store.info.seeds]
+        for task in store.info.tasks:
+            for key, info in measured_metrics(store, task):
                 if info.per_image:
-                    yield _per_image_row(run, method, task, key, steps, share)
+                    yield _per_image_row(arms, task, key, share)
                 else:
-                    yield _set_row(run, method, task, key, steps, share)
+                    found = [lines().get((method, task, arm.draw, key)) for arm in arms]
+                    yield _set_row(arms, task, key, [line for line in found if line], share)
 
 
-def _draw(run: Run, method: str, seed: int, steps: int) -> Draw:
-    return Draw(seed, steps if run.info.methods[method].stepped else 0)
-
-
-def matrix(run: Run, method: str, task: str, metric: str, steps: int) -> Values:
-    """Return (images, seeds) values; UsageError if some image lacks a seed."""
-    columns = [
-        values_of(Cell(run, method, _draw(run, method, seed, steps)), task, metric)
-        for seed in run.info.seeds
-    ]
-    images = [image for image in run.images(task) if all(image in column for column in columns)]
-    if len(images) < len(run.images(task)):
+def matrix(arms: Sequence[MeasuredArm], task: str, metric: str) -> Values:
+    """Return (images, seeds) values of one method; UsageError if some image lacks a seed."""
+    columns = [arm.values(task, metric) for arm in arms]
+    every = arms[0].store.images(task)
+    images = [image for image in every if all(image in column for column in columns)]
+    if len(images) < len(every):
         raise UsageError(
-            f"{method} on {task}: {len(run.images(task)) - len(images)} images lack {metric} at a "
-            f"seed with {steps} steps; finish the run first"
+            f"{arms[0].method} on {task}: {len(every) - len(images)} images lack {metric} at a "
+            f"seed with {arms[0].draw.steps} steps; finish the run first"
         )
     return np.array([[column[image] for column in columns] for image in images])
 
 
-def _per_image_row(
-    run: Run, method: str, task: str, metric: str, steps: int, share: float
-) -> SeedRow:
-    values = matrix(run, method, task, metric, steps)
+def _per_image_row(arms: Sequence[MeasuredArm], task: str, metric: str, share: float) -> SeedRow:
+    values = matrix(arms, task, metric)
     parts = components(values)
     half = share * abs(float(values.mean()))
-    cell = Cell(run, method, _draw(run, method, run.info.seeds[0], steps))
     return SeedRow(
-        method, cell.build, task, metric, len(values), values.shape[1], float(values.mean()),
-        parts.image, parts.seed, parts.interaction, parts.per_image_spread,
+        arms[0].method, arms[0].build, task, metric, len(values), values.shape[1],
+        float(values.mean()), parts.image, parts.seed, parts.interaction, parts.per_image_spread,
         float(values.mean(axis=0).std(ddof=1)), half, parts.seeds_for(half, len(values)),
     )  # fmt: skip
 
 
-def _set_row(run: Run, method: str, task: str, metric: str, steps: int, share: float) -> SeedRow:
-    table = run.summary()
-    bare, _, variant = metric.partition(":")
-    steps_there = _draw(run, method, 0, steps).steps
-    mine = table[
-        (table.method == method) & (table.task == task) & (table.metric == bare)
-        & (table.variant == variant) & (table.steps == steps_there)
-    ]  # fmt: skip
-    values = mine.value.to_numpy(dtype=float)
+def _set_row(
+    arms: Sequence[MeasuredArm],
+    task: str,
+    metric: str,
+    lines: Sequence[Mapping[str, Any]],
+    share: float,
+) -> SeedRow:
+    values = np.array([line["value"] for line in lines], dtype=float)
     if len(values) < 2:
         raise UsageError(f"a study of seeds needs at least two, found {len(values)} of {metric}")
     spread = float(values.std(ddof=1))
     half = share * abs(float(values.mean()))
     needed = int(np.ceil((1.96 * spread / half) ** 2)) if half else None
-    cell = Cell(run, method, _draw(run, method, run.info.seeds[0], steps))
     nan = float("nan")
     return SeedRow(
-        method, cell.build, task, metric, int(mine.n.iloc[0]), len(values), float(values.mean()),
-        nan, spread**2, nan, nan, spread, half, needed, "one value per seed: nothing to split",
+        arms[0].method, arms[0].build, task, metric, int(lines[0]["n"]), len(values),
+        float(values.mean()), nan, spread**2, nan, nan, spread, half, needed,
+        "one value per seed: nothing to split",
     )  # fmt: skip
 
 
-def study_seeds(run: Run, steps: int) -> Sequence[SeedRow]:
+def study_seeds(store: Store, steps: int) -> Sequence[SeedRow]:
     """Analyse the seeds of a run and write `<run>/studies/seeds`."""
-    rows = list(seed_rows(run, steps))
+    rows = list(seed_rows(store, steps))
+    info = store.info
     text = (
-        f"{len(run.info.seeds)} sampler seeds at {steps} steps, protocol {run.info.protocol}. The "
+        f"{len(info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
         "degraded input is the same for every seed. `seeds_needed` brings the mean over these "
         "images to +- 1% of itself at 95%; the per-image spread is what one viewer of one picture "
         "sees change."
     )
     figure = _plot(rows)
     write_study(
-        run.folder / "studies" / "seeds", "Seeds", text, [asdict(row) for row in rows],
+        store.folder / "studies" / "seeds", "Seeds", text, [asdict(row) for row in rows],
         {"seeds": figure},
     )  # fmt: skip
     return rows

@@ -1,21 +1,19 @@
 """Study of sampler steps with common noise: curves, distance to the longest schedule, the knee."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
-from e2r_baselines.method import Draw
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image
-from e2r_bench.runs import Run
-from e2r_bench.studies.measure import Cell, scenes_of, values_of
-from e2r_bench.studies.paired import mean_estimate
-from e2r_bench.studies.results import Values, scene_index
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Values, scene_index
+from e2r_bench.store.store import Store
+from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, units_of
 from e2r_bench.studies.writing import new_figure, write_study
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,92 +104,101 @@ class StepRow:
     best: int
 
 
-def step_rows(run: Run, seed: int) -> Iterator[StepRow]:
+def step_rows(store: Store, seed: int) -> Iterator[StepRow]:
     """Yield a line per stepped method, task, per-image metric and step count.
 
     Raises:
         UsageError: no method with steps, or fewer than three counts.
     """
-    methods = [name for name, info in run.info.methods.items() if info.stepped]
-    if not methods or len(run.info.steps) < 3:
+    counts = sorted(store.info.steps)
+    methods = [name for name, info in store.info.methods.items() if info.stepped]
+    if not methods or len(counts) < 3:
         raise UsageError(
-            f"{run.folder}: a study of steps needs a method with steps at three counts or more, "
-            f"found {methods} at {list(run.info.steps)}; run kontext_lora with --steps 1,4,8,28"
+            f"{store.folder}: a study of steps needs a method with steps at three counts or more, "
+            f"found {methods} at {counts}; run kontext_lora with --steps 1,4,8,28"
         )
     for method in methods:
-        for task in run.info.tasks:
-            away = _to_longest(run, method, task, seed)
-            for key, info in run.info.metrics.items():
-                chosen = run.info.tasks[task].variants.get(info.name) == info.variant
-                if info.per_image and info.missing is None and chosen:
-                    yield from _curve(run, method, task, key, seed, away)
+        arms = [arm_of(store, method, seed, count) for count in counts]
+        for task in store.info.tasks:
+            away, seconds = _to_longest(arms, task), _seconds(store, method, task)
+            for key, info in measured_metrics(store, task):
+                if info.per_image:
+                    yield from _curve(_Curve(arms, task, key, seed, away, seconds))
 
 
-def _curve(
-    run: Run, method: str, task: str, metric: str, seed: int, away: Sequence[float]
-) -> Iterator[StepRow]:
-    counts = sorted(run.info.steps)
-    info = run.info.methods[method]
-    cells = [Cell(run, method, Draw(seed if info.stochastic else 0, count)) for count in counts]
-    columns = [values_of(cell, task, metric) for cell in cells]
-    images = [image for image in run.images(task) if all(image in c for c in columns)]
+@dataclass(frozen=True)
+class _Curve:
+    """One method on one task under one metric: its arms by steps, ascending, and what they cost."""
+
+    arms: Sequence[MeasuredArm]
+    task: str
+    metric: str
+    seed: int
+    away: Sequence[float]
+    seconds: Mapping[int, float]
+
+
+def _curve(one: _Curve) -> Iterator[StepRow]:
+    store, method = one.arms[0].store, one.arms[0].method
+    columns = [arm.values(one.task, one.metric) for arm in one.arms]
+    images = [image for image in store.images(one.task) if all(image in c for c in columns)]
     if not images:
-        raise UsageError(f"{method} on {task}: no image has {metric} at every step count")
+        raise UsageError(f"{method} on {one.task}: no image has {one.metric} at every step count")
     values = np.array([[column[image] for column in columns] for image in images])
-    scenes = scenes_of(run, task, images)
-    generator = rng_for(seed, f"{method} {task} {metric}", "knee")
+    scenes = units_of(store, one.task, images)
+    counts = [arm.draw.steps for arm in one.arms]
+    generator = rng_for(one.seed, f"{method} {one.task} {one.metric}", "knee")
     knee = find_knee(values, counts, scenes, generator)
-    better = 1 if run.info.metrics[metric].higher_is_better else -1
+    better = 1 if store.info.metrics[one.metric].higher_is_better else -1
     best = counts[int(np.argmax(better * values.mean(axis=0)))]
-    seconds = _seconds(run, method, task)
     for place, count in enumerate(counts):
         made = mean_estimate(values[:, place], scenes)
         yield StepRow(
-            method, cells[place].build, task, metric, count, made.n, made.scenes, made.value,
-            made.low, made.high, away[place], seconds.get(count), knee.steps, knee.low, knee.high,
-            best,
+            method, one.arms[place].build, one.task, one.metric, count, made.n, made.scenes,
+            made.value, made.low, made.high, one.away[place], one.seconds.get(count),
+            knee.steps, knee.low, knee.high, best,
         )  # fmt: skip
 
 
-def _to_longest(run: Run, method: str, task: str, seed: int) -> list[float]:
-    """Return the root mean square distance of each count's pictures from the longest one's."""
-    counts = sorted(run.info.steps)
-    own = seed if run.info.methods[method].stochastic else 0
-    squares = np.zeros(len(counts))
-    images = run.images(task)
+def _to_longest(arms: Sequence[MeasuredArm], task: str) -> list[float]:
+    """Return the root mean square distance of each count's pictures from the longest one's.
+
+    Raises:
+        UsageError: no image has a picture at every step count.
+    """
+    found = [arm.pictures(task) for arm in arms]
+    images = [image for image in found[-1] if all(image in one for one in found)]
+    if not images:
+        raise UsageError(f"{arms[0].method} on {task}: no image has a picture at every step count")
+    squares = np.zeros(len(arms))
     for image in images:
-        paths = [run.restored_path(method, task, Draw(own, count), image) for count in counts]
-        pictures = [read_image(path).astype(np.float64) for path in paths]
+        pictures = [read_image(one[image]).astype(np.float64) for one in found]
         squares += [float(np.mean((picture - pictures[-1]) ** 2)) for picture in pictures]
     return np.sqrt(squares / len(images)).tolist()
 
 
-def _seconds(run: Run, method: str, task: str) -> dict[int, float]:
+def _seconds(store: Store, method: str, task: str) -> dict[int, float]:
     """Return step count -> mean seconds per image, as far as the run timed itself."""
-    path = run.folder / "timing.jsonl"
-    if not path.is_file():
-        return {}
     found: dict[int, list[float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in store.timings():
         if (row["method"], row["task"]) == (method, task):
             found.setdefault(row["steps"], []).append(row["seconds"])
     return {steps: float(np.mean(seconds)) for steps, seconds in found.items()}
 
 
-def study_steps(run: Run, seed: int) -> Sequence[StepRow]:
+def study_steps(store: Store, seed: int) -> Sequence[StepRow]:
     """Analyse the step counts of a run and write `<run>/studies/steps`."""
-    rows = list(step_rows(run, seed))
+    rows = list(step_rows(store, seed))
     text = (
         f"Every image starts from the same noise at every step count (seed {seed}), protocol "
-        f"{run.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
+        f"{store.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
         f"in 8-bit levels. The knee is the smallest count from which the mean stays within "
         f"{SHARE:.0%} of the whole change; its interval resamples scenes. `best` is the count with "
         "the best mean: where it lies below the knee, more steps make this metric worse, and the "
         "knee only says where it settles."
     )
     write_study(
-        run.folder / "studies" / "steps", "Sampler steps", text, [asdict(row) for row in rows],
+        store.folder / "studies" / "steps", "Sampler steps", text, [asdict(row) for row in rows],
         {"steps": _plot(rows)},
     )  # fmt: skip
     return rows

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_bench.files import write_bytes, write_text
+from e2r_metrics.base.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,11 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from e2r_metrics.base.errors import PictureError, UsageError
+    from e2r_metrics.base.weights import (
+        Found,
+        Missing,
+        Resolver,
+        own_declarations,
+        read_declarations,
+    )
     from e2r_metrics.catalog import CATALOG, EXTRACTORS, PROFILES, Extractor, Metric, resolve
-    from e2r_metrics.errors import MetricError
+    from e2r_metrics.features import FeatureStore
     from e2r_metrics.session import Session
-    from e2r_metrics.store import FeatureStore
-    from e2r_metrics.weights import Found, Missing, Resolver, own_declarations, read_declarations
 
 __all__ = [
     "CATALOG",
@@ -22,10 +28,11 @@ __all__ = [
     "FeatureStore",
     "Found",
     "Metric",
-    "MetricError",
     "Missing",
+    "PictureError",
     "Resolver",
     "Session",
+    "UsageError",
     "own_declarations",
     "read_declarations",
     "resolve",
@@ -36,15 +43,16 @@ _HOME = {
     "EXTRACTORS": "catalog",
     "PROFILES": "catalog",
     "Extractor": "catalog",
-    "FeatureStore": "store",
-    "Found": "weights",
+    "FeatureStore": "features",
+    "Found": "base.weights",
     "Metric": "catalog",
-    "MetricError": "errors",
-    "Missing": "weights",
-    "Resolver": "weights",
+    "UsageError": "base.errors",
+    "Missing": "base.weights",
+    "Resolver": "base.weights",
+    "PictureError": "base.errors",
     "Session": "session",
-    "own_declarations": "weights",
-    "read_declarations": "weights",
+    "own_declarations": "base.weights",
+    "read_declarations": "base.weights",
     "resolve": "catalog",
 }
 

@@ -10,10 +10,14 @@ from math import inf
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_metrics.errors import unknown
+from e2r_metrics.base.errors import unknown
 
 VERSION = "1"
 """Raised whenever a definition below changes what a number means."""
+
+
+Distance = Literal["frechet", "kid", "mmd_v", "mmd_u"]
+"""What the resamples of a set metric compute: see `e2r_bench.statistics`."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Metric:
         tolerance: how closely, absolute, and on what.
         weights: names of weight files, as in `weights.toml`.
         extractor: id of the feature extractor, for set metrics.
+        distance: which distance a set metric is; its intervals and tests resample that one.
     """
 
     name: str
@@ -63,6 +68,12 @@ class Metric:
     resize: str = "none"
     weights: tuple[str, ...] = ()
     extractor: str | None = None
+    distance: Distance | None = None
+
+    def __post_init__(self) -> None:
+        told = (self.extractor is not None, self.distance is not None)
+        if told != ((True, True) if self.scope == "set" else (False, False)):
+            raise TypeError(f"{self.id}: a set metric states its extractor and its distance")
 
     @property
     def id(self) -> str:
@@ -193,7 +204,7 @@ def _fid(variant: str, reference: str) -> Metric:
         f"{_FRECHET}, of InceptionV3 pool3 features (2015-12-05)",
         "Heusel et al., NeurIPS 2017", reference, "1e-9 relative for the Frechet step", "set",
         low=0.0, identical=0.0, resize=_preprocessing(f"inception-{variant}"),
-        weights=_INCEPTION, extractor=f"inception-{variant}",
+        weights=_INCEPTION, extractor=f"inception-{variant}", distance="frechet",
     )  # fmt: skip
 
 
@@ -210,6 +221,7 @@ def _mmd(name: str, variant: str, title: str, extractor: str, weights: str) -> M
         "Jayasumana et al., CVPR 2024", "cmmd of google-research", "1e-6 relative", "set",
         low=0.0 if variant == "v" else -inf, identical=0.0 if variant == "v" else None,
         resize=_preprocessing(extractor), weights=(weights,), extractor=extractor,
+        distance="mmd_v" if variant == "v" else "mmd_u",
     )  # fmt: skip
 
 
@@ -306,6 +318,7 @@ _ROWS = (
         resize=_CLEAN,
         weights=_INCEPTION,
         extractor="inception-clean",
+        distance="kid",
     ),
     _mmd("cmmd", "v", "CMMD", "clip-vit-l-14-336", "clip-vit-l-14-336"),
     _mmd("cmmd", "u", "CMMD (U)", "clip-vit-l-14-336", "clip-vit-l-14-336"),
@@ -325,6 +338,7 @@ _ROWS = (
         resize=_preprocessing("effnet-lite0"),
         weights=("efficientnet-lite0",),
         extractor="effnet-lite0",
+        distance="frechet",
     ),
     _mmd("mmd_effnet", "v", "MMD (EffNet)", "effnet-lite0", "efficientnet-lite0"),
     _mmd("mmd_effnet", "u", "MMD (EffNet, U)", "effnet-lite0", "efficientnet-lite0"),
@@ -366,7 +380,7 @@ def resolve(
         variants: variants by bare name that replace the profile's.
 
     Raises:
-        MetricError: an unknown name, variant or profile; it names the nearest one.
+        UsageError: an unknown name, variant or profile; it names the nearest one.
     """
     if profile not in PROFILES:
         raise unknown("metric profile", profile, PROFILES)

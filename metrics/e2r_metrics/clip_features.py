@@ -38,7 +38,7 @@ def open_extractor(
     """Return the function from (H, W, 3) uint8 RGB to (768,) float32 of length 1.
 
     Raises:
-        MetricError: the file holds another network.
+        UsageError: the file holds another network.
     """
     network = load_clip("ViT-L-14-336-quickgelu", files[identity], device)
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from e2r_metrics.base.errors import PictureError
 from e2r_metrics.clip_networks import MEAN, STD, load_clip
-from e2r_metrics.errors import MetricError
 from e2r_metrics.images import Image, PerImage, check_image, to_unit
 
 Pairs = tuple[tuple[str, str], ...]
@@ -106,7 +106,7 @@ def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImag
 def _tensor(image: Image, device: str) -> Tensor:
     check_image(image, "restored")
     if min(image.shape[:2]) < _MIN_SIDE:
-        raise MetricError(
+        raise PictureError(
             f"CLIP-IQA needs sides of at least {_MIN_SIDE}, found {image.shape[0]}x{image.shape[1]}"
         )
     return torch.from_numpy(to_unit(image)).permute(2, 0, 1)[None].contiguous().to(device)

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from e2r_metrics.checkpoints import read_state
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.checkpoints import read_tensors
+from e2r_metrics.base.errors import UsageError
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -26,7 +26,7 @@ def load_clip(
         device: a torch device.
 
     Raises:
-        MetricError: the file holds another network.
+        UsageError: the file holds another network.
     """
     import open_clip
 
@@ -36,7 +36,7 @@ def load_clip(
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise MetricError(f"{path}: expected the weights of CLIP {name}: {reason}") from error
+        raise UsageError(f"{path}: expected the weights of CLIP {name}: {reason}") from error
     return network.eval().requires_grad_(False).to(device)
 
 
@@ -44,4 +44,4 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
     except RuntimeError:
-        return read_state(path)
+        return read_tensors(path)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
-from e2r_metrics.checkpoints import read_state
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.checkpoints import read_tensors
+from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.images import Image, PerImage, check_pairs, to_unit
 from e2r_metrics.lpips import convolutions
 
@@ -87,13 +87,13 @@ def load_dists(files: Mapping[str, Path], device: str = "cpu") -> Dists:
     """Load DISTS from `vgg16-imagenet` and `dists-weights`.
 
     Raises:
-        MetricError: a file that holds another network.
+        UsageError: a file that holds another network.
     """
-    weights = read_state(files["dists-weights"])
+    weights = read_tensors(files["dists-weights"])
     if {name: weights[name].numel() for name in weights} != dict.fromkeys(
         ("alpha", "beta"), sum(CHANNELS)
     ):
-        raise MetricError(f"{files['dists-weights']}: expected alpha and beta of DISTS")
+        raise UsageError(f"{files['dists-weights']}: expected alpha and beta of DISTS")
     features = convolutions("vgg", files["vgg16-imagenet"])
     network = Dists(features, weights["alpha"], weights["beta"])
     return network.eval().requires_grad_(False).to(device)
@@ -116,7 +116,7 @@ def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImag
 
 def _tensor(image: Image) -> Tensor:
     if min(image.shape[:2]) < _MIN_SIDE:
-        raise MetricError(
+        raise PictureError(
             f"DISTS needs sides of at least {_MIN_SIDE}, found {image.shape[0]}x{image.shape[1]}"
         )
     return torch.from_numpy(to_unit(image)).permute(2, 0, 1)[None].contiguous()

@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from e2r_metrics.digests import replace_file
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 GOLDENS = Path(__file__).with_name("goldens.json")
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "torch", "torchvision", "timm")
@@ -85,13 +85,13 @@ def check(path: Path, numbers: Numbers) -> Drift:
     Those of the catalog are `GOLDENS` and `goldens.catalog_numbers`.
 
     Raises:
-        MetricError: no goldens there, or a number that has no golden yet.
+        UsageError: no goldens there, or a number that has no golden yet.
     """
     record = read_record(path)
     now = {golden.name: golden for golden in numbers()}
     new = sorted(set(now) - {golden.name for golden in record.goldens})
     if new:
-        raise MetricError(f"{path}: no golden for {', '.join(new)}; write goldens with a reason")
+        raise UsageError(f"{path}: no golden for {', '.join(new)}; write goldens with a reason")
     pairs = [(golden, now.get(golden.name)) for golden in record.goldens]
     moved = [
         Moved(golden, current.value if current else None)
@@ -111,13 +111,13 @@ def write(reason: str, path: Path, numbers: Numbers) -> Record:
     """Write goldens anew, whole or not at all.
 
     Raises:
-        MetricError: a reason too short to be one.
+        UsageError: a reason too short to be one.
     """
     if len(reason.split()) < 3:
-        raise MetricError(f"expected a reason of at least three words, found {reason!r}")
+        raise UsageError(f"expected a reason of at least three words, found {reason!r}")
     when = datetime.now(UTC).date().isoformat()
     record = Record(reason.strip(), when, package_versions(), tuple(numbers()))
-    replace_file(path, (json.dumps(asdict(record), indent=1) + "\n").encode())
+    write_text(path, json.dumps(asdict(record), indent=1) + "\n")
     return record
 
 
@@ -125,14 +125,14 @@ def read_record(path: Path) -> Record:
     """Read goldens.
 
     Raises:
-        MetricError: no such file, or not one that `write` made.
+        UsageError: no such file, or not one that `write` made.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         goldens = tuple(Golden(**row) for row in content["goldens"])
         return Record(content["reason"], content["written"], content["versions"], goldens)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MetricError(f"{path}: expected a file of goldens: {error}") from error
+        raise UsageError(f"{path}: expected a file of goldens: {error}") from error
 
 
 def report(drift: Drift) -> Sequence[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e2r_metrics.checkpoints import load_in_order, read_state
+from e2r_metrics.base.checkpoints import load_in_order, read_tensors
 from e2r_metrics.resize import pillow_bicubic
 
 SIDE = 224
@@ -23,14 +23,14 @@ def open_extractor(
     """Return the function from (H, W, 3) uint8 RGB to (1280,) float32.
 
     Raises:
-        MetricError: the file holds another network.
+        UsageError: the file holds another network.
     """
     from timm import create_model
 
     del identity
     path = files["efficientnet-lite0"]
     network: Any = create_model("tf_efficientnet_lite0", pretrained=False)
-    load_in_order(network, list(read_state(path).values()), path)
+    load_in_order(network, list(read_tensors(path).values()), path)
     network = network.eval().requires_grad_(False).to(device)
 
     @torch.inference_mode()

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky, eigh, eigvalsh, svdvals
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import UsageError
 
 Features = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Float64 = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ def frechet_distance(X: Features, Y: Features) -> float:
         The distance, not below 0.
 
     Raises:
-        MetricError: unequal dimensions, fewer than two samples, NaN or infinity.
+        UsageError: unequal dimensions, fewer than two samples, NaN or infinity.
     """
     check_features(X, Y)
     mean_x, mean_y = X.mean(0, dtype=np.float64), Y.mean(0, dtype=np.float64)
@@ -40,18 +40,18 @@ def frechet_distance(X: Features, Y: Features) -> float:
 
 
 def check_features(X: Features, Y: Features) -> None:
-    """Raise `MetricError` unless (n, D) and (m, D) float arrays with n, m >= 2, all finite."""
+    """Raise `UsageError` unless (n, D) and (m, D) float arrays with n, m >= 2, all finite."""
     for name, Z in (("first", X), ("second", Y)):
         if Z.ndim != 2 or len(Z) < 2:
-            raise MetricError(
+            raise UsageError(
                 f"{name} set: expected (n, D) features with n >= 2, found shape {Z.shape}"
             )
         if str(Z.dtype) not in ("float32", "float64"):
-            raise MetricError(f"{name} set: expected float32 or float64 features, found {Z.dtype}")
+            raise UsageError(f"{name} set: expected float32 or float64 features, found {Z.dtype}")
         if not np.isfinite(Z).all():
-            raise MetricError(f"{name} set: expected finite features, found NaN or infinity")
+            raise UsageError(f"{name} set: expected finite features, found NaN or infinity")
     if X.shape[1] != Y.shape[1]:
-        raise MetricError(
+        raise UsageError(
             f"expected features of one dimension, found {X.shape[1]} and {Y.shape[1]}: "
             "extract both with one extractor"
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import PictureError, UsageError
 
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """(H, W, 3) RGB: uint8, or float32 / float64 in [0, 1]."""
@@ -20,42 +20,42 @@ LUMA_STUDIO = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 
 
 def check_image(image: Image, name: str = "image") -> None:
-    """Raise `MetricError` unless `image` is (H, W, 3), uint8 or float in [0, 1], without NaN."""
+    """Raise `UsageError` unless `image` is (H, W, 3), uint8 or float in [0, 1], without NaN."""
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
     if shape is None or len(shape) != 3 or shape[2] != 3:
-        raise MetricError(
+        raise PictureError(
             f"{name}: expected an (H, W, 3) RGB array, found {type(image).__name__} "
             f"of shape {shape} and dtype {dtype}"
         )
     if 0 in image.shape:
-        raise MetricError(f"{name}: expected at least one pixel, found shape {shape}")
+        raise PictureError(f"{name}: expected at least one pixel, found shape {shape}")
     if image.dtype == np.uint8:
         return
     if str(dtype) not in ("float32", "float64"):
-        raise MetricError(f"{name}: expected uint8, float32 or float64, found {dtype}")
+        raise PictureError(f"{name}: expected uint8, float32 or float64, found {dtype}")
     low, high = float(image.min()), float(image.max())
     if not (low >= 0.0 and high <= 1.0):
-        raise MetricError(
+        raise PictureError(
             f"{name}: expected float values in [0, 1] without NaN, found {low:.4g} to {high:.4g}; "
             "divide by 255 or clip before"
         )
 
 
 def check_pair(restored: Image, clean: Image) -> None:
-    """Raise `MetricError` unless both are pictures of one size and one dtype."""
+    """Raise `UsageError` unless both are pictures of one size and one dtype."""
     check_image(restored, "restored")
     check_image(clean, "clean")
     if restored.shape != clean.shape or restored.dtype != clean.dtype:
-        raise MetricError(
+        raise PictureError(
             "expected restored and clean of one size and dtype, found "
             f"{restored.shape} {restored.dtype} and {clean.shape} {clean.dtype}"
         )
 
 
 def check_pairs(restored: Sequence[Image], clean: Sequence[Image]) -> None:
-    """Raise `MetricError` unless the two sequences are of one length and made of pairs."""
+    """Raise `UsageError` unless the two sequences are of one length and made of pairs."""
     if len(restored) != len(clean):
-        raise MetricError(
+        raise UsageError(
             f"expected as many restored as clean images, found {len(restored)} and {len(clean)}"
         )
     for one, other in zip(restored, clean, strict=True):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.resize import pillow_bicubic, tensorflow_bilinear, torch_bilinear
 
 SIDE = 299
@@ -42,13 +42,13 @@ def open_extractor(
     """Return the function from (H, W, 3) uint8 RGB to (2048,) float32.
 
     Raises:
-        MetricError: the file is not the TorchScript network.
+        UsageError: the file is not the TorchScript network.
     """
     path = files["inception-2015-12-05"]
     try:
         layers = torch.jit.load(str(path), map_location=device).eval().layers
     except (RuntimeError, AttributeError, ValueError) as error:
-        raise MetricError(
+        raise UsageError(
             f"{path}: expected the TorchScript InceptionV3 with its `layers`: "
             f"{str(error).splitlines()[0]}"
         ) from error

@@ -21,7 +21,7 @@ def kid(X: Features, Y: Features) -> float:
         Y: (m, D) features, m >= 2.
 
     Raises:
-        MetricError: unequal dimensions, fewer than two rows, NaN or infinity.
+        UsageError: unequal dimensions, fewer than two rows, NaN or infinity.
     """
     check_features(X, Y)
     A, B = X.astype(np.float64), Y.astype(np.float64)

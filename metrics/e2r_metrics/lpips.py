@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from e2r_metrics.checkpoints import load_in_order, read_arrays, read_state
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.checkpoints import load_in_order, read_arrays, read_tensors
+from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.images import Image, PerImage, check_pair, check_pairs, to_unit
 
 Net = Literal["alex", "vgg", "squeeze"]
@@ -91,10 +91,10 @@ def load_lpips(net: Net, files: Mapping[str, Path], device: str = "cpu") -> Lpip
         device: a torch device.
 
     Raises:
-        MetricError: a file that holds another network.
+        UsageError: a file that holds another network.
     """
     features = convolutions(net, files[BACKBONES[net]])
-    state = read_state(files[f"lpips-heads-{net}"])
+    state = read_tensors(files[f"lpips-heads-{net}"])
     heads = [state[f"lin{index}.model.1.weight"] for index in range(len(_ENDS[net]))]
     return Lpips(net, features, heads).eval().requires_grad_(False).to(device)
 
@@ -114,10 +114,10 @@ def convolutions(net: Net, path: Path) -> nn.Sequential:
         arrays = read_arrays(path)
         kernels = {k: v for k, v in arrays.items() if not k.startswith("NetLin")}
         if not all(".Conv_" in key for key in kernels):
-            raise MetricError(f"{path}: expected arrays of convolutions, found {list(arrays)[:2]}")
+            raise UsageError(f"{path}: expected arrays of convolutions, found {list(arrays)[:2]}")
         tensors = [_oihw(v) for _, v in sorted(kernels.items(), key=lambda item: _order(item[0]))]
     else:
-        state = read_state(path)
+        state = read_tensors(path)
         tensors = [v for k, v in state.items() if k.startswith("features.")]
         tensors = tensors[: len(features.state_dict())]
     load_in_order(features, tensors, path)
@@ -160,7 +160,7 @@ def lpips_map(network: Lpips, restored: Image, clean: Image) -> npt.NDArray[np.f
         clean: the same size and dtype.
 
     Raises:
-        MetricError: bad pixels or sides too short for the network.
+        UsageError: bad pixels or sides too short for the network.
     """
     check_pair(restored, clean)
     return lpips_spatial(network, *_tensors(network, restored, clean))[0].cpu().numpy()
@@ -169,7 +169,7 @@ def lpips_map(network: Lpips, restored: Image, clean: Image) -> npt.NDArray[np.f
 def _tensors(network: Lpips, *images: Image) -> tuple[Tensor, ...]:
     height, width = images[0].shape[:2]
     if min(height, width) < _MIN_SIDE[network.net]:
-        raise MetricError(
+        raise PictureError(
             f"LPIPS {network.net} needs sides of at least {_MIN_SIDE[network.net]}, "
             f"found {height}x{width}"
         )

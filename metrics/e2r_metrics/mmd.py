@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import Features, check_features
 
 SIGMA = 10.0
@@ -45,7 +45,7 @@ def cmmd_both(X: Features, Y: Features) -> Mmd:
         Both statistics.
 
     Raises:
-        MetricError: unequal dimensions, fewer than two rows, NaN, infinity, or a zero row.
+        UsageError: unequal dimensions, fewer than two rows, NaN, infinity, or a zero row.
     """
     check_features(X, Y)
     A, B = _unit_rows(X, "first"), _unit_rows(Y, "second")
@@ -65,7 +65,7 @@ def cmmd_both(X: Features, Y: Features) -> Mmd:
 def _unit_rows(X: Features, which: str) -> Features:
     norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
     if not norms.all():
-        raise MetricError(f"{which} set: expected features with a direction, found a zero row")
+        raise UsageError(f"{which} set: expected features with a direction, found a zero row")
     return (X / norms).astype(X.dtype) if X.dtype == np.float64 else X / norms.astype(X.dtype)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.errors import MetricError
+from e2r_metrics.base.errors import PictureError
 from e2r_metrics.images import Image, PerImage, check_pair, check_pairs, peak
-from e2r_metrics.ssim import GAUSS, contrast_structure
+from e2r_metrics.ssim import contrast_structure
+from e2r_metrics.ssim_terms import GAUSS
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MIN_SIDE = 2 * GAUSS.radius * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)
@@ -25,11 +26,11 @@ def ms_ssim(restored: Image, clean: Image) -> float:
         clean: the same size and dtype.
 
     Raises:
-        MetricError: another shape, dtype or range, NaN, unequal sizes, or a side below 176.
+        UsageError: another shape, dtype or range, NaN, unequal sizes, or a side below 176.
     """
     check_pair(restored, clean)
     if min(restored.shape[:2]) < MIN_SIDE:
-        raise MetricError(
+        raise PictureError(
             f"MS-SSIM over {len(EXPONENTS)} scales needs sides of at least {MIN_SIDE}, found "
             f"{restored.shape[0]}x{restored.shape[1]}"
         )

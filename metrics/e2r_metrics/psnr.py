@@ -31,7 +31,7 @@ def psnr(restored: Image, clean: Image) -> float:
         clean: the same size and dtype.
 
     Raises:
-        MetricError: another shape, dtype or range, NaN, or unequal sizes.
+        UsageError: another shape, dtype or range, NaN, or unequal sizes.
     """
     check_pair(restored, clean)
     return _decibel(_squared_error(restored, clean), restored.size, peak(restored))

@@ -11,16 +11,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from e2r_metrics.base.errors import PictureError
+from e2r_metrics.base.pairs import EXACT, Matching, Pair, pair_folders
+from e2r_metrics.base.pictures import AS_STORED, Reading, read_pixels
+from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
-from e2r_metrics.decode import read_image
-from e2r_metrics.errors import MetricError
-from e2r_metrics.pairs import Pair, pair_folders
+from e2r_metrics.images import to_unit
 from e2r_metrics.session import Session
-from e2r_metrics.weights import Missing
 
 _AHEAD = 4
 
@@ -60,12 +62,16 @@ class Scores:
     Attributes:
         values: every number, by image, then the set metrics.
         summaries: one per measured metric, in the order asked for.
-        missing: why a metric, by id, was not measured.
+        missing: why a metric, by id, was not measured: its weights are not here.
+        failed: why a picture failed, by "name" (all metrics) or "name metric-id" (that one).
+        unmeasured: why a set metric, by id, has no value although its weights are here.
     """
 
     values: tuple[Value, ...]
     summaries: tuple[Summary, ...]
     missing: Mapping[str, Missing]
+    failed: Mapping[str, str]
+    unmeasured: Mapping[str, str]
 
 
 def score_folders(
@@ -73,70 +79,142 @@ def score_folders(
     clean: Path,
     metrics: Sequence[Metric],
     session: Session,
+    reading: Reading = AS_STORED,
+    matching: Matching = EXACT,
     watch: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Score a folder of restored images against a folder of clean ones.
 
+    A picture that cannot be read or measured is recorded by name, and the rest goes on.
+
     Args:
-        restored: folder of 8-bit images; sizes may be mixed.
-        clean: folder with a partner of the same name and size for each.
+        restored: folder of images; sizes may be mixed.
+        clean: folder with a partner of the same size for each.
         metrics: rows of the catalog.
         session: weights, networks and the feature store.
+        reading: how files become pixels where they alone do not say.
+        matching: how files find their partners.
         watch: called with the number of pairs done and their total; None is silent.
 
     Raises:
-        MetricError: files without partner, unreadable files, or pairs of unequal size.
+        UsageError: files without partner, or folders that are none.
     """
-    pairs = pair_folders(restored, clean)
+    pairs = pair_folders(restored, clean, matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [m for m in metrics if m.id not in missing]
-    values: list[Value] = []
-    features: dict[str, tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]] = {
-        m.extractor: ([], []) for m in here if m.extractor
-    }
-    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session), 1):
-        values += _of_images(pair, images, here, light, session)
-        for extractor, sets in features.items():
-            for image, gathered in zip(images, sets, strict=True):
-                gathered.append(session.features(extractor, [image]))
+    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {})
+    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, reading), 1):
+        if isinstance(images, PictureError):
+            made.failed[pair.name] = str(images)
+        else:
+            _measure(made, pair, images, here, light, session)
         if watch:
             watch(done, len(pairs))
-    if features and len(pairs) < 2:
-        raise MetricError(f"set metrics need at least two pairs, found {len(pairs)}")
-    for metric in here:
+    return _scores(made, here, missing, session)
+
+
+_Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+_Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What gathers while pictures go by: values, features by extractor, and failures."""
+
+    values: list[Value]
+    features: dict[str, _Features]
+    failed: dict[str, str]
+
+
+def _measure(
+    made: _Made,
+    pair: Pair,
+    images: _Images,
+    metrics: Sequence[Metric],
+    light: Mapping[str, float | PictureError],
+    session: Session,
+) -> None:
+    for metric in metrics:
+        if not metric.per_image:
+            continue
+        try:
+            value = light.get(metric.id)
+            if isinstance(value, PictureError):
+                raise value
+            if value is None:
+                value = float(session.per_image(metric, images[:1], images[1:])[0])
+            made.values.append(Value(pair.name, metric, value))
+        except PictureError as error:
+            made.failed[f"{pair.name} {metric.id}"] = str(error)
+    for extractor, sets in made.features.items():
+        for image, gathered in zip(images, sets, strict=True):
+            gathered.append(session.features(extractor, [image]))
+
+
+def _scores(
+    made: _Made, metrics: Sequence[Metric], missing: Mapping[str, Missing], session: Session
+) -> Scores:
+    counts = {m.id: sum(row.metric is m for row in made.values) for m in metrics}
+    unmeasured: dict[str, str] = {}
+    for metric in metrics:
         if metric.extractor:
-            ours, theirs = (np.concatenate(part) for part in features[metric.extractor])
-            values.append(Value("", metric, session.set_value(metric, ours, theirs)))
-    return Scores(tuple(values), tuple(_summary(m, values, len(pairs)) for m in here), missing)
+            ours, theirs = made.features[metric.extractor]
+            counts[metric.id] = len(ours)
+            if len(ours) < 2:
+                unmeasured[metric.id] = f"a set metric needs at least two pairs, found {len(ours)}"
+                continue
+            both = np.concatenate(ours), np.concatenate(theirs)
+            made.values.append(Value("", metric, session.set_value(metric, *both)))
+        elif counts[metric.id] == 0:
+            unmeasured[metric.id] = "every picture failed"
+    summaries = [_summary(m, made.values, counts[m.id]) for m in metrics if m.id not in unmeasured]
+    return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured)
 
 
-_Images = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+_Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError"]]
 
 
 def _decoded(
-    pairs: Sequence[Pair], metrics: Sequence[Metric], session: Session
-) -> Iterator[tuple[Pair, _Images, dict[str, float]]]:
+    pairs: Sequence[Pair], metrics: Sequence[Metric], session: Session, reading: Reading
+) -> Iterator[_Decoded]:
     """Yield pairs in order with their pixels and the values that need no network."""
     light = [m for m in metrics if m.per_image and not m.weights]
 
-    def work(pair: Pair) -> tuple[Pair, _Images, dict[str, float]]:
-        images = read_image(pair.restored), read_image(pair.clean)
-        if images[0].shape != images[1].shape:
-            raise MetricError(
-                f"{pair.name}: expected restored and clean of one size, found "
-                f"{_size(images[0])} and {_size(images[1])}"
-            )
-        values = {m.id: float(session.per_image(m, images[:1], images[1:])[0]) for m in light}
-        return pair, images, values
+    def work(pair: Pair) -> _Decoded:
+        try:
+            images = _read(pair, reading)
+        except PictureError as error:
+            return pair, error, {}
+        return pair, images, {m.id: _light(session, m, images) for m in light}
 
     with ThreadPoolExecutor(max_workers=_workers()) as pool:
         rest = iter(pairs)
-        waiting: list[Future[tuple[Pair, _Images, dict[str, float]]]] = [
+        waiting: list[Future[_Decoded]] = [
             pool.submit(work, pair) for pair in islice(rest, _AHEAD + _workers())
         ]
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(work, pair) for pair in islice(rest, 1)]
+
+
+def _light(session: Session, metric: Metric, images: _Images) -> float | PictureError:
+    try:
+        return float(session.per_image(metric, images[:1], images[1:])[0])
+    except PictureError as error:
+        return error
+
+
+def _read(pair: Pair, reading: Reading) -> _Images:
+    """Return both pictures at one depth: where one file is deeper, both are float32."""
+    first, clean = read_pixels(pair.first, reading), read_pixels(pair.clean, reading)
+    if first.shape != clean.shape:
+        raise PictureError(
+            f"{pair.name}: expected restored and clean of one size, found {_size(first)} and "
+            f"{_size(clean)}; resize or cut one of them"
+        )
+    if first.dtype == clean.dtype:
+        return first, clean
+    return to_unit(first), to_unit(clean)
 
 
 def _workers() -> int:
@@ -147,21 +225,6 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _of_images(
-    pair: Pair,
-    images: _Images,
-    metrics: Sequence[Metric],
-    light: Mapping[str, float],
-    session: Session,
-) -> Iterator[Value]:
-    for metric in metrics:
-        if metric.id in light:
-            yield Value(pair.name, metric, light[metric.id])
-        elif metric.per_image:
-            value = float(session.per_image(metric, images[:1], images[1:])[0])
-            yield Value(pair.name, metric, value)
 
 
 def _summary(metric: Metric, values: Sequence[Value], n: int) -> Summary:
@@ -177,5 +240,5 @@ def _summary(metric: Metric, values: Sequence[Value], n: int) -> Summary:
     return Summary(metric, n, mean, mean - half, mean + half)
 
 
-def _size(image: npt.NDArray[np.uint8]) -> str:
+def _size(image: npt.NDArray[Any]) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
-from e2r_metrics.errors import MetricError, unknown
+from e2r_metrics.features import FeatureStore, content_key, extractor_key
 from e2r_metrics.images import Image, PerImage, check_image, to_uint8
-from e2r_metrics.store import FeatureStore, content_key, extractor_key
-from e2r_metrics.weights import Found, Missing, Resolver
 
 Features = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Extract = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -59,10 +59,10 @@ class Session:
                 "single".
 
         Raises:
-            MetricError: bad pixels, or weights that are missing.
+            UsageError: bad pixels, or weights that are missing.
         """
         if not metric.per_image:
-            raise MetricError(f"{metric.id} compares sets; use features() and set_value()")
+            raise UsageError(f"{metric.id} compares sets; use features() and set_value()")
         if metric.id not in self._per_image:
             module = import_module(f"e2r_metrics.{metric.module}")
             files = self._files(metric.weights, metric.id)
@@ -79,7 +79,7 @@ class Session:
             images: arrays as in `per_image`, or files; floats are rounded to 8 bits first.
 
         Raises:
-            MetricError: bad pixels, an unreadable file, or weights that are missing.
+            UsageError: bad pixels, an unreadable file, or weights that are missing.
         """
         if extractor not in EXTRACTORS:
             raise unknown("feature extractor", extractor, EXTRACTORS)
@@ -94,10 +94,10 @@ class Session:
         """Return the distance of two sets of features, (N, D) and (M, D).
 
         Raises:
-            MetricError: a metric of single images, or unusable features.
+            UsageError: a metric of single images, or unusable features.
         """
         if metric.per_image:
-            raise MetricError(f"{metric.id} looks at single images; use per_image()")
+            raise UsageError(f"{metric.id} looks at single images; use per_image()")
         if metric.module == "frechet":
             self._note_few(metric, len(restored), len(clean))
         module = import_module(f"e2r_metrics.{metric.module}")
@@ -119,9 +119,19 @@ class Session:
         if known is not None and known.shape == (row.dimension,):
             return known
         vector = self._extractor(row)(pixels)
-        if self.store:
-            self.store.put(key, name, vector)
+        self._keep(key, name, vector)
         return vector
+
+    def _keep(self, key: str, name: str, vector: npt.NDArray[np.float32]) -> None:
+        """Put a vector into the store; a full or sealed cache ends nothing."""
+        if self.store is None:
+            return
+        try:
+            self.store.put(key, name, vector)
+        except UsageError as error:
+            self.store = None
+            log = logging.getLogger("e2r_metrics")
+            log.warning("%s; going on without it: features are computed anew each time", error)
 
     def _extractor(self, row: Extractor) -> Extract:
         if row.id not in self._extract:
@@ -138,13 +148,13 @@ class Session:
         answers = {name: self.weights.find(name) for name in names}
         for answer in answers.values():
             if isinstance(answer, Missing):
-                raise MetricError(f"{user}: {answer.reason}; to fetch: {answer.command}")
+                raise UsageError(f"{user}: {answer.reason}; to fetch: {answer.command}")
         return {name: answer.path for name, answer in answers.items() if isinstance(answer, Found)}
 
 
 def _pixels(image: Image | Path) -> npt.NDArray[np.uint8]:
     if isinstance(image, Path):
-        from e2r_metrics.decode import read_image
+        from e2r_metrics.base.pictures import read_image
 
         return read_image(image)
     check_image(image)

@@ -1,6 +1,8 @@
 """A whole Kontext pipeline, tiny and hub-free, that every test of the adapters runs on."""
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from diffusers import FluxKontextPipeline
     from transformers import PreTrainedTokenizerFast
+
+    from e2r_adapters.train import TrainConfig
 
 
 def build_tiny_pipe(seed: int = 0) -> "FluxKontextPipeline":
@@ -90,3 +94,26 @@ def tiny_pipe() -> "FluxKontextPipeline":
 def make_tiny_pipe() -> "Callable[..., FluxKontextPipeline]":
     """Builds the same pipeline as `tiny_pipe`, as often as a test needs one."""
     return build_tiny_pipe
+
+
+@pytest.fixture
+def base(tiny_pipe, tmp_path: Path) -> str:
+    """The folder of a saved tiny pipeline."""
+    tiny_pipe.save_pretrained(tmp_path / "base")
+    return str(tmp_path / "base")
+
+
+@pytest.fixture
+def config(base: str, tmp_path: Path) -> "TrainConfig":
+    """A training of 8 steps."""
+    from e2r_adapters.train import TrainConfig
+    from e2r_adapters.train.profiles import PROFILES
+
+    profile = dataclasses.replace(
+        PROFILES["nano"], name="tiny", exposure=8, epochs=2, resolution=16, painted=32,
+        schedule="constant", rank=4, alpha=4, sequence=96,
+    )  # fmt: skip
+    return TrainConfig(
+        out=tmp_path / "out", profile=profile, tasks=("denoise", "derain"), pairs=4, backbone=base,
+        device="cpu", checkpoint_every=2, sample_every=0,
+    )  # fmt: skip

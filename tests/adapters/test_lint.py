@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from e2r_adapters import lora
-from e2r_adapters.lint import inspect
-from e2r_adapters.profiles import PROFILES
-from e2r_baselines.method import MethodError
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.lora import inspect
+from e2r_metrics.base.errors import UsageError
 
 Q = "transformer.transformer_blocks.0.attn.to_q"
 CLIP = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
@@ -40,9 +40,10 @@ GOOD = said(transformer__r=4, transformer__lora_alpha=2)
 
 
 def test_our_own_adapter_is_sound(tiny_pipe, tmp_path):
-    lora.attach(tiny_pipe.transformer, lora.TARGETS["full"], PROFILES["g1"], seed=0)
-    lora.attach(tiny_pipe.text_encoder, lora.TEXT_TARGETS, PROFILES["g1"], seed=0)
-    report = inspect(lora.save(tiny_pipe, tmp_path, {"base": "tiny", "pairs": 16}))
+    editor = KONTEXT.open(tiny_pipe)
+    for name, part in KONTEXT.lora.parts.items():
+        lora.attach(editor.networks[name], part.targets["full"], 64, 4, seed=0)
+    report = inspect(lora.save(editor, tmp_path, {"base": "tiny", "pairs": 16}))
     assert report.problems == ()
     assert report.layout == "diffusers"
     assert report.base == "tiny"
@@ -127,6 +128,51 @@ def test_kohya_is_read_and_its_text_encoder_keys_are_refused(make_tiny_pipe, tmp
         make_tiny_pipe().load_lora_weights(str(path))
 
 
+def test_kohya_of_another_family_is_refused_by_name(make_tiny_pipe, tmp_path):
+    path = write(tmp_path, kohya("lora_unet_input_blocks_4_1_proj_in"))
+    (problem,) = inspect(path).problems
+    assert "1 kohya keys of another family, such as 'input_blocks_4_1_proj_in'" in problem
+    with pytest.raises(UsageError, match="kohya keys of another family"):
+        lora.load(KONTEXT.open(make_tiny_pipe()), path, "a")
+
+
+def test_rank_stabilised_scale_is_what_it_loads_at(make_tiny_pipe, tmp_path):
+    settings = {
+        "r": 4,
+        "lora_alpha": 2,
+        "use_rslora": True,
+        "target_modules": [Q.removeprefix("transformer.")],
+    }
+    entry = {f"transformer.{key}": value for key, value in settings.items()}
+    metadata = {"lora_adapter_metadata": json.dumps(entry)}
+    path = write(tmp_path, tensors(Q), metadata)
+    assert inspect(path).transformer.scale == 1.0
+    assert lora.load(KONTEXT.open(make_tiny_pipe()), path, "a") == 1.0
+
+
+def test_settings_that_peft_cannot_use_are_one_line(make_tiny_pipe, tmp_path):
+    settings = {"transformer.r": 4, "transformer.lora_alpha": 2}
+    path = write(tmp_path, tensors(Q), {"lora_adapter_metadata": json.dumps(settings)})
+    with pytest.raises(UsageError, match="diffusers cannot load it") as caught:
+        lora.load(KONTEXT.open(make_tiny_pipe()), path, "a")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_inspect_passes_a_run_of_kohya_loads(make_tiny_pipe, tmp_path):
+    """The tiny pipeline is 32 wide, so its attention's output projection is 32 -> 32."""
+    path = write(tmp_path, kohya("lora_unet_double_blocks_0_img_attn_proj"))
+    assert inspect(path).problems == ()
+    editor = KONTEXT.open(make_tiny_pipe())
+    assert lora.load(editor, path, "a") == 1.0  # alpha / rank is folded into A
+    layer = editor.networks["transformer"].transformer_blocks[0].attn.to_out[0]
+    delta = layer.get_delta_weight("a")
+    torch.testing.assert_close(delta, torch.full((32, 32), 4 * 0.5))
+    wide = {key: torch.ones(t.shape).repeat(1, 2) if "down" in key else t
+            for key, t in kohya("lora_unet_double_blocks_0_img_attn_proj").items()}  # fmt: skip
+    with pytest.raises(UsageError, match=r"for another base.*expects a Linear 64 -> 32"):
+        lora.load(KONTEXT.open(make_tiny_pipe()), write(tmp_path, wide), "a")
+
+
 def test_base_is_guessed_from_the_width(tmp_path):
     report = inspect(write(tmp_path, tensors(Q, width=3072), GOOD))
     assert report.base.startswith("FLUX.1 [dev] size (guess")
@@ -136,7 +182,7 @@ def test_a_broken_file_is_one_line(tmp_path):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(write(tmp_path, tensors(Q)).read_bytes()[:-100])
     for broken in (path, tmp_path / "missing.safetensors", tmp_path):
-        with pytest.raises(MethodError, match="expected a whole safetensors file, found") as caught:
+        with pytest.raises(UsageError, match="expected a whole safetensors file, found") as caught:
             inspect(broken)
         assert "a folder" in str(caught.value) or broken != tmp_path
 

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from e2r_adapters import make_kontext_nano
-from e2r_adapters.backbone import NANO, backbone_of, load_pipeline, nano_folder
+import make_kontext_nano
 from e2r_adapters.catalog import NANO_ADAPTERS
-from e2r_adapters.encode import encode_prompt
-from e2r_adapters.make_kontext_nano import save_pipeline
-from e2r_adapters.nano_base import BaseSettings, Edited, build_transformer, train_base
-from e2r_adapters.nano_edits import EDITS, draw_edit
-from e2r_adapters.nano_text import LENGTH, build_text
-from e2r_adapters.nano_vae import LinearCode, build_vae, fit_linear, write_linear
-from e2r_baselines.draws import rng_for
+from e2r_adapters.editors import NANO, open_editor
+from e2r_adapters.editors.backbones import LENGTH, nano_folder
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.editors.kontext_inputs import read_text
 from e2r_baselines.tasks import PROMPTS
+from e2r_metrics.base.draws import rng_for
+from make_kontext_nano import save_pipeline
+from nano_base import BaseSettings, Edited, build_transformer, train_base
+from nano_edits import EDITS, draw_edit
+from nano_text import build_text
+from nano_vae import LinearCode, build_vae, fit_linear, write_linear
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -73,11 +75,11 @@ def test_edits_change_what_they_say_and_draws_are_a_function_of_the_generator():
 
 
 def test_the_base_learns_and_leaves_a_log(tiny_pipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("e2r_adapters.nano_base.LENGTH", 8)
+    monkeypatch.setattr("nano_base.LENGTH", 8)
     latents = torch.randn(8, 4, 4, 4).half()
     before = tiny_pipe.transformer.proj_out.weight.clone()
     pairs = Edited(latents, latents, torch.zeros(8, dtype=torch.long))
-    train_base(backbone_of(tiny_pipe), pairs, BaseSettings(50, batch=2, warmup=2), tmp_path)
+    train_base(KONTEXT.open(tiny_pipe), pairs, BaseSettings(50, batch=2, warmup=2), tmp_path)
     assert '"step": 50' in (tmp_path / "base.jsonl").read_text()
     assert not torch.equal(tiny_pipe.transformer.proj_out.weight, before)
 
@@ -91,10 +93,10 @@ def test_a_saved_pipeline_says_nothing_of_this_machine(tiny_pipe, tmp_path):
     save_pipeline(tiny_pipe, tmp_path / "nano")
     for path in (tmp_path / "nano").rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
-    again = load_pipeline(str(tmp_path / "nano"), torch.float32, "cpu")
+    again = open_editor(str(tmp_path / "nano"), torch.float32, "cpu").pipe
     assert again.transformer.dtype == torch.float32
-    expected = encode_prompt(again, "a", 8)
-    assert torch.isfinite(expected.t5).all()
+    expected = read_text(again, "a", 8)
+    assert torch.isfinite(expected.states).all()
 
 
 def declared() -> dict:
@@ -128,7 +130,7 @@ def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch):
         ["make", "--out", str(tmp_path / "base"), "--log", str(tmp_path), "--fraction", "0.004"],
     )
     make_kontext_nano.main()
-    pipe = load_pipeline(str(tmp_path / "base"), torch.float32, "cpu")
+    pipe = open_editor(str(tmp_path / "base"), torch.float32, "cpu").pipe
     assert sum(p.numel() for p in pipe.transformer.parameters()) == 1_764_288
     told = json.loads((tmp_path / "base" / "card.json").read_text())
     assert [stage["settings"]["steps"] for stage in told["stages"]] == [18, 20]
@@ -136,8 +138,8 @@ def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch):
 
 
 def test_prompts_of_the_tasks_differ_in_the_embedded_encoders():
-    pipe = load_pipeline(NANO, torch.float32, "cpu")
-    said = [encode_prompt(pipe, text, LENGTH) for text in PROMPTS["g1"].values()]
+    pipe = open_editor(NANO, torch.float32, "cpu").pipe
+    said = [read_text(pipe, text, LENGTH) for text in PROMPTS["g1"].values()]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert (said[one].t5 - said[other].t5).abs().max() > 0.5
+        assert (said[one].states - said[other].states).abs().max() > 0.5
         assert (said[one].pooled - said[other].pooled).abs().max() > 0.5

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from e2r_adapters.backbone import backbone_of, load_pipeline
-from e2r_adapters.encode import decode_latents, encode_images, encode_prompt
-from e2r_adapters.sampler import Guide, noise_for, sample
-from e2r_baselines.draws import seed_for
-from e2r_baselines.method import MethodError
+from e2r_adapters.editors import Instruction, open_editor
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.sampling import euler, noise_for, sample
+from e2r_baselines.method import Photo
+from e2r_metrics.base.draws import seed_for
+from e2r_metrics.base.errors import UsageError
 
 PROMPT = "remove the noise from the image"
 
@@ -21,18 +22,18 @@ def picture() -> np.ndarray:
 
 
 def ours(pipe, picture, steps, guidance=2.5):
-    backbone = backbone_of(pipe)
-    latents = encode_images(pipe, [picture])
-    guide = Guide(latents, encode_prompt(pipe, PROMPT, 32), guidance)
-    noise = noise_for(5, "a", latents)
-    return decode_latents(pipe, sample(backbone, guide, noise, steps))[0], noise
+    editor = KONTEXT.open(pipe)
+    said = Instruction(PROMPT, guidance, 32)
+    given = editor.together(editor.condition(Photo("a", picture), [said]))
+    noise = noise_for(5, "a", given.shape, "kontext")
+    return editor.decode(sample(editor, given, noise, steps))[0], noise
 
 
 def theirs(pipe, picture, steps, guidance, noise):
     return pipe(
         image=torch.from_numpy(picture).permute(2, 0, 1)[None], prompt=PROMPT, height=32, width=48,
         max_area=32 * 48, _auto_resize=False, num_inference_steps=steps, guidance_scale=guidance,
-        latents=backbone_of(pipe).pack(noise), max_sequence_length=32, output_type="np",
+        latents=KONTEXT.open(pipe).pack(noise), max_sequence_length=32, output_type="np",
     ).images[0]  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def test_it_asks_the_transformer_what_the_pipeline_asks(tiny_pipe, picture):
 
 def test_positions_are_picture_row_and_column(tiny_pipe):
     target = torch.zeros(2, 4, 8, 12)
-    ids = backbone_of(tiny_pipe).token_ids(target, target)
+    ids = KONTEXT.open(tiny_pipe).positions(target)
     grid = [[which, row, column] for which in (0, 1) for row in range(4) for column in range(6)]
     assert ids.tolist() == grid
 
@@ -95,14 +96,30 @@ def test_the_scheduler_of_the_pipeline_is_never_touched(tiny_pipe, picture):
 
 
 def test_noise_depends_on_seed_and_image_alone():
-    small = torch.zeros(1, 4, 4, 4)
-    assert torch.equal(noise_for(1, "a", small), noise_for(1, "a", small))
-    assert not torch.equal(noise_for(1, "a", small), noise_for(2, "a", small))
-    assert not torch.equal(noise_for(1, "a", small), noise_for(1, "b", small))
+    def drawn(seed, image):
+        return noise_for(seed, image, (4, 4, 4), "kontext")
+
+    assert torch.equal(drawn(1, "a"), drawn(1, "a"))
+    assert not torch.equal(drawn(1, "a"), drawn(2, "a"))
+    assert not torch.equal(drawn(1, "a"), drawn(1, "b"))
     state = torch.random.get_rng_state()
-    drawn = torch.Generator("cpu").manual_seed(seed_for(3, "a", "kontext"))
-    assert torch.equal(noise_for(3, "a", small), torch.randn(1, 4, 4, 4, generator=drawn))
+    generator = torch.Generator("cpu").manual_seed(seed_for(3, "a", "kontext"))
+    assert torch.equal(drawn(3, "a"), torch.randn(1, 4, 4, 4, generator=generator))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_euler_follows_a_straight_path_exactly(steps):
+    """The velocity eps - z of the straight path is constant, so every step count ends at z."""
+    z, eps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    levels, asked = torch.linspace(1, 0, steps + 1), []
+
+    def velocity(x, sigma):
+        asked.append(sigma.tolist())
+        return eps - z
+
+    torch.testing.assert_close(euler(velocity, eps, levels), z, rtol=1e-5, atol=1e-5)
+    assert asked == [[level, level] for level in levels[:-1].tolist()]
 
 
 def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):
@@ -112,11 +129,28 @@ def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):
 
 
 def test_a_folder_that_is_no_pipeline_is_one_line(tmp_path):
-    with pytest.raises(MethodError, match="expected kontext-nano, a pipeline folder") as caught:
-        load_pipeline(str(tmp_path / "nowhere"), torch.float32, "cpu")
+    for where in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UsageError, match="expected kontext-nano, a pipeline folder") as caught:
+            open_editor(str(where), torch.float32, "cpu")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ('{"_class_name": "StableDiffusionPipeline"}', "known family.*found StableDiffusion"),
+        ("{}", "known family.*found None"),
+        ('{"_class_na', "expected a JSON file model_index.json"),
+        ("[]", "expected a JSON object in model_index.json"),
+    ],
+)
+def test_a_family_that_is_not_known_is_one_line(tmp_path, index, said):
+    (tmp_path / "model_index.json").write_text(index)
+    with pytest.raises(UsageError, match=said) as caught:
+        open_editor(str(tmp_path), torch.float32, "cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_quantization_needs_a_cuda_device(tmp_path):
-    with pytest.raises(MethodError, match="expected a CUDA device, found cpu"):
-        load_pipeline(str(tmp_path), torch.float32, "cpu", "none", "nf4")
+    with pytest.raises(UsageError, match="expected a CUDA device, found cpu"):
+        open_editor(str(tmp_path), torch.float32, "cpu", "none", "nf4")

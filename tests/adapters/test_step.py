@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from e2r_adapters import lora
-from e2r_adapters.backbone import backbone_of
-from e2r_adapters.profiles import PROFILES
-from e2r_adapters.step import Batch, flow_matching_loss, noise_levels
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.editors.kontext_inputs import KontextConditioning
+from e2r_adapters.train.step import Batch, flow_matching_loss
 
 GUIDANCE = 3.5
 
@@ -18,14 +18,21 @@ def batch() -> Batch:
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
-    return Batch(
-        clean=draw(3, 4, 8, 12),
-        condition=draw(3, 4, 8, 12),
-        prompt=draw(3, 5, 32),
-        pooled=draw(3, 32),
-        noise=draw(3, 4, 8, 12),
-        u=torch.tensor([0.0, 0.3137, 0.9999]),
+    clean, condition, states, pooled = (
+        draw(3, 4, 8, 12),
+        draw(3, 4, 8, 12),
+        draw(3, 5, 32),
+        draw(3, 32),
     )
+    given = KontextConditioning(
+        tokens=packed(condition),
+        shape=(4, 8, 12),
+        states=states,
+        pooled=pooled,
+        clip=torch.zeros(3, 77, dtype=torch.long),
+        guidance=torch.full((3,), GUIDANCE),
+    )
+    return Batch(clean, given, draw(3, 4, 8, 12), u=torch.tensor([0.0, 0.3137, 0.9999]))
 
 
 def packed(z):
@@ -47,14 +54,15 @@ def restated_loss(transformer, batch):
         s = t / 1000
         z, eps = batch.clean[i : i + 1], batch.noise[i : i + 1]
         z_t = (1 - s) * z + s * eps
-        tokens = torch.cat([packed(z_t), packed(batch.condition[i : i + 1])], dim=1)
+        given = batch.conditioning
+        tokens = torch.cat([packed(z_t), given.tokens[i : i + 1]], dim=1)
         ids = torch.cat([positions(4, 6, 0), positions(4, 6, 1)])
         velocity = transformer(
             hidden_states=tokens,
             timestep=torch.tensor([t / 1000]),
             guidance=torch.tensor([GUIDANCE]),
-            pooled_projections=batch.pooled[i : i + 1],
-            encoder_hidden_states=batch.prompt[i : i + 1],
+            pooled_projections=given.pooled[i : i + 1],
+            encoder_hidden_states=given.states[i : i + 1],
             txt_ids=torch.zeros(5, 3),
             img_ids=ids,
         ).sample[:, :24]
@@ -62,14 +70,20 @@ def restated_loss(transformer, batch):
     return sum(errors) / len(errors)
 
 
+def loss_of(editor, batch, mask=None):
+    def velocity(x, sigma):
+        return editor.velocity(x, sigma, batch.conditioning)
+
+    return flow_matching_loss(velocity, batch, editor.training_levels(), mask)
+
+
 def test_loss_and_gradients_equal_the_restatement(tiny_pipe, batch):
-    backbone = backbone_of(tiny_pipe)
-    trained = lora.attach(tiny_pipe.transformer, lora.TARGETS["full"], PROFILES["g1"], seed=0)
+    targets = KONTEXT.lora.parts["transformer"].targets["full"]
+    trained = lora.attach(tiny_pipe.transformer, targets, 64, 4, seed=0)
     for parameter in trained:  # B starts at zero, which would hide the gradient of A
         parameter.data = parameter.data + 0.05
-    levels = noise_levels(backbone, torch.device("cpu"))
 
-    loss = flow_matching_loss(backbone, tiny_pipe.transformer, batch, levels, GUIDANCE)
+    loss = loss_of(KONTEXT.open(tiny_pipe), batch)
     gradients = torch.autograd.grad(loss, trained)
     expected = restated_loss(tiny_pipe.transformer, batch)
     expected_gradients = torch.autograd.grad(expected, trained)
@@ -80,9 +94,18 @@ def test_loss_and_gradients_equal_the_restatement(tiny_pipe, batch):
     assert max(float(g.abs().max()) for g in gradients) > 1e-3
 
 
+def test_a_mask_weighs_latents(tiny_pipe, batch):
+    editor = KONTEXT.open(tiny_pipe)
+    whole, ones = loss_of(editor, batch), loss_of(editor, batch, torch.ones(4, 8, 12))
+    assert ones.item() == pytest.approx(whole.item(), rel=1e-6)
+    left, right = torch.zeros(4, 8, 12), torch.ones(4, 8, 12)
+    left[..., :6], right[..., :6] = 1, 0
+    halves = [loss_of(editor, batch, mask).item() for mask in (left, right)]
+    assert sum(halves) / 2 == pytest.approx(whole.item(), rel=1e-5)
+    assert halves[0] != halves[1]
+
+
 def test_inference_does_not_shift_the_training_levels(tiny_pipe):
     tiny_pipe.scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=1.0)
-    levels = noise_levels(backbone_of(tiny_pipe), torch.device("cpu"))
     expected = torch.arange(1000, 0, -1) / 1000
-    torch.testing.assert_close(levels.sigmas, expected)
-    torch.testing.assert_close(levels.timesteps, expected * 1000)
+    torch.testing.assert_close(KONTEXT.open(tiny_pipe).training_levels(), expected)

@@ -3,56 +3,34 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from e2r_adapters import checkpoint, feed, journal, loop, lora
-from e2r_adapters.config import TrainConfig
-from e2r_adapters.fewshot import select
-from e2r_adapters.lint import inspect
-from e2r_adapters.profiles import PROFILES, prompt_for, repeats_for, total_steps, with_changes
-from e2r_adapters.prompt_cache import misaligned_share
-from e2r_baselines.method import MethodError
-from e2r_bench.commands.train import train_config
-from e2r_bench.errors import UsageError
+from e2r_adapters import lora
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.lora import inspect
+from e2r_adapters.train import TrainConfig, checkpoint, feed, journal, loop, select
+from e2r_adapters.train.profiles import (
+    PROFILES,
+    prompt_for,
+    repeats_for,
+    total_steps,
+    with_changes,
+)
+from e2r_adapters.train.prompt_cache import misaligned_share
+from e2r_metrics.base.errors import UsageError
 
 # diffusers 0.36 knows only the old name of the argument.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
 
-TINY = dataclasses.replace(
-    PROFILES["nano"],
-    name="tiny",
-    exposure=8,
-    epochs=2,
-    resolution=16,
-    painted=32,
-    schedule="constant",
-    rank=4,
-    alpha=4,
-    sequence=96,
-)
-
 
 @pytest.fixture
-def base(tiny_pipe, tmp_path):
-    tiny_pipe.save_pretrained(tmp_path / "base")
-    return str(tmp_path / "base")
-
-
-@pytest.fixture
-def config(base, tmp_path):
-    return TrainConfig(
-        out=tmp_path / "out",
-        profile=TINY,
-        tasks=("denoise", "derain"),
-        pairs=4,
-        backbone=base,
-        device="cpu",
-        checkpoint_every=2,
-        sample_every=0,
-    )
+def tiny(config):
+    """The profile of the tests' training."""
+    return config.profile
 
 
 def changed(config, **fields):
@@ -71,7 +49,7 @@ def test_exposure_and_steps_are_the_papers():
     assert total_steps(g1, tasks=1) == 640
     assert total_steps(g2, tasks=5) == 3200
     assert [repeats_for(g1, pairs) for pairs in (128, 64, 32, 16)] == [1, 2, 4, 8]
-    with pytest.raises(MethodError, match="divides 128"):
+    with pytest.raises(UsageError, match="divides 128"):
         repeats_for(g1, 48)
     assert with_changes(g1, epochs=20) is g1
     assert with_changes(g1, epochs=3, resolution=256).name == "g1+epochs=3+resolution=256"
@@ -82,9 +60,9 @@ def test_prompts_are_their_generations():
     assert prompt_for(PROFILES["g2"], "derain") == "Remove rain streaks and restore the clean image"
     assert prompt_for(PROFILES["nano"], "denoise") == "remove the noise from the image"
     assert prompt_for(PROFILES["nano"], "dejpeg").startswith("Remove compression")
-    with pytest.raises(MethodError, match="g1 has no prompt for 'dejpeg'"):
+    with pytest.raises(UsageError, match="g1 has no prompt for 'dejpeg'"):
         prompt_for(PROFILES["g1"], "dejpeg")
-    with pytest.raises(MethodError, match="unknown training task 'desnow'"):
+    with pytest.raises(UsageError, match="unknown training task 'desnow'"):
         prompt_for(PROFILES["g1"], "desnow")
 
 
@@ -95,15 +73,14 @@ def test_replayed_defect_misaligns_as_many_as_the_release(tasks, share):
     assert np.mean(found) == pytest.approx(share, abs=0.015)
 
 
-def a_feed(pipe, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
-    chosen = select(tasks, pairs, seed=0, data={}, painted=32).pairs
-    with torch.no_grad():
-        return feed.make_feed(pipe, chosen, TINY, seed=1, replicate_bug=bug)
+def a_feed(pipe, tiny, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
+    chosen = select(TrainConfig(Path("out"), tiny, tasks, pairs)).pairs
+    return feed.make_feed(KONTEXT.open(pipe), chosen, tiny, seed=1, replicate_bug=bug)
 
 
-def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe):
+def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe, tiny):
     for pairs in (2, 8):
-        fed = a_feed(tiny_pipe, pairs)
+        fed = a_feed(tiny_pipe, tiny, pairs)
         assert fed.steps_per_epoch == 6
         seen = [sample for step in range(6) for sample in fed.samples(step)]
         assert all(pair.task == task for pair, task in seen)
@@ -113,39 +90,54 @@ def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe):
         assert sorted(later) == sorted(pair.key for pair, _ in seen)
 
 
-def test_the_defect_changes_prompts_and_nothing_else(tiny_pipe):
-    right, wrong = a_feed(tiny_pipe), a_feed(tiny_pipe, bug=True)
+def test_the_defect_changes_prompts_and_nothing_else(tiny_pipe, tiny):
+    right, wrong = a_feed(tiny_pipe, tiny), a_feed(tiny_pipe, tiny, bug=True)
     both = [(right.samples(step), wrong.samples(step)) for step in range(12)]
     assert all([p.key for p, _ in a] == [p.key for p, _ in b] for a, b in both)
     share = np.mean([pair.task != task for _, b in both for pair, task in b])
     assert 0.4 < share < 0.9
-    one = a_feed(tiny_pipe, tasks=("derain",), bug=True)
+    one = a_feed(tiny_pipe, tiny, tasks=("derain",), bug=True)
     assert {task for step in range(4) for _, task in one.samples(step)} == {"derain"}
 
 
-def test_each_picture_is_encoded_once(tiny_pipe, monkeypatch):
-    seen = []
-    encode = tiny_pipe.vae.encode
+def test_each_picture_and_each_prompt_is_encoded_once(tiny_pipe, monkeypatch, tiny):
+    seen, said = [], []
+    encode, prompt = tiny_pipe.vae.encode, tiny_pipe.encode_prompt
     monkeypatch.setattr(tiny_pipe.vae, "encode", lambda x: seen.append(len(x)) or encode(x))
-    fed = a_feed(tiny_pipe, pairs=2)
-    assert sum(seen) == 2 * 2 * 3
-    assert len(fed.latents) == 6
-    assert len(fed.pairs) == 24
+    monkeypatch.setattr(
+        tiny_pipe, "encode_prompt", lambda text, *a, **k: said.append(text) or prompt(text, *a, **k)
+    )
+    for bug in (False, True):
+        seen.clear(), said.clear()
+        fed = a_feed(tiny_pipe, tiny, pairs=2, bug=bug)
+        assert sum(seen) == 2 * 2 * 3
+        assert sorted(said) == sorted(prompt_for(tiny, t) for t in ("denoise", "derain", "dehaze"))
+        assert len(fed.clean) == 6
+        assert len(fed.pairs) == 24
 
 
-def test_processes_share_a_batch_without_changing_it(tiny_pipe):
-    fed = a_feed(tiny_pipe)
+def test_a_training_runs_t5_once_for_each_prompt(config, monkeypatch):
+    from transformers import T5EncoderModel
 
-    def pooled(tasks):
-        return torch.tensor([[float(len(task))] for task in tasks])
+    ran, forward = [], T5EncoderModel.forward
+    monkeypatch.setattr(
+        T5EncoderModel, "forward", lambda self, *a, **k: ran.append(1) or forward(self, *a, **k)
+    )
+    loop.train(changed(config, sample_every=4))
+    assert len(ran) == 2
 
-    cpu = torch.device("cpu")
-    whole = fed.draw(3, 0, 1, pooled, cpu)
-    halves = [fed.draw(3, rank, 2, pooled, cpu) for rank in range(2)]
-    for name in ("clean", "condition", "prompt", "pooled", "noise", "u"):
-        for rank, half in enumerate(halves):
+
+def test_processes_share_a_batch_without_changing_it(tiny_pipe, tiny):
+    fed, editor = a_feed(tiny_pipe, tiny), KONTEXT.open(tiny_pipe)
+    whole = fed.draw(3, 0, 1, editor)
+    halves = [fed.draw(3, rank, 2, editor) for rank in range(2)]
+    for rank, half in enumerate(halves):
+        for name in ("clean", "noise", "u"):
             assert torch.equal(getattr(whole, name)[rank::2], getattr(half, name))
-    assert not torch.equal(fed.draw(4, 0, 1, pooled, cpu).noise, whole.noise)
+        for name in ("tokens", "states", "pooled", "clip", "guidance"):
+            every, mine = (getattr(one.conditioning, name) for one in (whole, half))
+            assert torch.equal(every[rank::2], mine)
+    assert not torch.equal(fed.draw(4, 0, 1, editor).noise, whole.noise)
     assert len(set(whole.u.tolist())) == 4
 
 
@@ -158,11 +150,11 @@ def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_p
     assert report.problems == ()
     assert report.record["profile"]["name"] == "tiny"
     assert report.record["prompts"]["derain"] == "remove the rain from the image"
-    assert report.record["painted"] == ["denoise", "derain"]
-    assert lora.load(make_tiny_pipe(), result.adapter, "a") == 1.0
+    assert report.record["trained_on"] == {"denoise": "painted", "derain": "painted"}
+    assert lora.load(KONTEXT.open(make_tiny_pipe()), result.adapter, "a") == 1.0
     rows = journal.read_log(config.out)
     assert [row["step"] for row in rows] == list(range(1, 9))
-    assert {row["learning_rate"] for row in rows} == {TINY.learning_rate}
+    assert {row["learning_rate"] for row in rows} == {config.profile.learning_rate}
     pairs = json.loads((config.out / "pairs.json").read_text())
     assert len({entry["sha256"] for entry in pairs["pairs"]}) == 8
     assert (config.out / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -171,7 +163,7 @@ def test_a_training_leaves_a_standard_adapter_and_its_papers(config, make_tiny_p
 
 
 def test_it_learns(config):
-    profile = dataclasses.replace(TINY, epochs=100, learning_rate=1e-2)
+    profile = dataclasses.replace(config.profile, epochs=100, learning_rate=1e-2)
     loop.train(changed(config, profile=profile, tasks=("denoise",), pairs=2, checkpoint_every=0))
     loss = [row["loss"] for row in journal.read_log(config.out)]
     assert np.mean(loss[-40:]) < 0.8 * np.mean(loss[:40])
@@ -213,7 +205,7 @@ def test_the_seeds_change_the_adapter(config):
 
 def test_another_training_in_the_folder_is_refused(config):
     loop.train(config)
-    with pytest.raises(MethodError, match="holds a training with pairs = 4, asked is 2"):
+    with pytest.raises(UsageError, match="holds a training with pairs = 4, asked is 2"):
         loop.train(changed(config, pairs=2))
 
 
@@ -226,7 +218,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(config, monkey
         return real(*arguments) * (bad if len(calls) == 6 else 1.0)
 
     monkeypatch.setattr(loop, "flow_matching_loss", loss)
-    with pytest.raises(MethodError, match=r"step 6: expected a finite.*checkpoint is .*step000004"):
+    with pytest.raises(UsageError, match=r"step 6: expected a finite.*checkpoint is .*step000004"):
         loop.train(config)
     assert not (config.out / lora.ADAPTER_FILE).exists()
     monkeypatch.undo()
@@ -245,7 +237,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(config, monkeypatch):
         real(state, stream)
 
     monkeypatch.setattr("torch.save", save)
-    with pytest.raises(MethodError, match=r"No space left on device; step000004\.pt is whole"):
+    with pytest.raises(UsageError, match=r"No space left on device; step000004\.pt is whole"):
         loop.train(config)
     assert [p.name for p in (config.out / "checkpoints").iterdir()] == [
         "step000002.pt",
@@ -256,7 +248,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(config, monkeypatch):
 
 
 def test_the_text_encoder_learns_at_its_own_rate(config):
-    profile = dataclasses.replace(TINY, text_learning_rate=1e-3)
+    profile = dataclasses.replace(config.profile, text_learning_rate=1e-3)
     result = loop.train(changed(config, profile=profile, text_encoder=True))
     report = inspect(result.adapter)
     assert report.text_encoder.linears == 8
@@ -269,7 +261,9 @@ def test_the_text_encoder_learns_at_its_own_rate(config):
 
 
 def test_bfloat16_weights_with_checkpointing_train_float32_parameters(config):
-    profile = dataclasses.replace(TINY, dtype="bfloat16", checkpointing=True, learning_rate=5e-6)
+    profile = dataclasses.replace(
+        config.profile, dtype="bfloat16", checkpointing=True, learning_rate=5e-6
+    )
     result = loop.train(changed(config, profile=profile))
     tensors = weights(config.out)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
@@ -286,39 +280,23 @@ def lora_start(config):
     from peft import get_peft_model_state_dict
 
     pipe = FluxKontextPipeline.from_pretrained(config.backbone)
-    lora.attach(pipe.transformer, lora.TARGETS["full"], TINY, config.seed)
+    targets = KONTEXT.lora.parts["transformer"].targets["full"]
+    lora.attach(pipe.transformer, targets, config.profile.rank, config.profile.alpha, config.seed)
     tensors = get_peft_model_state_dict(pipe.transformer)
     return {key: tensor for key, tensor in tensors.items() if "lora_A" in key}
 
 
 def test_settings_that_contradict_are_refused(config):
-    with pytest.raises(MethodError, match="do not have the defect"):
+    with pytest.raises(UsageError, match="do not have the defect"):
         loop.train(changed(config, text_encoder=True, replicate_prompt_cache_bug=True))
-    with pytest.raises(MethodError, match="different tasks"):
+    with pytest.raises(UsageError, match="different tasks"):
         loop.train(changed(config, tasks=("derain", "derain")))
-    with pytest.raises(MethodError, match="data for 'dehaze', which is not trained"):
+    with pytest.raises(UsageError, match="data for 'dehaze', which is not trained"):
         loop.train(changed(config, data={"dehaze": config.out}))
-    with pytest.raises(MethodError, match="batches of 4, found 6"):
-        loop.train(changed(config, pairs=1, profile=dataclasses.replace(TINY, exposure=3)))
-
-
-def test_settings_come_from_flags_and_toml(tmp_path):
-    said = {"out": "x", "tasks": "denoise15,derain", "data": "derain=here", "pairs": 16}
-    config = train_config(said, "here")
-    assert config.tasks == ("denoise15", "derain")
-    assert {task: str(folder) for task, folder in config.data.items()} == {"derain": "here"}
-    assert (config.profile.name, config.pairs, config.seed) == ("nano", 16, 42)
-    toml = {"out": "x", "profile": "g2", "tasks": ["derain"], "data": {"derain": "here"}}
-    config = train_config(toml, "there")
-    assert (config.profile.name, config.pairs, config.tasks) == ("g2", 32, ("derain",))
-    with pytest.raises(UsageError, match=r"unknown key in f\.toml 'pair': did you mean 'pairs'"):
-        train_config({"out": "x", "pair": 3}, "f.toml")
-    with pytest.raises(UsageError, match="did you mean 'nano'"):
-        train_config({"out": "x", "profile": "nan"}, "here")
-    with pytest.raises(UsageError, match="give --out"):
-        train_config({}, "here")
-    with pytest.raises(UsageError, match="expected TASK=FOLDER"):
-        train_config({"out": "x", "data": "folder"}, "here")
+    with pytest.raises(UsageError, match="batches of 4, found 6"):
+        loop.train(
+            changed(config, pairs=1, profile=dataclasses.replace(config.profile, exposure=3))
+        )
 
 
 def test_samples_show_one_training_pair_of_each_task(config):
@@ -329,18 +307,3 @@ def test_samples_show_one_training_pair_of_each_task(config):
     assert names == ["step000004.png", "step000008.png"]
     with Image.open(config.out / "samples" / names[0]) as image:
         assert image.size == (3 * 16, 2 * 16)
-
-
-def test_the_command_trains_and_says_what_it_did(base, tmp_path):
-    from click.testing import CliRunner
-
-    from e2r_bench.commands.train import command
-
-    settings = tmp_path / "t.toml"
-    settings.write_text(
-        f'backbone = "{base}"\ntasks = "derain"\npairs = 1\nepochs = 1\nresolution = 16\n'
-        f'device = "cpu"\nsample_every = 0\nout = "{tmp_path / "a"}"\n'
-    )
-    result = CliRunner().invoke(command, [str(settings), "--seed", "3"], catch_exceptions=False)
-    assert "32 steps of profile nano+epochs=1+resolution=16" in result.output
-    assert inspect(tmp_path / "a" / lora.ADAPTER_FILE).record["seed"] == 3

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from e2r_baselines.adair import AdaIR, open_adair
 from e2r_baselines.bioir import BioIR, open_bioir
-from e2r_baselines.checkpoints import load_strict, looks_like, read_tensors
+from e2r_baselines.checkpoints import averaged, load_strict, looks_like
 from e2r_baselines.diffuir import open_diffuir
 from e2r_baselines.diffuir_unet import SIZES, DiffUIR
 from e2r_baselines.instructir import InstructIR
 from e2r_baselines.lora_ir import LoRAIR, open_lora_ir, with_experts
 from e2r_baselines.lora_ir_router import open_router
-from e2r_baselines.method import Build, Compute, MethodError
+from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_ir import MoCEIR
 from e2r_baselines.prenet import PReNet, open_prenet
 from e2r_baselines.promptir import NANO, PromptIR
+from e2r_metrics.base.checkpoints import read_tensors
+from e2r_metrics.base.errors import UsageError
 
 
 @pytest.fixture
@@ -55,6 +57,27 @@ def test_lightning_wrappers_prefixes_and_losses_come_off(
     assert loads(path, network)
 
 
+def test_the_averaged_weights_are_taken_and_said(tmp_path: Path, network: PReNet) -> None:
+    torch.manual_seed(1)
+    raw, path = PReNet().state_dict(), tmp_path / "net.pth"
+    torch.save({"params": raw, "params_ema": network.state_dict()}, path)
+    assert loads(path, network)
+    assert averaged(path) == "params_ema"
+    torch.save({"state_dict": raw, "ema": network.state_dict(), "epoch": 3}, path)
+    assert loads(path, network)
+    assert averaged(path) == "ema"
+
+
+@pytest.mark.parametrize("wrapper", ["params", "params_ema", "state_dict", None])
+def test_where_nothing_was_chosen_nothing_is_said(
+    tmp_path: Path, network: PReNet, wrapper: str | None
+) -> None:
+    path, tensors = tmp_path / "net.pth", network.state_dict()
+    torch.save({wrapper: tensors, "epoch": 3} if wrapper else tensors, path)
+    assert loads(path, network)
+    assert averaged(path) == ""
+
+
 class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (print, ("code ran",))
@@ -69,7 +92,7 @@ def test_a_pickle_with_code_is_refused_unrun(
         path.write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
     else:
         torch.save({"state_dict": Evil()}, path)
-    with pytest.raises(MethodError, match="refused") as caught:
+    with pytest.raises(UsageError, match="refused") as caught:
         read_tensors(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -87,22 +110,22 @@ def test_a_pickle_with_code_is_refused_unrun(
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
-    with pytest.raises(MethodError, match=said) as caught:
+    with pytest.raises(UsageError, match=said) as caught:
         read_tensors(path)
     assert "\n" not in str(caught.value)
     path.rename(tmp_path / "broken.safetensors")
-    with pytest.raises(MethodError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_tensors(tmp_path / "broken.safetensors")
 
 
 def test_a_missing_file_and_a_file_without_tensors_say_so(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_tensors(tmp_path / "gone.pth")
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
-    with pytest.raises(MethodError, match=r"found none.*epoch"):
+    with pytest.raises(UsageError, match=r"found none.*epoch"):
         read_tensors(tmp_path / "empty.pth")
     torch.save(torch.ones(3), tmp_path / "bare.pth")
-    with pytest.raises(MethodError, match="found Tensor; save the state_dict"):
+    with pytest.raises(UsageError, match="found Tensor; save the state_dict"):
         read_tensors(tmp_path / "bare.pth")
 
 
@@ -111,7 +134,7 @@ def test_another_network_is_named_with_the_first_keys_that_differ(tmp_path: Path
     torch.save(
         {"state_dict": {"net." + k: v for k, v in PromptIR(NANO).state_dict().items()}}, path
     )
-    with pytest.raises(MethodError) as caught:
+    with pytest.raises(UsageError) as caught:
         open_prenet(Build("prenet", ("file",)), {"file": path}, Compute())
     message = str(caught.value)
     assert str(path) in message
@@ -125,7 +148,7 @@ def test_another_width_is_named_by_its_shapes(tmp_path: Path) -> None:
     save_file(PromptIR(NANO).state_dict(), path)
     wide = PromptIR(NANO)
     wide.output = nn.Conv2d(48, 3, 3, bias=False)
-    with pytest.raises(MethodError, match=r"1 of another shape: output\.weight"):
+    with pytest.raises(UsageError, match=r"1 of another shape: output\.weight"):
         load_strict(wide, read_tensors(path), path, "promptir")
 
 
@@ -154,11 +177,11 @@ def test_a_file_of_another_network_is_refused_with_its_likely_name(tmp_path: Pat
     )
     torch.save(DiffUIR(SIZES["diffuir-t"]).state_dict(), size_t)
     files = {"file": nano}
-    with pytest.raises(MethodError, match=r"expected bioir-3d \(907 tensors\), found PromptIR"):
+    with pytest.raises(UsageError, match=r"expected bioir-3d \(907 tensors\), found PromptIR"):
         open_bioir(Build("bioir-3d", ("file",)), files, Compute())
-    with pytest.raises(MethodError, match=r"expected diffuir-t \(276 tensors\), found PromptIR"):
+    with pytest.raises(UsageError, match=r"expected diffuir-t \(276 tensors\), found PromptIR"):
         open_diffuir(Build("diffuir-t", ("file",)), files, Compute())
-    with pytest.raises(MethodError, match=r"diffuir-s .*found DiffUIR .* of another shape"):
+    with pytest.raises(UsageError, match=r"diffuir-s .*found DiffUIR .* of another shape"):
         open_diffuir(Build("diffuir-s", ("file",)), {"file": size_t}, Compute())
 
 
@@ -166,11 +189,11 @@ def test_a_file_of_another_network_is_refused_with_its_likely_name(tmp_path: Pat
 def test_the_large_networks_refuse_a_wrong_file_too(tmp_path: Path) -> None:
     path = tmp_path / "nano.ckpt"
     torch.save(PromptIR(NANO).state_dict(), path)
-    with pytest.raises(MethodError, match=r"expected adair-3d \(587 tensors\), found PromptIR"):
+    with pytest.raises(UsageError, match=r"expected adair-3d \(587 tensors\), found PromptIR"):
         open_adair(Build("adair-3d", ("file",)), {"file": path}, Compute())
-    with pytest.raises(MethodError, match=r"setting I \(1219 tensors\), found PromptIR"):
+    with pytest.raises(UsageError, match=r"setting I \(1219 tensors\), found PromptIR"):
         open_lora_ir(Build("lora-ir", ("file", "file")), {"file": path}, Compute())
-    with pytest.raises(MethodError, match=r"router \(398 tensors\), found PromptIR"):
+    with pytest.raises(UsageError, match=r"router \(398 tensors\), found PromptIR"):
         open_router(path, Compute())
 
 

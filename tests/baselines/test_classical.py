@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 
 from e2r_baselines.catalog import METHODS
 from e2r_baselines.classical import dark_channel_prior, guided_derain, guided_filter
-from e2r_baselines.degrade import gaussian_noise, haze, rain_streaks
-from e2r_baselines.draws import rng_for
-from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, spec_of
 from e2r_baselines.noise import estimated_sigma, noise_level
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import TASKS, Task
+from e2r_baselines.tasks import TASKS, Task, gaussian_noise, haze, rain_streaks
+from e2r_metrics.base.draws import rng_for
 
 DENOISE = TASKS["denoise25"]
 SMALL = ((1, 1), (7, 33))
@@ -27,7 +26,7 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 
 def restored(name: str, picture: Pixels, task: Task) -> Pixels:
-    spec = METHODS[name]
+    spec = spec_of(METHODS[name])
     restorer = spec.open(spec.builds[0], {}, Compute())
     (result,) = restorer.restore([Photo("a", picture)], task, [DETERMINISTIC])
     return result.pixels

@@ -16,8 +16,9 @@ from e2r_baselines.instructir_text import (
     text_path,
     write_cache,
 )
-from e2r_baselines.method import DETERMINISTIC, Build, Compute, MethodError, Photo
+from e2r_baselines.method import DETERMINISTIC, Build, Compute, Photo
 from e2r_baselines.tasks import PROMPTS, TASKS
+from e2r_metrics.base.errors import UsageError
 
 SENTENCES = ["remove the rain from the image", "remove noise"]
 
@@ -66,7 +67,7 @@ def test_the_cache_gives_back_what_the_text_path_computes(
     for prompts in PROMPTS.values():
         for sentence in prompts.values():
             torch.testing.assert_close(cached.embed(sentence), computed.embed(sentence))
-    with pytest.raises(MethodError, match="lacks the prompt 'sing'"):
+    with pytest.raises(UsageError, match="lacks the prompt 'sing'"):
         cached.embed("sing")
     assert computed.embed("sing").shape == (1, 256)
 
@@ -83,7 +84,7 @@ def test_a_run_with_the_cache_needs_no_encoder(tmp_path: Path) -> None:
     photo = [Photo("a", np.full((5, 7, 3), 0.5, np.float32))]
     (result,) = restorer.restore(photo, TASKS["derain"], [DETERMINISTIC])
     assert result.pixels.shape == (5, 7, 3)
-    with pytest.raises(MethodError, match="lacks the prompt"):
+    with pytest.raises(UsageError, match="lacks the prompt"):
         list(restorer.restore(photo, TASKS["dehaze"], [DETERMINISTIC]))
 
 
@@ -91,11 +92,11 @@ def test_a_run_with_the_cache_needs_no_encoder(tmp_path: Path) -> None:
 def test_a_cache_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cache.json"
     path.write_text(text)
-    with pytest.raises(MethodError, match="expected"):
+    with pytest.raises(UsageError, match="expected"):
         read_cache(path)
 
 
 def test_a_folder_without_an_encoder_is_one_line(tmp_path: Path, head: Path) -> None:
-    with pytest.raises(MethodError, match="expected the text encoder") as caught:
+    with pytest.raises(UsageError, match="expected the text encoder") as caught:
         text_path(head, tmp_path)
     assert "\n" not in str(caught.value)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from e2r_baselines.method import MethodError
 from e2r_baselines.ncnn_files import read_ncnn
 from e2r_baselines.ncnn_graphs import graph_digest, read_graph
+from e2r_metrics.base.errors import UsageError
 
 INPUT = "Input data 0 1 data 0=8 1=8 2=3"
 CONV = "Convolution c1 1 1 data a 0=5 1=3 4=1 5=1 6=135 9=2 -23310=1,0.1"
@@ -77,13 +77,13 @@ def test_an_odd_number_of_halves_is_padded(tmp_path: Path) -> None:
     binary = struct.pack("<I3eH", 0x01306B47, 1.0, 2.0, 3.0, 0)
     _, tensors = read_ncnn(*written(tmp_path, graph(lines), binary))
     assert tensors["c.weight"].flatten().tolist() == [1, 2, 3]
-    with pytest.raises(MethodError, match="expected zeros behind"):
+    with pytest.raises(UsageError, match="expected zeros behind"):
         read_ncnn(*written(tmp_path, graph(lines), binary[:-1] + b"\1"))
 
 
 def refused(tmp_path: Path, text: str | bytes, binary: bytes) -> str:
     param, weights = written(tmp_path, text, binary)
-    with pytest.raises(MethodError) as caught:
+    with pytest.raises(UsageError) as caught:
         read_ncnn(param, weights)
     message = str(caught.value)
     assert "\n" not in message
@@ -135,14 +135,14 @@ def test_a_file_of_another_length_or_coding_is_refused(tmp_path: Path) -> None:
 
 def test_missing_and_huge_files_are_one_line(tmp_path: Path) -> None:
     param, weights = written(tmp_path, graph(LINES), content())
-    with pytest.raises(MethodError, match=r"net2\.param: expected an ncnn file"):
+    with pytest.raises(UsageError, match=r"net2\.param: expected an ncnn file"):
         read_graph(tmp_path / "net2.param")
     weights.unlink()
-    with pytest.raises(MethodError, match=r"net\.bin: expected an ncnn file"):
+    with pytest.raises(UsageError, match=r"net\.bin: expected an ncnn file"):
         read_ncnn(param, weights)
     with param.open("wb") as huge:
         huge.truncate(10**12)
-    with pytest.raises(MethodError, match="expected at most"):
+    with pytest.raises(UsageError, match="expected at most"):
         read_graph(param)
 
 
@@ -150,7 +150,7 @@ def read_or_refused(read: Callable[[], object]) -> None:
     said = ""
     try:
         read()
-    except MethodError as error:
+    except UsageError as error:
         said = str(error)
     assert "\n" not in said
 
@@ -186,7 +186,7 @@ def test_a_changed_byte_changes_values_or_is_refused(tmp_path: Path, at: int, va
         return
     try:
         _, tensors = read_ncnn(*written(tmp_path, graph(LINES), changed))
-    except MethodError:
+    except UsageError:
         return
     now = np.concatenate([tensor.numpy().ravel() for tensor in tensors.values()])
     _, tensors = read_ncnn(*written(tmp_path, graph(LINES), good))

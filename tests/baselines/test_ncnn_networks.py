@@ -18,12 +18,13 @@ from torch import nn
 
 import e2r_baselines
 from e2r_baselines.catalog import METHODS
-from e2r_baselines.method import DETERMINISTIC, Compute, MethodError, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, spec_of
 from e2r_baselines.ncnn_files import load_ncnn, read_ncnn
 from e2r_baselines.ncnn_graphs import GRAPHS, Graph, Layer, graph_digest
 from e2r_baselines.realesrgan import DenseBlock, ResidualDenseBlock, RRDBNet, reduced
 from e2r_baselines.tasks import TASKS
 from e2r_baselines.waifu2x import CUNet, Squeeze, UpConv7
+from e2r_metrics.base.errors import UsageError
 from tests.baselines.arithmetic import A, agree, conv, picture, randomised, run, sigmoid, values
 
 HOME = Path(e2r_baselines.__file__).parent
@@ -215,7 +216,7 @@ def at_runtime(param: Path, weights: Path, x: A) -> A:
 
 
 def file(name: str) -> Path:
-    from e2r_metrics.weights import Found, Resolver, read_declarations
+    from e2r_metrics.base.weights import Found, Resolver, read_declarations
 
     answer = Resolver(read_declarations(HOME / "weights.toml")).find(name)
     if not isinstance(answer, Found):
@@ -262,7 +263,7 @@ def test_the_network_is_the_files_graph(name: str, reference: Callable[..., A]) 
 
 
 def opened(name: str) -> Any:
-    spec = METHODS[name]
+    spec = spec_of(METHODS[name])
     (build,) = spec.builds
     return spec.open(build, {key: file(key) for key in build.files}, Compute())
 
@@ -338,12 +339,12 @@ def test_realesrgan_gives_the_picture_back_with_detail_of_its_own() -> None:
 
 def test_a_file_of_another_network_is_refused_by_name() -> None:
     graph, weights = files("cunet")
-    with pytest.raises(MethodError, match="expected waifu2x upconv_7, found waifu2x cunet 1x"):
+    with pytest.raises(UsageError, match="expected waifu2x upconv_7, found waifu2x cunet 1x"):
         load_ncnn(UpConv7(), graph, weights, "waifu2x upconv_7")
     photo, _ = files("photo")
-    with pytest.raises(MethodError, match="found the tag 0x9febae30"):
+    with pytest.raises(UsageError, match="found the tag 0x9febae30"):
         load_ncnn(UpConv7(), photo, weights, "waifu2x upconv_7")
-    with pytest.raises(MethodError, match="expected the 14 tensors of waifu2x cunet 1x"):
+    with pytest.raises(UsageError, match="expected 14 tensors of UpConv7, found"):
         load_ncnn(UpConv7(), graph, weights, "waifu2x cunet 1x")
 
 

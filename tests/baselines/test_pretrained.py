@@ -13,17 +13,16 @@ from PIL import Image
 
 import e2r_baselines
 from e2r_baselines.catalog import METHODS
-from e2r_baselines.degrade import gaussian_noise, haze, rain_streaks
-from e2r_baselines.draws import rng_for
-from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, Restorer
-from e2r_baselines.tasks import TASKS
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, Restorer, spec_of
+from e2r_baselines.tasks import TASKS, gaussian_noise, haze, rain_streaks
+from e2r_metrics.base.draws import rng_for
 
 HOME = Path(e2r_baselines.__file__).parent
 NANO = HOME / "embedded" / "promptir-nano"
 
 
 def opened(method: str, build: str, files: Mapping[str, Path]) -> Restorer:
-    spec = METHODS[method]
+    spec = spec_of(METHODS[method])
     (chosen,) = (b for b in spec.builds if b.name == build)
     return spec.open(chosen, files, Compute())
 
@@ -86,7 +85,7 @@ def test_promptir_nano_gains_on_rain_and_haze(nano: Restorer) -> None:
 
 @pytest.fixture(scope="module")
 def ffdnet() -> Restorer:
-    from e2r_metrics.weights import Found, Resolver, read_declarations
+    from e2r_metrics.base.weights import Found, Resolver, read_declarations
 
     declared = read_declarations(HOME / "weights.toml")
     answer = Resolver(declared).find("ffdnet-rgb")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from e2r_baselines.method import MethodError
 from e2r_baselines.published import published, read_published
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 # The table that the project was given, method -> (dehaze, derain, sigma 15, 25, 50).
 PSNR = {
@@ -54,5 +54,5 @@ def test_each_carries_what_makes_it_comparable() -> None:
 def test_a_number_without_its_papers_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
-    with pytest.raises(MethodError, match="expected published numbers"):
+    with pytest.raises(UsageError, match="expected published numbers"):
         list(read_published(path))

@@ -10,9 +10,10 @@ from torch import nn
 
 from e2r_baselines.catalog import method_named
 from e2r_baselines.instructir import InstructIR, InstructIRConfig
-from e2r_baselines.method import DETERMINISTIC, Compute, MethodError, Photo, Pixels
+from e2r_baselines.method import DETERMINISTIC, Compute, Photo, Pixels, spec_of
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
+from e2r_metrics.base.errors import UsageError
 
 # The library's own: it compiles a function when it is imported, and SwinIR makes a grid.
 pytestmark = [
@@ -69,7 +70,7 @@ def restormer() -> nn.Module:
 
 
 def run(path: Path, picture: Pixels, task: str = "denoise25", **compute: Any) -> Pixels:
-    spec = method_named(f"spandrel:{path}")
+    spec = spec_of(method_named(f"spandrel:{path}"))
     restorer = spec.open(spec.builds[0], {}, Compute(**compute))
     (result,) = restorer.restore([Photo("a", picture)], TASKS[task], [DETERMINISTIC])
     return result.pixels
@@ -115,28 +116,40 @@ def test_a_grey_network_runs_on_each_channel(tmp_path: Path) -> None:
 
 def test_the_build_carries_the_files_hash(tmp_path: Path) -> None:
     path = saved(nafnet(), tmp_path)
-    (build,) = method_named(f"spandrel:{path}").builds
+    (build,) = spec_of(method_named(f"spandrel:{path}")).builds
     name, _, digest = build.name.partition("@")
     assert name == "model"
     assert len(digest) == 12
 
 
+def test_the_build_says_where_averaged_weights_were_chosen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, given = nafnet(), picture(16, 16)
+    wanted = run(saved(network, tmp_path), given)
+    path = tmp_path / "net_g.pth"
+    torch.save({"params": nafnet().state_dict(), "params_ema": network.state_dict()}, path)
+    spec = spec_of(method_named(f"spandrel:{path}"))
+    assert spec.builds[0].name.endswith(" (params_ema)")
+    assert spec.builds[0].own_files == {"file": path}
+    np.testing.assert_array_equal(run(path, given), wanted)
+
+
 def test_promptir_is_not_taken_for_restormer(tmp_path: Path) -> None:
     path = saved(PromptIR(NANO), tmp_path)
-    with pytest.raises(MethodError, match=r"found PromptIR \(\d+\).*of another shape"):
+    with pytest.raises(UsageError, match=r"found PromptIR \(\d+\).*of another shape"):
         run(path, picture(8, 8))
 
 
 def test_instructir_is_not_taken_for_nafnet(tmp_path: Path) -> None:
     small = InstructIR(InstructIRConfig(4, (1, 1), 1, (1, 1)))
-    with pytest.raises(MethodError, match="--methods instructir"):
+    with pytest.raises(UsageError, match="--methods instructir"):
         run(saved(small, tmp_path), picture(8, 8))
 
 
 def test_what_no_one_knows_is_said(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="expected a network that spandrel knows"):
+    with pytest.raises(UsageError, match="expected a network that spandrel knows"):
         run(saved(nn.Linear(3, 3), tmp_path), picture(8, 8))
-    with pytest.raises(MethodError, match="found no such file"):
+    with pytest.raises(UsageError, match="found no such file"):
         method_named(f"spandrel:{tmp_path / 'gone.pth'}")
 
 
@@ -144,5 +157,5 @@ def test_a_network_that_changes_the_size_is_refused(tmp_path: Path) -> None:
     from spandrel.architectures.Compact import Compact
 
     double = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=2, upscale=2)
-    with pytest.raises(MethodError, match="scale 2"):
+    with pytest.raises(UsageError, match="scale 2"):
         run(saved(double, tmp_path), picture(8, 8))

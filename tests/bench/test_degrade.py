@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 
 from e2r_baselines import procedural
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.degrade import degrade, gaussian_noise, haze, jpeg, rain_streaks
-from e2r_baselines.draws import rng_for, seed_for
+from e2r_baselines.degrade import degrade
 from e2r_baselines.method import MethodSpec, draws_of
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import PROMPTS, TASKS, Task, with_prompts
+from e2r_baselines.tasks import (
+    PROMPTS,
+    TASKS,
+    gaussian_noise,
+    haze,
+    jpeg,
+    rain_streaks,
+    with_prompts,
+)
+from e2r_metrics.base.draws import rng_for, seed_for
 
 names = st.text(max_size=20)
 whole = st.integers(min_value=0, max_value=2**31)
@@ -66,7 +74,7 @@ def test_jpeg_is_coded_at_a_quality_from_10_to_40() -> None:
 def test_a_noise_task_without_sigma_is_refused() -> None:
     clean, depth = dead_leaves(rng_for(1, "a", "leaves"), side=64)
     with pytest.raises(ValueError, match="states no sigma"):
-        degrade(Task("denoise", "denoise", ""), clean, depth, rng_for(0, "a", "b"))
+        degrade(replace(TASKS["denoise25"], sigma=None), clean, depth, rng_for(0, "a", "b"))
 
 
 def test_noise_is_white_and_rain_only_adds_light() -> None:

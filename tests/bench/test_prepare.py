@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from e2r_baselines.tasks import TASKS
-from e2r_bench.data import Dataset, folder, mini
-from e2r_bench.errors import UsageError
-from e2r_bench.files import read_image, write_png
-from e2r_bench.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
-from e2r_bench.protocols import PROTOCOLS, protocol_named
+from e2r_bench.run.data import Dataset, folder, mini
+from e2r_bench.run.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
+from e2r_bench.run.protocols import PROTOCOLS, protocol_named
 from e2r_metrics import resolve
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import read_image, write_png
 
 
 def task_set(task: str, protocol: str = "e2r", limit: int = 3, seed: int = 0) -> TaskSet:
@@ -166,7 +166,7 @@ def test_the_published_noisy_psnr_of_cbsd68(shared_data: Path, tmp_path: Path) -
         task, protocol = TASKS[f"denoise{sigma}"], PROTOCOLS["airnet-promptir"]
         pictures = TaskSet(task, dataset, dataset.sources, protocol, 0)
         where = tmp_path / str(sigma)
-        names = list(prepare(pictures, where))
+        names = [name for name, _ in prepare(pictures, where)]
         values = [
             psnr(
                 read_image(where / "clean" / f"{n}.png"),

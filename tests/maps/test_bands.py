@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from e2r_bench.data import mini, read_clean
-from e2r_bench.errors import UsageError
 from e2r_bench.maps.bands import FLAG, band_split
+from e2r_bench.run.data import mini, read_clean
+from e2r_metrics.base.errors import PictureError
 
 PHOTOS = [read_clean(source) for source in mini().sources[:5]]
 
@@ -74,10 +74,10 @@ def test_oversharpening_counts_as_invented() -> None:
     "other", [np.zeros((32, 31, 3), np.uint8), np.zeros((32, 32, 3), np.float32)]
 )
 def test_unequal_pictures_are_refused(other: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="expected two"):
+    with pytest.raises(PictureError, match="expected two"):
         band_split(np.zeros((32, 32, 3), np.uint8), other)
 
 
 def test_tiny_pictures_are_refused() -> None:
-    with pytest.raises(UsageError, match="at least 16"):
+    with pytest.raises(PictureError, match="at least 16"):
         band_split(np.zeros((8, 32, 3), np.uint8), np.zeros((8, 32, 3), np.uint8))

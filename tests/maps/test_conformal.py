@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from e2r_baselines.tasks import TASKS
-from e2r_bench.data import mini, read_clean
-from e2r_bench.errors import UsageError
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.conformal import (
     LEAST_SHARE,
@@ -20,6 +18,8 @@ from e2r_bench.maps.conformal import (
     trusted,
 )
 from e2r_bench.maps.consistency import consistency
+from e2r_bench.run.data import mini, read_clean
+from e2r_metrics.base.errors import UsageError
 
 BOUND, LEVEL, SPLITS = 4.0, 0.2, 200
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from planted_errors import auroc, plant
 
 from e2r_baselines.degrade import degrade
 from e2r_baselines.tasks import TASKS
-from e2r_bench.data import mini, read_clean, read_depth
-from e2r_bench.errors import UsageError
 from e2r_bench.maps.consistency import consistency, has_model
-from e2r_bench.maps.planted import auroc, plant
+from e2r_bench.run.data import mini, read_clean, read_depth
+from e2r_metrics.base.errors import UsageError
 
 SOURCES = mini().sources[:5]
 

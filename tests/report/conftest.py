@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -11,20 +11,24 @@ import numpy as np
 import pytest
 
 from e2r_baselines.method import Draw
-from e2r_bench.data import mini, read_clean
-from e2r_bench.files import write_png, write_text
-from e2r_bench.runs import MethodInfo, MetricInfo, Row, Run, RunInfo, TaskInfo, write_info
-from e2r_bench.summary import write_summary
+from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.summary import write_summary
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo
+from e2r_bench.store.store import Store, create_store, open_store
 from e2r_metrics import CATALOG, Metric, Resolver, Session
+from e2r_metrics.base.pictures import read_image, write_png
 
 STOCHASTIC = "kontext_lora"
 
 
-def method_info(name: str, build: str, miniature: bool) -> MethodInfo:
+def method_info(spec: "Spec", name: str, build: str, miniature: bool) -> MethodInfo:
+    method = spec.catalog.get(name, name)
     return MethodInfo(
-        build=build, miniature=miniature, title=name, control=build == "control",
-        licence="none", weights={},
-        stochastic=name == STOCHASTIC, stepped=name == STOCHASTIC,
+        method=method, options=spec.options.get(name, {}), build=build, miniature=miniature,
+        title=method, control=build == "control", licence="none",
+        weights=spec.files.get(name, {}), version="",
+        stochastic=method == STOCHASTIC, stepped=method == STOCHASTIC,
     )  # fmt: skip
 
 
@@ -42,7 +46,11 @@ def denoise(image: np.ndarray, strength: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a synthetic run holds; `methods` maps a name to (build, miniature, NLM strength)."""
+    """What a synthetic run holds.
+
+    `methods` maps an instance to (build, miniature, NLM strength), `catalog` to its method where
+    that is another name; the pictures of `broken` (method, task, image) failed with that reason.
+    """
 
     methods: Mapping[str, tuple[str, bool, float]]
     images: Sequence[str]
@@ -52,6 +60,10 @@ class Spec:
     protocol: str = "e2r(crop=none,noise=per-image,rounding=round)"
     noise_seed: int = 0
     size: tuple[int, int] = (128, 128)
+    catalog: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    broken: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 PLAIN = Spec(
@@ -66,29 +78,49 @@ PLAIN = Spec(
 )
 
 
-def make_run(folder: Path, spec: Spec) -> Run:
-    """Write pairs, restored pictures, rows and summary; return the run."""
-    run = Run(folder, _info(spec))
-    write_info(folder, run.info)
-    sources = mini().sources
-    rows: list[Row] = []
+def make_run(folder: Path, spec: Spec) -> Store:
+    """Write pairs, restored pictures, rows and summary; return the store."""
+    store = create_store(folder, _info(spec))
+    session = Session(Resolver({}, (), offline=True))
     for task, sigma in spec.tasks.items():
         for index, image in enumerate(spec.images):
-            clean = read_clean(sources[index % len(sources)])
-            clean = cv2.resize(clean, spec.size[::-1], interpolation=cv2.INTER_CUBIC)
-            rng = np.random.default_rng([spec.noise_seed, index, sigma])
-            noisy = clean + rng.normal(0, sigma, clean.shape)
-            degraded = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-            write_png(run.clean_path(task, image), clean)
-            write_png(run.degraded_path(task, image), degraded)
-            for method in run.info.methods:
-                for draw in run.draws(method):
-                    restored = _restored(spec, method, clean, degraded, draw)
-                    write_png(run.restored_path(method, task, draw, image), restored)
-                    rows += _rows(run, method, task, image, draw, restored, clean)
-    write_text(folder / "per_image.jsonl", "".join(r.model_dump_json() + "\n" for r in rows))
-    write_summary(run, Session(Resolver({}, (), offline=True)), lambda *_: None)
-    return run
+            _write_pair(store, spec, task, image, index, sigma)
+    for cell in store.cells():
+        _write_cell(store, spec, cell, session)
+    write_summary(store, session, lambda *_: None)
+    return store
+
+
+def _write_pair(store: Store, spec: Spec, task: str, image: str, index: int, sigma: int) -> None:
+    sources = mini().sources
+    clean = read_clean(sources[index % len(sources)])
+    clean = cv2.resize(clean, spec.size[::-1], interpolation=cv2.INTER_CUBIC)
+    noise = np.random.default_rng([spec.noise_seed, index, sigma]).normal(0, sigma, clean.shape)
+    write_png(store.clean_path(task, image), clean)
+    degraded = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+    write_png(store.degraded_path(task, image), degraded)
+
+
+def _write_cell(store: Store, spec: Spec, cell: Cell, session: Session) -> None:
+    reason = spec.broken.get((cell.method, cell.task, cell.image))
+    if reason is not None:
+        store.fail(cell, reason)
+        store.put_rows(_row(store, cell, m, None, reason) for m in _measured(store))
+        return
+    clean = read_image(store.clean_path(cell.task, cell.image))
+    degraded = read_image(store.degraded_path(cell.task, cell.image))
+    restored = _restored(spec, cell.method, clean, degraded, cell.draw)
+    store.put_picture(cell, restored, 0.1)
+    values = {m.name: _value(session, m, restored, clean) for m in _measured(store)}
+    store.put_rows(_row(store, cell, m, values[m.name]) for m in _measured(store))
+
+
+def _measured(store: Store) -> list[MetricInfo]:
+    return [metric for metric in store.info.metrics.values() if metric.missing is None]
+
+
+def _value(session: Session, m: MetricInfo, restored: np.ndarray, clean: np.ndarray) -> float:
+    return float(session.per_image(CATALOG[f"{m.name}:{m.variant}"], [restored], [clean])[0])
 
 
 def _restored(
@@ -99,31 +131,21 @@ def _restored(
     return denoise(degraded, spec.methods[method][2] + draw.seed + draw.steps / 14)
 
 
-def _rows(
-    run: Run,
-    method: str,
-    task: str,
-    image: str,
-    draw: Draw,
-    restored: np.ndarray,
-    clean: np.ndarray,
-) -> list[Row]:
-    session = Session(Resolver({}, (), offline=True))
-    return [
-        Row(
-            method=method, build=run.info.methods[method].build, task=task, image=image,
-            scene=image, seed=draw.seed, steps=draw.steps, metric=m.name,
-            variant=m.variant, status="ok", protocol=f"{run.info.protocol} {m.protocol}",
-            value=float(session.per_image(CATALOG[key], [restored], [clean])[0]),
-        )
-        for key, m in run.info.metrics.items()
-        if m.missing is None
-    ]  # fmt: skip
+def _row(store: Store, cell: Cell, m: MetricInfo, value: float | None, note: str = "") -> Row:
+    return Row(
+        method=cell.method, build=store.info.methods[cell.method].build, task=cell.task,
+        image=cell.image, scene=cell.image, seed=cell.draw.seed, steps=cell.draw.steps,
+        metric=m.name, variant=m.variant, value=value, note=note,
+        status="failed" if value is None else "ok",
+        protocol=f"{store.info.protocol} {m.protocol}",
+    )  # fmt: skip
 
 
 def _info(spec: Spec) -> RunInfo:
-    named = {name: method_info(name, b, small) for name, (b, small, _) in spec.methods.items()}
-    controls = {name: method_info(name, "control", False) for name in ("degraded", "clean")}
+    named = {
+        name: method_info(spec, name, b, small) for name, (b, small, _) in spec.methods.items()
+    }
+    controls = {name: method_info(spec, name, "control", False) for name in ("degraded", "clean")}
     metrics = {
         key: metric_info(CATALOG[key], "no such file here" if key.startswith("lpips") else None)
         for key in ("psnr:rgb", "ssim:uniform7", "lpips:alex")
@@ -145,7 +167,7 @@ def _info(spec: Spec) -> RunInfo:
 
 
 @pytest.fixture(scope="session")
-def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Two miniature methods, two tasks, six pictures, two seeds and two schedules; one study."""
     run = make_run(tmp_path_factory.mktemp("runs") / "plain", PLAIN)
     study = run.folder / "studies" / "seeds"
@@ -161,10 +183,10 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def run_copy(plain_run: Run, tmp_path: Path) -> Run:
+def run_copy(plain_run: Store, tmp_path: Path) -> Store:
     """The plain run, free to be damaged."""
     shutil.copytree(plain_run.folder, tmp_path / "plain")
-    return Run(tmp_path / "plain", plain_run.info)
+    return open_store(tmp_path / "plain")
 
 
 class Builder:
@@ -172,7 +194,7 @@ class Builder:
 
     plain = PLAIN
 
-    def __call__(self, folder: Path, spec: Spec) -> Run:
+    def __call__(self, folder: Path, spec: Spec) -> Store:
         return make_run(folder, spec)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2r_bench.report.page import write_report
-from e2r_bench.runs import Run
+from e2r_bench.store.store import Store
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's client")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,7 +44,7 @@ def browser() -> Iterator["playwright.Browser"]:
 
 
 @pytest.fixture(scope="module")
-def embedded(plain_run: Run) -> Path:
+def embedded(plain_run: Store) -> Path:
     return write_report(plain_run)
 
 
@@ -212,9 +212,56 @@ def test_fits_the_screen(browser: "playwright.Browser", embedded: Path, width: i
     page.close()
 
 
-def test_prints_on_one_page(opened: Watched) -> None:
-    pdf = opened.page.pdf(prefer_css_page_size=True)
-    assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 1
+def test_print_keeps_answer_studies_and_maps(opened: Watched) -> None:
+    page = opened.page
+    pdf = page.pdf(prefer_css_page_size=True)
+    assert 1 <= len(re.findall(rb"/Type\s*/Page[^s]", pdf)) <= 3
+    page.emulate_media(media="print")
+    for kept in ("#answer", "#verdicts", "#metrics", "#studies", "#draws", ".strip.maps img"):
+        assert page.locator(kept).first.is_visible(), kept
+    for gone in (".contents", "#gallery", ".themes", "#run details"):
+        assert not page.locator(gone).first.is_visible(), gone
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_first_screen_answers(
+    browser: "playwright.Browser", embedded: Path, width: int, height: int
+) -> None:
+    watched = watch(browser, embedded)
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": height})
+    leads = page.locator(".answer").first.locator(".leads div")
+    assert leads.count() == 2, "fidelity and invention; the run measured no perception"
+    for at in range(2):
+        box = leads.nth(at).bounding_box()
+        assert box["y"] + box["height"] <= height
+    said = " ".join(leads.nth(0).text_content().split())
+    assert "best fidelity psnr:rgb kontext_lora kontext-nano (miniature) 2" in said
+    assert re.search(r"next promptir −\d+\.\d\d \[−", leads.nth(0).text_content())
+    assert "Perception: no metric" in page.locator(".answer").first.text_content()
+    watched.check()
+    page.close()
+
+
+def test_the_contents_stay_in_sight(opened: Watched) -> None:
+    page = opened.page
+    page.locator("#run").scroll_into_view_if_needed()
+    assert page.evaluate("scrollY") > 500
+    box = page.locator(".contents").bounding_box()
+    assert box["y"] == pytest.approx(0, abs=1)
+    page.locator(".contents a[href='#metrics']").click()
+    page.wait_for_function(
+        """() => { const y = document.querySelector('#metrics').getBoundingClientRect().y;
+        return y >= 0 && y < 120; }"""
+    )
+
+
+def test_pictures_keep_their_room_before_they_load(opened: Watched) -> None:
+    sizes = opened.page.locator("#look img").evaluate_all(
+        "all => all.map(e => [e.width > 0, e.getAttribute('width'), e.getAttribute('height')])"
+    )
+    assert sizes
+    assert all(known and width and height for known, width, height in sizes)
 
 
 def test_hostile_names_are_shown_as_text(

@@ -9,20 +9,21 @@ import pytest
 
 from e2r_bench.cli import main
 from e2r_bench.report.compare import differences
-from e2r_bench.runs import MetricInfo, Run
+from e2r_bench.store.info import MetricInfo
+from e2r_bench.store.store import Store
 
 
 @pytest.fixture(scope="module")
-def other_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def other_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Store:
     spec = replace(build_run.plain, methods={"restormer": ("restormer", False, 12.0)})
     return build_run(tmp_path_factory.mktemp("runs") / "other", spec)
 
 
-def with_info(run: Run, **changes: object) -> Run:
-    return Run(run.folder, run.info.model_copy(update=changes))
+def with_info(run: Store, **changes: object) -> Store:
+    return Store(run.folder, run.info.model_copy(update=changes))
 
 
-def test_equal_runs_share_a_page(plain_run: Run, other_run: Run, tmp_path: Path) -> None:
+def test_equal_runs_share_a_page(plain_run: Store, other_run: Store, tmp_path: Path) -> None:
     out = tmp_path / "both.html"
     assert main(["compare", str(plain_run.folder), str(other_run.folder), "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
@@ -33,7 +34,7 @@ def test_equal_runs_share_a_page(plain_run: Run, other_run: Run, tmp_path: Path)
 
 
 def test_protocols_that_differ_are_refused_and_named(
-    plain_run: Run, build_run: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+    plain_run: Store, build_run: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     spec = replace(build_run.plain, methods={}, protocol="airnet", noise_seed=4, images=["photo0"])
     third = build_run(tmp_path / "third", spec)
@@ -46,7 +47,9 @@ def test_protocols_that_differ_are_refused_and_named(
     assert not out.exists()
 
 
-def test_metric_versions_and_variants_that_differ_are_named(plain_run: Run, other_run: Run) -> None:
+def test_metric_versions_and_variants_that_differ_are_named(
+    plain_run: Store, other_run: Store
+) -> None:
     metrics = dict(other_run.info.metrics)
     changed: MetricInfo = metrics["psnr:rgb"].model_copy(update={"protocol": "psnr:rgb v9"})
     said = list(
@@ -61,7 +64,7 @@ def test_metric_versions_and_variants_that_differ_are_named(plain_run: Run, othe
     assert said == ["denoise25: psnr:rgb and psnr:y", "denoise50: psnr:rgb and psnr:y"]
 
 
-def test_pictures_that_differ_under_one_name_are_found(plain_run: Run, run_copy: Run) -> None:
+def test_pictures_that_differ_under_one_name_are_found(plain_run: Store, run_copy: Store) -> None:
     assert list(differences(plain_run, run_copy)) == []
     path = run_copy.degraded_path("denoise25", "photo2")
     picture = cv2.imread(str(path))
@@ -72,6 +75,6 @@ def test_pictures_that_differ_under_one_name_are_found(plain_run: Run, run_copy:
     ]
 
 
-def test_runs_without_a_common_task_are_refused(plain_run: Run) -> None:
+def test_runs_without_a_common_task_are_refused(plain_run: Store) -> None:
     other = with_info(plain_run, tasks={"derain": plain_run.info.tasks["denoise25"]})
     assert "no task in common" in next(iter(differences(plain_run, other)))

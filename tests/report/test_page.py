@@ -13,17 +13,17 @@ from urllib.parse import unquote
 import pytest
 
 from e2r_bench.cli import main
-from e2r_bench.errors import UsageError
-from e2r_bench.files import write_text
 from e2r_bench.report.page import write_report
-from e2r_bench.runs import Run
+from e2r_bench.store.store import Store
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 HOSTILE_METHOD = "folder:<script>alert('m')</script>\"&é"
 HOSTILE_IMAGE = "\"><img src=x onerror=alert(1)> 'ünï' {{7*7}}"
 
 
 @pytest.fixture(scope="module")
-def page(plain_run: Run) -> str:
+def page(plain_run: Store) -> str:
     return write_report(plain_run).read_text(encoding="utf-8")
 
 
@@ -55,8 +55,9 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
     assert " style=" not in markup
 
 
-def test_verdicts_come_first_then_numbers(page: str) -> None:
-    order = [page.index(f'id="{name}"') for name in ("verdicts", "metrics", "look", "gallery")]
+def test_the_answer_comes_first_then_verdicts_then_numbers(page: str) -> None:
+    names = ("answer", "verdicts", "metrics", "look", "gallery")
+    order = [page.index(f'id="{name}"') for name in names]
     assert order == sorted(order)
     assert "C1" in page
     assert "undecided" in page
@@ -76,13 +77,17 @@ def test_what_was_run_is_said(page: str) -> None:
         assert said in text
 
 
-def test_without_studies_the_page_says_that_nothing_is_judged(run_copy: Run) -> None:
+def test_sections_that_would_be_empty_are_absent(run_copy: Store) -> None:
     for path in (run_copy.folder / "studies" / "seeds").iterdir():
         path.unlink()
-    assert "No claim has been judged" in write_report(run_copy).read_text(encoding="utf-8")
+    page = write_report(run_copy).read_text(encoding="utf-8")
+    for name in ("verdicts", "studies", "failures"):
+        assert f'id="{name}"' not in page
+        assert f'href="#{name}"' not in page
+    assert "Verdicts" not in (run_copy.folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_study_cannot_bring_markup(run_copy: Run) -> None:
+def test_a_study_cannot_bring_markup(run_copy: Store) -> None:
     section = {
         "title": "<b>bold</b>",
         "markdown": "<script>alert(1)</script>\n\n![x](http://e.org/i) [a](javascript:alert(1))",
@@ -104,14 +109,14 @@ def test_a_study_cannot_bring_markup(run_copy: Run) -> None:
     [("section.json", "{"), ("section.json", "[]"), ("verdicts.json", '{"a": 1}'),
      ("verdicts.json", '["a"]')],
 )  # fmt: skip
-def test_a_broken_study_is_one_line(run_copy: Run, name: str, content: str) -> None:
+def test_a_broken_study_is_one_line(run_copy: Store, name: str, content: str) -> None:
     write_text(run_copy.folder / "studies" / "seeds" / name, content)
     with pytest.raises(UsageError, match="expected"):
         write_report(run_copy)
 
 
 @pytest.fixture(scope="module")
-def hostile_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def hostile_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Store:
     spec = build_run.plain
     small = replace(
         spec,
@@ -122,7 +127,7 @@ def hostile_run(build_run: Callable, tmp_path_factory: pytest.TempPathFactory) -
     return build_run(tmp_path_factory.mktemp("h") / "<u>run & 'name'", small)
 
 
-def test_hostile_names_are_text(hostile_run: Run) -> None:
+def test_hostile_names_are_text(hostile_run: Store) -> None:
     page = write_report(hostile_run).read_text(encoding="utf-8")
     for raw in ("<script>alert", "<img src=x", "<i>build", "<u>run"):
         assert raw not in page
@@ -132,16 +137,16 @@ def test_hostile_names_are_text(hostile_run: Run) -> None:
     assert {case["image"] for case in data["cases"]} == {HOSTILE_IMAGE, "plain"}
 
 
-def test_hostile_names_are_text_in_markdown(hostile_run: Run) -> None:
+def test_hostile_names_are_text_in_markdown(hostile_run: Store) -> None:
     write_report(hostile_run)
     text = (hostile_run.folder / "report.md").read_text(encoding="utf-8")
     assert "<script>" not in text.replace("\\<", "")
     for line in text.splitlines():
         if line.startswith("|"):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (6, 2)
+            assert len(re.findall(r"(?<!\\)\|", line)) in (5, 4, 2)
 
 
-def test_beside_links_the_files_of_the_run(run_copy: Run) -> None:
+def test_beside_links_the_files_of_the_run(run_copy: Store) -> None:
     page = write_report(run_copy, embed=False).read_text(encoding="utf-8")
     assert "data:image/webp" not in page
     links = re.findall(r'<script type="text/plain" id="p\d+">(.*?)</script>', page)
@@ -150,21 +155,22 @@ def test_beside_links_the_files_of_the_run(run_copy: Run) -> None:
         assert (run_copy.folder / unquote(link)).is_file()
 
 
-def test_beside_links_of_hostile_names_resolve(hostile_run: Run) -> None:
+def test_beside_links_of_hostile_names_resolve(hostile_run: Store) -> None:
     page = write_report(hostile_run, embed=False).read_text(encoding="utf-8")
     links = re.findall(r'<script type="text/plain" id="p\d+">(.*?)</script>', page)
     assert all((hostile_run.folder / unquote(html.unescape(link))).is_file() for link in links)
 
 
-def test_each_picture_is_stored_once(plain_run: Run, page: str) -> None:
+def test_each_picture_is_stored_once(plain_run: Store, page: str) -> None:
     stored = re.findall(r'<script type="text/plain" id="p\d+">(.*?)</script>', page)
-    # Six pictures: a truth for both tasks; per task an input, two outputs and their overlays.
-    assert len(stored) == len(set(stored)) == 6 + 2 * 6 * (1 + 2 + 2)
+    # Six pictures: a truth for both tasks; per task an input, two outputs and their overlays; and
+    # per task the painted maps of two outputs.
+    assert len(stored) == len(set(stored)) == 6 + 2 * 6 * (1 + 2 + 2) + 2 * 2
 
 
-def test_gallery_scores_are_those_of_the_rows(plain_run: Run, page: str) -> None:
+def test_gallery_scores_are_those_of_the_rows(plain_run: Store, page: str) -> None:
     data = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, flags=re.S)[1])
-    rows = plain_run.rows()
+    rows = plain_run.frame()
     case = next(
         c for c in data["cases"] if c["method"] == "kontext_lora" and c["image"] == "photo3"
     )
@@ -177,7 +183,7 @@ def test_gallery_scores_are_those_of_the_rows(plain_run: Run, page: str) -> None
     assert case["drawn"] == "seed 0, 28 steps"
 
 
-def test_markdown_twin_has_the_numbers(plain_run: Run, page: str) -> None:
+def test_markdown_twin_has_the_numbers(plain_run: Store, page: str) -> None:
     text = (plain_run.folder / "report.md").read_text(encoding="utf-8")
     summary = plain_run.summary()
     value = summary[(summary.method == "promptir") & (summary.metric == "psnr")].iloc[0].value
@@ -186,7 +192,7 @@ def test_markdown_twin_has_the_numbers(plain_run: Run, page: str) -> None:
     assert "| C1 | supported |" in text
 
 
-def test_command_writes_and_says_where(run_copy: Run, capsys: pytest.CaptureFixture) -> None:
+def test_command_writes_and_says_where(run_copy: Store, capsys: pytest.CaptureFixture) -> None:
     assert main(["report", str(run_copy.folder), "--beside"]) == 0
     assert capsys.readouterr().out.strip() == str(run_copy.folder / "report.html")
 

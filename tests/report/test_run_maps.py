@@ -9,9 +9,21 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.trust import split_scenes, trust_masks
-from e2r_bench.maps.write import Place, Wanted, picture_path, read_arrays, write_maps
+from e2r_bench.maps.write import (
+    Wanted,
+    arrays_path,
+    picture_path,
+    read_arrays,
+    read_map_rows,
+    write_maps,
+)
+from e2r_bench.report.cases import cases_of
 from e2r_bench.report.page import write_report
-from e2r_bench.runs import Run, read_rows
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.names import cell_of
+from e2r_bench.store.rows import read_rows
+from e2r_bench.store.store import Store
+from e2r_metrics.base.pictures import write_png
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -19,24 +31,24 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 
 @pytest.fixture
-def mapped(run_copy: Run) -> tuple[Run, tuple[Place, ...]]:
+def mapped(run_copy: Store) -> tuple[Store, tuple[Cell, ...]]:
     wanted = Wanted(tasks=("denoise25",))
-    return run_copy, write_maps(run_copy, wanted, None, quiet)
+    return run_copy, write_maps(run_copy, wanted, None, quiet).cells
 
 
-def test_files_rows_and_report(mapped: tuple[Run, tuple[Place, ...]]) -> None:
-    run, places = mapped
-    assert {(place.method, place.image) for place in places} == {
+def test_files_rows_and_report(mapped: tuple[Store, tuple[Cell, ...]]) -> None:
+    run, cells = mapped
+    assert {(cell.method, cell.image) for cell in cells} == {
         (method, f"photo{k}") for method in ("kontext_lora", "promptir") for k in range(6)
     }
-    place = next(p for p in places if p.method == "kontext_lora")
-    arrays = read_arrays(run, place)
+    cell = next(p for p in cells if p.method == "kontext_lora")
+    arrays = read_arrays(run, cell)
     # Two seeds give a deviation; the index needs three, and says nothing with two.
     expected = set(SCALES) - {"lpips", "unexplained", "hallucination", "trusted"}
     assert set(arrays) == expected
     for name, values in arrays.items():
         assert values.shape == (128, 128)
-        picture = cv2.imread(str(picture_path(run, place, name)))
+        picture = cv2.imread(str(picture_path(run, cell, name)))
         assert picture.shape[1] == 128
         assert picture.shape[0] > 128, "the scale stands below the map"
     rows = [row for row in read_rows(run.folder / "maps/per_image.jsonl") if row.metric == "lost"]
@@ -50,10 +62,10 @@ def test_files_rows_and_report(mapped: tuple[Run, tuple[Place, ...]]) -> None:
 
 
 def test_trust_masks_are_calibrated_on_other_scenes(
-    mapped: tuple[Run, tuple[Place, ...]],
+    mapped: tuple[Store, tuple[Cell, ...]],
 ) -> None:
-    run, places = mapped
-    found = trust_masks(run, places, bound=8.0, level=0.3, score=None)
+    run, cells = mapped
+    found = trust_masks(run, cells, bound=8.0, level=0.3, score=None)
     told = json.loads((run.folder / "maps" / "trust.json").read_text("utf-8"))
     assert [one["method"] for one in told] == ["kontext_lora", "promptir"]
     for one in found:
@@ -61,16 +73,16 @@ def test_trust_masks_are_calibrated_on_other_scenes(
         assert not set(one.calibration) & set(one.tested)
         assert len(one.calibration) == len(one.tested) == 3
         assert "at least 0.7" in one.statement
-        for place in places:
-            drawn = picture_path(run, place, "trusted").is_file()
-            assert place.method != one.method or drawn is (place.image in one.tested)
+        for cell in cells:
+            drawn = picture_path(run, cell, "trusted").is_file()
+            assert cell.method != one.method or drawn is (cell.image in one.tested)
 
 
 def test_a_level_too_strict_for_the_scenes_trusts_nothing(
-    mapped: tuple[Run, tuple[Place, ...]],
+    mapped: tuple[Store, tuple[Cell, ...]],
 ) -> None:
-    run, places = mapped
-    (one, _) = trust_masks(run, places, bound=8.0, level=0.05, score=None)
+    run, cells = mapped
+    (one, _) = trust_masks(run, cells, bound=8.0, level=0.05, score=None)
     assert "needs at least 19 calibration scenes, found 3" in one.statement
     assert one.trusted_share == 0
     assert one.threshold is None
@@ -91,7 +103,7 @@ def test_halves_do_not_depend_on_order() -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    run_copy: Run, capsys: pytest.CaptureFixture, arguments: list[str], said: str
+    run_copy: Store, capsys: pytest.CaptureFixture, arguments: list[str], said: str
 ) -> None:
     limited = [] if "--tasks" in arguments else ["--tasks", "denoise25"]
     code = main(["maps", str(run_copy.folder), "--limit", "1", *limited, *arguments])
@@ -99,9 +111,49 @@ def test_mistakes_are_one_line(
     assert said in capsys.readouterr().err
 
 
-def test_maps_of_the_truth_are_empty(run_copy: Run) -> None:
+def test_maps_of_the_truth_are_empty(run_copy: Store) -> None:
     wanted = Wanted(methods=("clean",), tasks=("denoise25",), maps=("lost", "invented"), limit=1)
-    (place,) = write_maps(run_copy, wanted, None, quiet)
-    arrays = read_arrays(run_copy, place)
+    (cell,) = write_maps(run_copy, wanted, None, quiet).cells
+    arrays = read_arrays(run_copy, cell)
     assert set(arrays) == {"lost", "invented"}
     assert all(float(np.abs(values).max()) == 0 for values in arrays.values())
+
+
+def test_maps_of_other_pictures_keep_their_scores(mapped: tuple[Store, tuple[Cell, ...]]) -> None:
+    run, cells = mapped
+    wanted = Wanted(methods=("promptir",), tasks=("denoise50",), maps=("lost",), limit=2)
+    write_maps(run, wanted, None, quiet)
+    rows = read_map_rows(run).all
+    assert {cell_of(row) for row in rows} > set(cells)
+    assert len({cell_of(row) for row in rows}) == len(cells) + 2
+    order = [cell for cell in run.cells() if any(cell_of(row) == cell for row in rows)]
+    assert list(dict.fromkeys(cell_of(row) for row in rows)) == order
+    # Pictures that were made anew lose their maps, and their scores with them.
+    run.drop(lambda cell: cell == cells[0])
+    assert cells[0] not in {case.cell for case in cases_of("", run)}
+    write_maps(run, wanted, None, quiet)
+    assert cells[0] not in {cell_of(row) for row in read_map_rows(run).all}
+
+
+def test_scores_of_maps_that_are_gone_are_not_shown(
+    mapped: tuple[Store, tuple[Cell, ...]],
+) -> None:
+    run, cells = mapped
+    arrays_path(run, cells[0]).unlink()
+    scores = {case.cell: case.scores for case in cases_of("", run)}
+    assert "invented" in scores[cells[1]]
+    assert "invented" not in scores[cells[0]]
+    assert "psnr:rgb" in scores[cells[0]]
+
+
+def test_a_picture_that_cannot_be_mapped_is_named_and_the_rest_goes_on(
+    run_copy: Store, capsys: pytest.CaptureFixture
+) -> None:
+    write_png(run_copy.clean_path("denoise25", "photo1"), np.zeros((9, 9, 3), np.uint8))
+    code = main(["maps", str(run_copy.folder), "--tasks", "denoise25", "--maps", "lost,invented"])
+    said = capsys.readouterr()
+    assert code == 1
+    assert "10 pictures" in said.out
+    for method in ("promptir", "kontext_lora"):
+        assert f"failed: {method} on denoise25/photo1" in said.err
+    assert "expected two (H, W, 3) uint8 pictures of one size" in said.err

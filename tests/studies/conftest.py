@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from e2r_baselines.method import Draw
-from e2r_bench.files import read_image, write_png, write_text
-from e2r_bench.runs import MethodInfo, MetricInfo, Row, Run, RunInfo, TaskInfo, write_info
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo
+from e2r_bench.store.store import Store, create_store
 from e2r_metrics import CATALOG
+from e2r_metrics.base.pictures import read_image, write_png
 
 TASK = "denoise25"
 Values = Mapping[tuple[str, int, int], Sequence[float]]
-MakeRun = Callable[..., Run]
+MakeRun = Callable[..., Store]
 
 
 def _metric(key: str, missing: str | None) -> MetricInfo:
@@ -25,6 +27,14 @@ def _metric(key: str, missing: str | None) -> MetricInfo:
     )  # fmt: skip
 
 
+def _method(name: str, miniature: bool) -> MethodInfo:
+    return MethodInfo(
+        method=name, options={}, build="kontext-nano" if miniature else "FLUX.1-Kontext-dev",
+        miniature=miniature, title=name, control=False, licence="none", weights={}, version="",
+        stochastic=True, stepped=True,
+    )  # fmt: skip
+
+
 def make_run(
     folder: Path,
     values: Values,
@@ -32,21 +42,13 @@ def make_run(
     miniature: bool = True,
     noise: float = 4.0,
     data: str = "mini",
-) -> Run:
+) -> Store:
     """Write a run whose psnr values are given, by (method, seed, steps).
 
     Pictures are 8x8 noise around the clean ones, wider where psnr is lower.
     """
     count = len(next(iter(values.values())))
     images = tuple(f"photo{k:02}" for k in range(count))
-    methods = {
-        name: MethodInfo(
-            build="kontext-nano" if miniature else "FLUX.1-Kontext-dev", miniature=miniature,
-            title=name, control=False, licence="none", weights={}, stochastic=True,
-            stepped=True,
-        )
-        for name, _, _ in values
-    }  # fmt: skip
     metrics = {
         "psnr:rgb": _metric("psnr:rgb", None),
         "fd_effnet:lite0": _metric("fd_effnet:lite0", None),
@@ -57,31 +59,35 @@ def make_run(
         scenes=tuple(scenes or images), variants={i.name: i.variant for i in metrics.values()},
     )  # fmt: skip
     info = RunInfo(
-        passed={}, settings={}, protocol="e2r", methods=methods, tasks={TASK: task},
+        passed={}, settings={}, protocol="e2r",
+        methods={name: _method(name, miniature) for name, _, _ in values}, tasks={TASK: task},
         metrics=metrics, seeds=tuple(sorted({seed for _, seed, _ in values})),
         steps=tuple(sorted({steps for _, _, steps in values})), device="cpu", versions={}, git=None,
     )  # fmt: skip
-    run = Run(folder, info)
-    write_info(folder, info)
-    rows: list[Row] = []
+    store = create_store(folder, info)
     for (method, seed, steps), column in values.items():
         for k, image in enumerate(images):
-            generator = np.random.default_rng([k, seed, steps, len(method)])
-            clean = np.random.default_rng(k).integers(60, 190, (8, 8, 3))
-            write_png(run.clean_path(TASK, image), clean.astype(np.uint8))
-            spread = noise * 10 ** ((30 - column[k]) / 20)
-            moved = np.clip(clean + generator.normal(0, spread, clean.shape), 0, 255)
-            path = run.restored_path(method, TASK, Draw(seed, steps), image)
-            write_png(path, moved.astype(np.uint8))
-            rows.append(
-                Row(
-                    method=method, build=methods[method].build, task=TASK, image=image,
-                    scene=task.scenes[k], seed=seed, steps=steps, metric="psnr", variant="rgb",
-                    value=float(column[k]), status="ok", protocol="e2r",
-                )
-            )  # fmt: skip
-    write_text(folder / "per_image.jsonl", "".join(row.model_dump_json() + "\n" for row in rows))
-    return run
+            cell = Cell(method, TASK, Draw(seed, steps), image)
+            _write_pictures(store, cell, k, noise * 10 ** ((30 - column[k]) / 20))
+            store.put_rows([_row(store, cell, column[k])])
+    return store
+
+
+def _write_pictures(store: Store, cell: Cell, k: int, spread: float) -> None:
+    generator = np.random.default_rng([k, cell.draw.seed, cell.draw.steps, len(cell.method)])
+    clean = np.random.default_rng(k).integers(60, 190, (8, 8, 3))
+    write_png(store.clean_path(TASK, cell.image), clean.astype(np.uint8))
+    moved = np.clip(clean + generator.normal(0, spread, clean.shape), 0, 255)
+    write_png(store.path(cell), moved.astype(np.uint8))
+
+
+def _row(store: Store, cell: Cell, value: float) -> Row:
+    return Row(
+        method=cell.method, build=store.info.methods[cell.method].build, task=cell.task,
+        image=cell.image, scene=store.scenes(cell.task)[cell.image], seed=cell.draw.seed,
+        steps=cell.draw.steps, metric="psnr", variant="rgb", value=float(value), status="ok",
+        protocol="e2r",
+    )  # fmt: skip
 
 
 class PixelSession:

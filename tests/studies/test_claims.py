@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from e2r_baselines.method import Draw, MethodError
+from e2r_baselines.method import Draw
+from e2r_bench.arms.claims import Claim, Training, load_claims
+from e2r_bench.arms.prompts import prompted_arms
+from e2r_bench.arms.tables import read_tables, spearman
+from e2r_bench.arms.verdicts import Conditions, rule
 from e2r_bench.cli import main
-from e2r_bench.config import Experiment
-from e2r_bench.errors import UsageError
-from e2r_bench.runner import Outcome
-from e2r_bench.studies import arms, grids
-from e2r_bench.studies.claims import Arm, Claim, load_claims
-from e2r_bench.studies.measure import Cell, compare
-from e2r_bench.studies.tables import read_tables, spearman
-from e2r_bench.studies.verdicts import Court, rule
+from e2r_bench.store.cell import Cell
+from e2r_bench.studies.compare import Criteria, compare
+from e2r_bench.studies.measure import MeasuredArm
+from e2r_metrics.base.errors import UsageError
 
 CLAIMS = load_claims("edit2restore")
 READINGS = {reading.claim: reading for reading in read_tables(CLAIMS)}
@@ -77,7 +77,7 @@ def test_table_only_prints_every_claim(capsys):
 def test_a_bad_file_is_one_line(tmp_path, change, said):
     from importlib.resources import files
 
-    text = files("e2r_bench.studies").joinpath("data", "edit2restore.toml").read_text("utf-8")
+    text = files("e2r_bench.arms").joinpath("data", "edit2restore.toml").read_text("utf-8")
     path = tmp_path / "claims.toml"
     path.write_text(text.replace(*change, 1))
     with pytest.raises(UsageError, match=said):
@@ -106,8 +106,12 @@ def _ruled(run_maker, tmp_path, session, claim, levels=(30.0, 28.0), n=24, **mor
         ("two", 0, 28): _psnr(n, levels[1], 2),
     }
     run = run_maker(tmp_path / "run", values, **more)
-    court = Court(session, (TASK,), permutations=199)
-    return rule(CLAIMS, claim, lambda name, task: Cell(run, name, Draw(0, 28)), court)
+    return _rule(run, claim, session)
+
+
+def _rule(run, claim, session):
+    under = Conditions((TASK,), Criteria(session, permutations=199), "painted pairs")
+    return rule(CLAIMS, claim, lambda name, _: MeasuredArm(run, name, Draw(0, 28)), under)
 
 
 @pytest.mark.parametrize("metric", ["psnr", "fd_effnet"])
@@ -173,64 +177,32 @@ def test_a_trend_is_refuted_only_by_gains_at_every_step(run_maker, tmp_path, pix
     }
     run = run_maker(tmp_path, values)
     claim = _claim("trend", margin=1e-3).model_copy(update={"first": "a", "second": ("bb", "ccc")})
-    court = Court(pixel_session, (TASK,), permutations=199)
-    found = rule(CLAIMS, claim, lambda name, _: Cell(run, name, Draw(0, 28)), court)
-    assert found.verdict == "refuted"
+    assert _rule(run, claim, pixel_session).verdict == "refuted"
     backward = claim.model_copy(update={"first": "ccc", "second": ("bb", "a")})
-    found = rule(CLAIMS, backward, lambda name, _: Cell(run, name, Draw(0, 28)), court)
-    assert found.verdict == "supported"
+    assert _rule(run, backward, pixel_session).verdict == "supported"
 
 
 def test_arms_that_cannot_be_compared_are_refused(run_maker, tmp_path, pixel_session):
     run = run_maker(tmp_path / "a", {("one", 0, 28): _psnr(9, 30), ("two", 0, 28): _psnr(9, 28)})
     other = run_maker(tmp_path / "b", {("two", 0, 28): _psnr(9, 28)}, data="another set")
-    one, two = Cell(run, "one", Draw(0, 28)), Cell(run, "two", Draw(0, 28))
+    one, two = (MeasuredArm(run, name, Draw(0, 28)) for name in ("one", "two"))
+    criteria = Criteria(pixel_session)
     with pytest.raises(UsageError, match="missing arm: two at seed 0, 4 steps"):
-        compare(one, replace(two, draw=Draw(0, 4)), TASK, "psnr", pixel_session, 0.05)
+        compare(one, replace(two, draw=Draw(0, 4)), TASK, "psnr", 0.05, criteria)
     with pytest.raises(UsageError, match="fed different data"):
-        compare(one, replace(two, run=other), TASK, "psnr", pixel_session, 0.05)
+        compare(one, replace(two, store=other), TASK, "psnr", 0.05, criteria)
     with pytest.raises(UsageError, match="fid:clean not measured"):
-        compare(one, two, TASK, "fid", pixel_session, 0.05)
-    run.restored_path("two", TASK, Draw(0, 28), "photo03").unlink()
+        compare(one, two, TASK, "fid", 0.05, criteria)
+    run.path(Cell("two", TASK, Draw(0, 28), "photo03")).unlink()
     with pytest.raises(UsageError, match="unequal n between arms, 9 images of one and 8 of two"):
-        compare(one, two, TASK, "fd_effnet", pixel_session, 0.05)
+        compare(one, two, TASK, "fd_effnet", 0.05, criteria)
 
 
-def test_an_arm_whose_weights_are_missing_stops_no_other(monkeypatch, run_maker, tmp_path):
-    """C5 needs InstructIR; C1 does not, and shares a folder with the rest of C5."""
-    asked = []
-
-    def run_or_refuse(experiment, say):
-        asked.append(experiment.methods)
-        if "instructir" in experiment.methods:
-            raise MethodError("instructir: no weights here")
-        table = {(name, 0, 28): np.full(4, 30.0) for name in experiment.methods}
-        return Outcome(run_maker(experiment.out, table), {})
-
-    monkeypatch.setattr(arms, "run_experiment", run_or_refuse)
-    experiment = Experiment(methods=("kontext_lora",), tasks=(TASK,), metrics=("psnr",))
-    names = ("kontext_lora", "kontext", "promptir", "instructir")
-    planned = {name: Arm(method=name) for name in names}
-    workshop = arms.Workshop(experiment, tmp_path, 1, lambda line: None, list(planned.values()))
-    for _ in range(2):
-        with pytest.raises(MethodError, match="no weights here"):
-            workshop.cell(planned["instructir"], TASK)
-        for name in ("kontext_lora", "kontext", "promptir"):
-            assert workshop.cell(planned[name], TASK).method == name
-    assert asked == [("instructir",), ("kontext_lora",), ("kontext",), ("promptir",)]
-
-
-def test_prompts_are_judged_on_one_unified_adapter(monkeypatch):
+def test_prompts_are_judged_on_one_unified_adapter():
     """A task-specific adapter, as the miniature brings along, leaves a prompt nothing to route."""
     routing = next(claim for claim in CLAIMS.claims if claim.id == "C7")
     asked = [CLAIMS.arms[name] for name in (routing.first, *routing.second)]
-    seen = {}
-    monkeypatch.setattr(grids, "_rows", lambda grid, arms, duels: seen.update(arms) or [])
-    monkeypatch.setattr(grids, "_write", lambda *args: None)
-    monkeypatch.setattr(grids, "_plot_prompts", lambda rows: None)
-    experiment = Experiment(methods=("kontext_lora",), tasks=(TASK,), metrics=("psnr",))
-    grids.study_prompts(grids.Grid(experiment, 1, "scene", 0.05, print))
-    for arms_of in (asked, list(seen.values())):
+    for arms_of in (asked, list(prompted_arms(Training(pairs=128)).values())):
         assert {arm.prompt for arm in arms_of} == {"right", "wrong", "empty"}
         trainings = {arm.training for arm in arms_of}
         assert len(trainings) == 1

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from e2r_baselines.method import MethodError
 from e2r_baselines.nearduplicate import find_overlaps
+from e2r_metrics.base.errors import PictureError
 
 SIDE = 128
 
@@ -86,7 +86,7 @@ def test_flat_pictures_agree_about_nothing(tmp_path):
 def test_a_file_that_is_no_image_is_one_line(tmp_path):
     path = tmp_path / "not.png"
     path.write_text("not an image")
-    with pytest.raises(MethodError, match=r"not\.png: expected an image file"):
+    with pytest.raises(PictureError, match=r"not\.png: expected a whole image file"):
         find_overlaps([path], [path])
 
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from e2r_bench.errors import UsageError
-from e2r_bench.studies.calibration import paired_rates, set_rates
 from e2r_bench.studies.seeds import components, study_seeds
 from e2r_bench.studies.steps import find_knee, study_steps
 
@@ -145,41 +144,3 @@ def test_two_step_counts_are_refused(run_maker, tmp_path):
     run = run_maker(tmp_path, {("m", 0, k): [30.0, 31.0, 32.0] for k in (1, 2)})
     with pytest.raises(UsageError, match="three counts or more"):
         study_steps(run, 0)
-
-
-def test_scenes_that_are_ignored_show_in_the_calibration(monkeypatch):
-    """Planted: treat clustered images as if they were alone; the error rates must give it away."""
-    from e2r_bench.studies import calibration
-
-    honest = calibration.scenes_of
-    rates = {r.test: r.rate for r in paired_rates(68, "clustered", 400) if r.values == "normal"}
-    assert rates["sign flip"] <= 0.085
-    monkeypatch.setattr(
-        calibration, "_paired_counts",
-        lambda made, scenes, generator, skewed, plain=calibration._paired_counts: plain(
-            made, honest(len(scenes), "alone"), generator, skewed
-        ),
-    )  # fmt: skip
-    naive = {r.test: r.rate for r in paired_rates(68, "clustered", 400) if r.values == "normal"}
-    assert naive["sign flip"] > 0.1
-
-
-def _limits(rate):
-    assert rate.kept, f"{rate.test}, {rate.values}, {rate.scenario}, n {rate.n}: {rate.rate}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["alone", "clustered"])
-@pytest.mark.parametrize("n", [32, 68, 100])
-def test_calibration_of_paired_tests(n, scenario):
-    for rate in paired_rates(n, scenario, 4000):
-        _limits(rate)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["alone", "clustered"])
-@pytest.mark.parametrize("n", [32, 68, 100])
-@pytest.mark.parametrize("kind", ["frechet", "kid", "mmd_v", "mmd_u"])
-def test_calibration_of_set_tests(kind, n, scenario):
-    for rate in set_rates(kind, n, scenario, 1000 if kind == "frechet" else 5000):
-        _limits(rate)

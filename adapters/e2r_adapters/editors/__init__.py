@@ -1,0 +1,23 @@
+"""Instruction-editing models: one seam, a module per family, and which model a name means."""
+
+from e2r_adapters.editors.backbones import (
+    FULL,
+    NANO,
+    is_miniature,
+    resolve_backbone,
+)
+from e2r_adapters.editors.editor import Conditioning, Editor, Family, Instruction, Sizes
+from e2r_adapters.editors.loading import open_editor
+
+__all__ = [
+    "FULL",
+    "NANO",
+    "Conditioning",
+    "Editor",
+    "Family",
+    "Instruction",
+    "Sizes",
+    "is_miniature",
+    "open_editor",
+    "resolve_backbone",
+]

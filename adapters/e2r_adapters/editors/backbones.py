@@ -1,0 +1,175 @@
+"""Which model a name means: the embedded miniature, the full one, a folder, a hub id."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from e2r_adapters.editors.editor import Family
+from e2r_adapters.editors.families import family_of
+from e2r_metrics.base.errors import UsageError
+
+Offload = Literal["none", "model", "sequential"]
+Quantize = Literal["none", "nf4", "int8"]
+
+NANO = "kontext-nano"
+"""The embedded miniature; see docs/kontext.md."""
+LENGTH = 32
+"""Text tokens that the miniature and its adapters are trained with."""
+FULL = "black-forest-labs/FLUX.1-Kontext-dev"
+FULL_LENGTH = 512
+
+# Bytes on the device while the transformer runs: weights as in docs/kontext.md, and 4 GB of work.
+WORK = 4 * 10**9
+NEEDED: Mapping[Quantize, int] = MappingProxyType(
+    {"none": 38 * 10**9, "int8": 21 * 10**9, "nf4": 13 * 10**9}
+)
+
+
+def resolve_backbone(name: str, quantize: Quantize = "none") -> str:
+    """Return what a backbone's name means on this machine.
+
+    Args:
+        name: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder.
+        quantize: how the full model would be loaded.
+
+    Returns:
+        `name` itself; for "auto" the full model if it is in the hub cache and a CUDA device can
+        hold it, else the miniature.
+    """
+    if name != "auto":
+        return name
+    return FULL if _cached(FULL) and _fits_cuda(quantize) else NANO
+
+
+def _cached(hub_id: str) -> bool:
+    return _snapshot(hub_id) is not None
+
+
+def _snapshot(hub_id: str) -> Path | None:
+    """Return the folder of a hub id in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(hub_id, "model_index.json")
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _fits_cuda(quantize: Quantize) -> bool:
+    import torch
+
+    if not torch.cuda.is_available():
+        return False
+    return torch.cuda.get_device_properties(0).total_memory >= NEEDED[quantize]
+
+
+def nano_folder() -> Path:
+    """Return the folder of the embedded miniature."""
+    return Path(__file__).parents[1] / "embedded" / NANO
+
+
+def folder_of(name: str) -> Path | None:
+    """Return the pipeline folder of a resolved name, None where it is not on this machine."""
+    if name == NANO:
+        return nano_folder()
+    return Path(name) if Path(name).is_dir() else _snapshot(name)
+
+
+def title_of(name: str) -> str:
+    """Return how records call a resolved backbone: a hub id whole, a folder by its last name."""
+    return Path(name).name if Path(name).is_dir() else name
+
+
+def read_family(name: str) -> Family:
+    """Return the family of a resolved backbone, by the class that its folder names.
+
+    Raises:
+        UsageError: nothing there, no pipeline, or one of a family that is not known.
+    """
+    folder = _pipeline_folder(name)
+    index = _read_config(folder / "model_index.json", name)
+    return family_of(str(index.get("_class_name")), f"--backbone {name}")
+
+
+def _pipeline_folder(name: str) -> Path:
+    folder = folder_of(name)
+    if folder is None or not (folder / "model_index.json").is_file():
+        found = "no such folder or cached id" if folder is None else "no model_index.json in it"
+        raise UsageError(
+            f"--backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
+            f"cache, found {found}; `hf download {name}` fetches a hub id"
+        )
+    return folder
+
+
+def _read_config(path: Path, name: str) -> dict[str, Any]:
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--backbone {name}: expected a JSON file {path.name}, found: {error}"
+        ) from error
+    if not isinstance(config, dict):
+        raise UsageError(f"--backbone {name}: expected a JSON object in {path.name}")
+    return config
+
+
+def is_miniature(name: str) -> bool:
+    """Return whether a resolved backbone has a narrower transformer than its family's real one."""
+    if name in (NANO, FULL):
+        return name == NANO
+    folder = folder_of(name)
+    path = None if folder is None else folder / "transformer" / "config.json"
+    if path is None or not path.is_file():
+        return False
+    config = _read_config(path, name)
+    width = config.get("attention_head_dim", 0) * config.get("num_attention_heads", 0)
+    return width < read_family(name).full_width
+
+
+def own_files(name: str) -> Mapping[str, Path]:
+    """Return what a result with a resolved backbone stands on: relative path -> file.
+
+    Empty for the declared ones, whose hashes are known, and for what is not on this machine.
+    """
+    folder = None if name in (NANO, FULL) else folder_of(name)
+    if folder is None:
+        return {}
+    kept = {".json", ".safetensors", ".bin", ".model", ".txt"}
+    found = sorted(path for path in folder.rglob("*") if path.suffix in kept and path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def fingerprint_of(name: str) -> str:
+    """Return `weight_fingerprint` of a resolved backbone, from its files.
+
+    Raises:
+        UsageError: no such backbone, or its transformer is not kept as safetensors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    key = f"{read_family(name).lora.marked}.weight"
+    try:
+        for path in sorted((_pipeline_folder(name) / "transformer").glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                if key in file.keys():  # noqa: SIM118  # not a mapping
+                    return weight_fingerprint(file.get_tensor(key))
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"--backbone {name}: expected whole weights, found: {error}") from error
+    raise UsageError(f"--backbone {name}: expected a transformer in safetensors with {key}")
+
+
+def weight_fingerprint(weight: Any) -> str:
+    """Return the sha256 of a weight rounded to bfloat16, in hexadecimal.
+
+    Fine-tuning moves it, loading the base in another dtype does not.
+    """
+    import torch
+
+    rounded = weight.detach().cpu().to(torch.bfloat16)
+    return hashlib.sha256(rounded.view(torch.int16).numpy().tobytes()).hexdigest()

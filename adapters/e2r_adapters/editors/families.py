@@ -1,0 +1,24 @@
+"""The families of editing models, by the pipeline class that a model's folder names."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from e2r_adapters.editors.editor import Family
+from e2r_adapters.editors.kontext import KONTEXT
+from e2r_metrics.base.errors import UsageError
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({f.pipeline: f for f in (KONTEXT,)})
+
+
+def family_of(pipeline: str, where: str) -> Family:
+    """Return the family of a pipeline class.
+
+    Raises:
+        UsageError: none; `where` says in what model the class stands.
+    """
+    if pipeline not in FAMILIES:
+        raise UsageError(
+            f"{where}: expected a pipeline of a known family ({', '.join(FAMILIES)}), found "
+            f"{pipeline}; choose another --backbone"
+        )
+    return FAMILIES[pipeline]

@@ -1,0 +1,88 @@
+# Only the pipeline knows where offloading makes it run.
+# pyright: reportPrivateUsage=false
+"""What FLUX.1 Kontext's transformer is given beside the noisy target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+
+
+@dataclass(frozen=True)
+class KontextConditioning:
+    """See `Conditioning`; B samples, M condition tokens of C channels.
+
+    Attributes:
+        tokens: (B, M, C) packed latents of the degraded pictures.
+        shape: (c, h, w) of one sample's latents.
+        states: (B, L, D) T5 states.
+        pooled: (B, P) CLIP vectors.
+        clip: (B, 77) CLIP tokens, for a text encoder that is being trained.
+        guidance: (B,) embedded guidance scales, float32.
+    """
+
+    tokens: "torch.Tensor"
+    shape: tuple[int, int, int]
+    states: "torch.Tensor"
+    pooled: "torch.Tensor"
+    clip: "torch.Tensor"
+    guidance: "torch.Tensor"
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """See `Conditioning.dtype`."""
+        return self.states.dtype
+
+    @property
+    def device(self) -> "torch.device":
+        """See `Conditioning.device`."""
+        return self.tokens.device
+
+
+@dataclass(frozen=True)
+class Text:
+    """What the text encoders say about one text, each with a first axis of 1, on the CPU."""
+
+    states: "torch.Tensor"
+    pooled: "torch.Tensor"
+    clip: "torch.Tensor"
+
+
+def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
+    """Encode one text, padded or cut to `length` T5 tokens (at most 512) and 77 of CLIP's."""
+    import torch
+
+    with torch.no_grad():
+        encoded: Any = pipe.encode_prompt(
+            text,
+            cast("Any", None),
+            device=pipe._execution_device,
+            max_sequence_length=length,
+        )
+    states, pooled, _ = encoded
+    clip = pipe.tokenizer(
+        text,
+        padding="max_length",
+        max_length=pipe.tokenizer_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    return Text(states.cpu(), pooled.cpu(), clip)
+
+
+def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> KontextConditioning:
+    """Return one conditioning for several samples of one size."""
+    import torch
+
+    def column(name: str) -> "torch.Tensor":
+        each = [getattr(part, name) for part in parts]
+        if all(one is each[0] for one in each):
+            # One text for all: not copied, as the pipeline does not.
+            return each[0].to(device).expand(len(each), *each[0].shape[1:])
+        return torch.cat(each).to(device)
+
+    names = ("states", "pooled", "clip", "guidance")
+    return KontextConditioning(column("tokens"), parts[0].shape, *(column(name) for name in names))

@@ -1,0 +1,101 @@
+"""From a backbone's name to an editor that is ready to run; nothing is downloaded."""
+
+from typing import TYPE_CHECKING, Any
+
+from e2r_adapters.editors.backbones import Offload, Quantize, folder_of, read_family
+from e2r_adapters.editors.editor import Editor
+from e2r_adapters.quiet import quiet_loading
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def open_editor(
+    name: str,
+    dtype: "torch.dtype",
+    device: "torch.device | str",
+    offload: Offload = "none",
+    quantize: Quantize = "none",
+) -> Editor:
+    """Load a model from this machine.
+
+    Args:
+        name: "kontext-nano", a folder as diffusers saves it, or a hub id in the local hub cache;
+            see `resolve_backbone` for "auto".
+        dtype: of all its networks.
+        device: where they go.
+        offload: "none", "model" or "sequential": what waits on the CPU until it is needed.
+        quantize: "none", "nf4" or "int8", of the large parts.
+
+    Raises:
+        UsageError: nothing there, a family that is not known, or no CUDA device for offloading or
+            quantization.
+    """
+    import torch
+
+    if (offload, quantize) != ("none", "none") and "cuda" not in str(device):
+        raise UsageError(
+            f"--offload {offload} --quantize {quantize}: expected a CUDA device, found {device}; "
+            "leave both at none"
+        )
+    family = read_family(name)
+    pipe = _load(name, dtype, _quantization(quantize, dtype, family.quantized))
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval().requires_grad_(False)
+    # Convolutions on the CPU are faster this way; pictures move by float rounding.
+    pipe.vae.to(memory_format=torch.channels_last)
+    pipe.set_progress_bar_config(disable=True)
+    if offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    elif quantize == "none":
+        pipe.to(device)
+    return family.open(pipe)
+
+
+def _load(name: str, dtype: "torch.dtype", options: dict[str, Any]) -> Any:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    try:
+        with quiet_loading():
+            return DiffusionPipeline.from_pretrained(
+                str(folder_of(name)), dtype=dtype, local_files_only=True, **options
+            )
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise UsageError(
+            f"--backbone {name}: expected a whole pipeline, found: {reason}; download it again"
+        ) from error
+
+
+def _quantization(
+    quantize: Quantize, dtype: "torch.dtype", parts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return what `from_pretrained` takes for a quantized pipeline."""
+    if quantize == "none":
+        return {}
+    from importlib.util import find_spec
+
+    from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise UsageError(
+            f"--quantize {quantize}: expected bitsandbytes, which is not installed; "
+            "`pip install 'e2r-bench[quantize]'`"
+        )
+    if quantize == "nf4":
+        backend = "bitsandbytes_4bit"
+        settings: dict[str, Any] = {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": dtype,
+        }
+    else:
+        backend, settings = "bitsandbytes_8bit", {"load_in_8bit": True}
+    config = PipelineQuantizationConfig(
+        quant_backend=backend, quant_kwargs=settings, components_to_quantize=list(parts)
+    )
+    return {"quantization_config": config, "device_map": "cuda"}

@@ -1,0 +1,77 @@
+"""The LoRA on a network: attached for training, and what it acts like.
+
+Source: Hu et al., ICLR 2022; targets and sizes from Edit2Restore's release.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from e2r_adapters.compat import check_peft
+from e2r_metrics.base.draws import seed_for
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def attach(
+    model: "torch.nn.Module", targets: tuple[str, ...], rank: int, alpha: int, seed: int
+) -> list["torch.nn.Parameter"]:
+    """Add a fresh LoRA named "default" to a frozen network and return what is to be trained.
+
+    Args:
+        model: a diffusers transformer or a transformers text encoder; all of it is frozen first.
+        targets: endings of the names of the Linears.
+        rank, alpha: the LoRA acts at alpha / rank.
+        seed: of the Gaussian draw of A (B starts at zero); PEFT draws from torch's global
+            generator, which is put back afterwards.
+
+    Returns:
+        The LoRA parameters, float32 whatever the dtype of the network: bfloat16 would round away
+        most updates at the text encoder's learning rate.
+
+    Raises:
+        UsageError: the installed PEFT is too old for the network's library.
+    """
+    import torch
+    from peft import LoraConfig
+
+    check_peft(model)
+    model.requires_grad_(False)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        init_lora_weights="gaussian",
+        target_modules=list(targets),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, type(model).__name__, "lora-init"))
+        # diffusers' and transformers' models both have the method; nn.Module's type has not.
+        cast("Any", model).add_adapter(config)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.data = parameter.data.float()
+    return trained
+
+
+def scales(model: "torch.nn.Module") -> Mapping[str, float]:
+    """Return the scale, alpha / rank times weight, of each adapter of a network.
+
+    Raises:
+        UsageError: an adapter with different scales in different layers.
+    """
+    found: dict[str, set[float]] = {}
+    for layer in lora_layers(model):
+        for name, scale in layer.scaling.items():
+            found.setdefault(name, set()).add(float(scale))
+    for name, values in found.items():
+        if len(values) > 1:
+            raise UsageError(f"adapter {name!r} has several scales: {sorted(values)}; expected 1")
+    return {name: values.pop() for name, values in found.items()}
+
+
+def lora_layers(model: "torch.nn.Module") -> Iterator[Any]:
+    """Yield the layers of a network that carry adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    return (module for module in model.modules() if isinstance(module, LoraLayer))

@@ -1,0 +1,187 @@
+"""Adapter files: written as diffusers writes them, read back only if they are what they say."""
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2r_adapters.compat import check_peft
+from e2r_adapters.editors.backbones import weight_fingerprint
+from e2r_adapters.editors.editor import Editor
+from e2r_adapters.lora.attach import scales
+from e2r_adapters.lora.header import ADAPTER_FILE, DIFFUSERS_ENTRY, RECORD_KEY, Shapes, linears
+from e2r_adapters.lora.inspection import AdapterReport, inspect
+from e2r_adapters.quiet import quiet_loading
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def fingerprint(editor: Editor) -> str:
+    """Return what tells an editor's base from another of the same shape; see `fingerprint_of`.
+
+    A LoRA on top of it is looked through.
+    """
+    return weight_fingerprint(_marked(editor).weight)
+
+
+def _marked(editor: Editor) -> Any:
+    layer = editor.networks["transformer"].get_submodule(editor.family.lora.marked)
+    return getattr(layer, "base_layer", layer)
+
+
+def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write the LoRA named "default" of an editor as a standard diffusers adapter, atomically.
+
+    Args:
+        editor: those of its networks that were trained carry the LoRA.
+        folder: receives `pytorch_lora_weights.safetensors`.
+        record: what it was trained on and how; kept in the header beside diffusers' own entry.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written to; no file is left behind.
+    """
+    trained = {name: part for name, part in editor.networks.items() if _has_lora(part)}
+    layers = {name: _portable(name, part) for name, part in trained.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".adapter.") as work:
+        editor.save_lora(Path(work), layers, trained)
+        plain = Path(work, ADAPTER_FILE)
+        whole = _with_record(plain.read_bytes(), record)
+        plain.write_bytes(whole)
+        os.replace(plain, folder / ADAPTER_FILE)
+    return folder / ADAPTER_FILE
+
+
+def _with_record(content: bytes, record: Mapping[str, Any]) -> bytes:
+    """Add our entry to a safetensors file's header and put the header in order.
+
+    The same training then gives the same bytes: PEFT keeps the targets in a set, and safetensors
+    its entries in a hash map.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    entries: dict[str, str] = header["__metadata__"]
+    peft = json.loads(entries[DIFFUSERS_ENTRY])
+    for key in peft:
+        if key.endswith(".target_modules"):
+            peft[key] = sorted(peft[key])
+    entries[DIFFUSERS_ENTRY] = json.dumps(peft, sort_keys=True)
+    entries[RECORD_KEY] = json.dumps(record, sort_keys=True)
+    header["__metadata__"] = dict(sorted(entries.items()))
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def _portable(name: str, model: "torch.nn.Module") -> Mapping[str, "torch.Tensor"]:
+    """Return the LoRA's tensors by name, as every version of transformers can read them."""
+    from peft import get_peft_model_state_dict
+
+    # The base's embeddings are not trained, and looking for them would ask the hub.
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+    if name == "transformer" or hasattr(model, "text_model"):
+        return tensors
+    return {f"text_model.{key}": tensor for key, tensor in tensors.items()}
+
+
+def _has_lora(model: "torch.nn.Module | None") -> bool:
+    return model is not None and "default" in getattr(model, "peft_config", {})
+
+
+def load(editor: Editor, path: Path, name: str) -> float:
+    """Load an adapter into an editor under a name, and check what diffusers made of it.
+
+    Args:
+        editor: with the base that the adapter was trained on.
+        path: an adapter file in diffusers' layout, or one that diffusers converts.
+        name: of the adapter in the editor; must be free.
+
+    Returns:
+        The scale with which its transformer part acts, alpha / rank; 1 if it has none.
+
+    Raises:
+        UsageError: `inspect` finds a problem, the file is for another base, or it loads at another
+            scale than its metadata says; or the installed PEFT is too old.
+    """
+    report = inspect(path)
+    if report.problems:
+        raise UsageError(f"{path}: {report.problems[0]}")
+    with _named_failures(path, "convert"):
+        shapes = editor.lora_shapes(path)
+    for part, network in editor.networks.items():
+        _check_shapes(network, part, shapes, path)
+        if linears(shapes, part):
+            check_peft(network)
+    _check_fingerprint(editor, report, path)
+    with _named_failures(path, "load"), warnings.catch_warnings():
+        # PEFT warns whoever loads a second adapter that there will be several; that is meant.
+        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+        editor.load_lora(path, name)
+    _check_scales(editor, report, path, name)
+    return scales(editor.networks["transformer"]).get(name, 1.0)
+
+
+@contextmanager
+def _named_failures(path: Path, what: str) -> Generator[None]:
+    """Turn what diffusers and PEFT raise about a file into one line about it."""
+    try:
+        with quiet_loading():
+            yield
+    except (ValueError, KeyError, RuntimeError, IndexError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UsageError(
+            f"{path}: an adapter for another base, or a damaged one: diffusers cannot {what} it "
+            f"({reason}); choose its own --backbone"
+        ) from error
+
+
+def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:
+    """Compare every LoRA matrix with the Linear it is for; UsageError where they do not fit."""
+    import torch
+
+    modules = dict(model.named_modules())
+    for name, (a, b) in linears(shapes, part).items():
+        # transformers 5 dropped the level `text_model`, which files keep for older versions.
+        target = modules.get(name, modules.get(name.removeprefix("text_model.")))
+        linear = getattr(target, "base_layer", target)
+        fits = isinstance(linear, torch.nn.Linear)
+        if not fits or (linear.in_features, linear.out_features) != (a[1], b[0]):
+            found = f"{linear.in_features} -> {linear.out_features}" if fits else "no such Linear"
+            raise UsageError(
+                f"{path}: an adapter for another base: {part}.{name} expects a Linear "
+                f"{a[1]} -> {b[0]}, this base has {found}; choose its own --backbone"
+            )
+
+
+def _check_fingerprint(editor: Editor, report: AdapterReport, path: Path) -> None:
+    """Compare the base that one of our own adapters was trained on with the one at hand."""
+    import torch
+
+    trained_on = (report.record or {}).get("base_fingerprint")
+    quantized = not torch.is_floating_point(_marked(editor).weight)
+    if trained_on is None or quantized or trained_on == fingerprint(editor):
+        return
+    raise UsageError(
+        f"{path}: an adapter for another base: trained on {report.base} with other weights "
+        f"({trained_on[:12]}) than this one; train it again or choose its --backbone"
+    )
+
+
+def _check_scales(editor: Editor, report: AdapterReport, path: Path, name: str) -> None:
+    """Compare the scales that an adapter loaded at with what its file says."""
+    said = {"transformer": report.transformer, "text_encoder": report.text_encoder}
+    for part, network in editor.networks.items():
+        found, expected = scales(network).get(name), said[part]
+        # A converted file has alpha / rank folded into A.
+        scale = 1.0 if report.layout == "kohya" else expected and expected.scale
+        if expected is not None and found != scale:
+            raise UsageError(f"{path}: {part}: expected scale {scale}, loaded at {found}")

@@ -1,0 +1,88 @@
+"""The header of an adapter file: shapes, dtypes and entries, read without the tensors."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2r_metrics.base.errors import UsageError
+
+ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+"""diffusers' own name, so that `load_lora_weights(folder)` finds it."""
+RECORD_KEY = "e2r_adapters"
+"""Header entry of our own adapters: a JSON object that says what they were trained on and how."""
+DIFFUSERS_ENTRY = "lora_adapter_metadata"
+"""Header entry of diffusers: PEFT's settings, of which alpha stands nowhere else."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+PART = re.compile(r"^(transformer|text_encoder)\.(.+)\.lora_(A|B)\.weight$")
+_KOHYA = re.compile(r"^(lora_unet|lora_te1?)_(.+)\.lora_(down|up)\.weight$")
+_PARTS = {
+    "transformer": "transformer",
+    "text_encoder": "text_encoder",
+    "lora_unet": "transformer",
+    "lora_te": "text_encoder",
+    "lora_te1": "text_encoder",
+}
+_HALVES = {"A": "A", "B": "B", "down": "A", "up": "B"}
+
+
+def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]:
+    """Return the shapes by key, the distinct dtypes, and the header entries of a safetensors file.
+
+    Raises:
+        UsageError: the file is missing or not a whole safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if path.is_dir():
+        raise UsageError(f"{path}: expected a whole safetensors file, found a folder")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+            dtypes = tuple(sorted({str(part.get_dtype()) for part in slices.values()}))
+            return shapes, dtypes, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: expected a whole safetensors file, found: {error}") from error
+
+
+def linears(shapes: Shapes, part: str) -> Mapping[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """Return Linear name -> (shape of A, shape of B) for one network, "transformer" or such.
+
+    kohya's names are kept as they are; halves without a partner are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for key, shape in shapes.items():
+        match = PART.match(key) or _KOHYA.match(key)
+        if match and _PARTS[match[1]] == part and len(shape) == 2:
+            found.setdefault(match[2], {})[_HALVES[match[3]]] = shape
+    return {name: (m["A"], m["B"]) for name, m in found.items() if m.keys() == {"A", "B"}}
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what e2r-bench wrote about an adapter's training; None where it did not write it.
+
+    Raises:
+        UsageError: the file is missing or damaged.
+    """
+    return entry(path, read_header(path)[2], RECORD_KEY)
+
+
+def entry(path: Path, header: Mapping[str, str], key: str) -> dict[str, Any] | None:
+    """Return one header entry, a JSON object; None where there is none.
+
+    Raises:
+        UsageError: it is no JSON object.
+    """
+    if key not in header:
+        return None
+    try:
+        content: Any = json.loads(header[key])
+    except ValueError as error:
+        raise UsageError(f"{path}: expected JSON in its header entry {key}: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a JSON object in its header entry {key}")
+    return content

@@ -1,0 +1,25 @@
+"""How much memory an editor takes, so that what does not fit is refused before it starts."""
+
+from e2r_adapters.editors.backbones import NEEDED, WORK, Quantize
+from e2r_adapters.editors.editor import Resize
+from e2r_baselines.method import Build
+
+_MEGAPIXEL = 1024 * 1024
+_NANO_WEIGHTS = 400 * 10**6
+_NANO_PIXEL = 2_000
+
+
+def peak_bytes(resize: Resize, quantize: Quantize, build: Build, height: int, width: int) -> int:
+    """Return the estimated peak memory in bytes of one picture.
+
+    Args:
+        resize: decides at what size the model works.
+        quantize: how the full model is loaded.
+        build: whose miniatures are measured, and the full model's weights are those of
+            docs/kontext.md with 4 GB of work for a picture of 1024x1024.
+        height, width: of the picture.
+    """
+    pixels = height * width if resize == "native" else _MEGAPIXEL
+    if build.miniature:
+        return _NANO_WEIGHTS + _NANO_PIXEL * pixels
+    return NEEDED[quantize] - WORK + WORK * pixels // _MEGAPIXEL

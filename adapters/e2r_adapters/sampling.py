@@ -1,0 +1,70 @@
+"""Sampling a flow: from noise along a velocity, whatever model computes it.
+
+Source: Lipman et al., ICLR 2023, with the straight path of Liu et al., ICLR 2023; the steps are
+those of diffusers' FlowMatchEulerDiscreteScheduler, whose pictures come out for the same noise.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from e2r_adapters.editors.editor import Conditioning, Editor
+from e2r_metrics.base.draws import seed_for
+
+if TYPE_CHECKING:
+    import torch
+
+Velocity = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""(x (B, c, h, w), sigma (B,)) -> predicted eps - z, (B, c, h, w)."""
+
+
+def noise_for(
+    seed: int, image_id: str, shape: tuple[int, int, int], purpose: str
+) -> "torch.Tensor":
+    """Return one sample's standard normal noise, (1, c, h, w) float32 on the CPU.
+
+    It is drawn from (seed, image id, purpose) alone, whatever the device and dtype of the model.
+    """
+    import torch
+
+    generator = torch.Generator("cpu").manual_seed(seed_for(seed, image_id, purpose))
+    return torch.randn((1, *shape), generator=generator, dtype=torch.float32)
+
+
+def euler(velocity: Velocity, x: "torch.Tensor", sigmas: "torch.Tensor") -> "torch.Tensor":
+    """Integrate dx = v(x, sigma) d sigma by Euler's method.
+
+    Args:
+        velocity: see `Velocity`.
+        x: (B, c, h, w) noise at the first level.
+        sigmas: (steps + 1,) float32 levels, falling to 0.
+
+    Returns:
+        (B, c, h, w) latents in the dtype of the velocity.
+    """
+    for here, there in pairwise(sigmas):
+        v = velocity(x, here.expand(x.shape[0]).to(x.device))
+        # Summed in float32, as the steps are small beside x.
+        x = (x.float() + (there - here) * v).to(v.dtype)
+    return x
+
+
+def sample(
+    editor: Editor, conditioning: Conditioning, noise: "torch.Tensor", steps: int
+) -> "torch.Tensor":
+    """Return the latents of a batch, (B, c, h, w).
+
+    Args:
+        editor: the model.
+        conditioning: of the batch; see `Editor.together`.
+        noise: (B, c, h, w) standard normal draws.
+        steps: number of evaluations of the model.
+    """
+    import torch
+
+    def velocity(x: "torch.Tensor", sigma: "torch.Tensor") -> "torch.Tensor":
+        return editor.velocity(x, sigma, conditioning)
+
+    x = noise.to(conditioning.device, conditioning.dtype)
+    with torch.inference_mode():
+        return euler(velocity, x, editor.schedule(steps, conditioning.shape))

@@ -1,0 +1,16 @@
+"""Few-shot training of adapters."""
+
+from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
+from e2r_adapters.train.loop import train
+from e2r_adapters.train.record import record_of, trained_as
+from e2r_adapters.train.selection import select
+
+__all__ = [
+    "PAINTED",
+    "TrainConfig",
+    "TrainResult",
+    "record_of",
+    "select",
+    "train",
+    "trained_as",
+]

@@ -1,0 +1,105 @@
+"""Checkpoints of a training: everything needed to go on to the same bits.
+
+No generator state is kept, because there is none: every draw is a function of the seed and the
+step, so the weights, the optimizer's moments and the step number are the whole state.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2r_metrics.base.checkpoints import read_checkpoint
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+_FOLDER = "checkpoints"
+_NAME = re.compile(r"step(\d+)\.pt")
+# The one before the newest is kept too: should the newest turn out bad, there is one to go back to.
+_KEPT = 2
+
+
+def write(
+    out: Path,
+    step: int,
+    trained: Sequence["torch.nn.Parameter"],
+    optimizer: "torch.optim.Optimizer",
+    training: str,
+) -> Path:
+    """Write `checkpoints/step<step>.pt` whole or not at all, and drop all but the newest two.
+
+    Args:
+        out: folder of the training.
+        step: optimizer steps done.
+        trained: the parameters.
+        optimizer: over them.
+        training: digest of what decides the training; no other may go on from here.
+
+    Raises:
+        OSError: the disk is full; older checkpoints are untouched.
+    """
+    import torch
+
+    folder = out / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step{step:06d}.pt"
+    temporary = folder / f".{path.name}.part"
+    state = {
+        "training": training,
+        "step": step,
+        "trained": [parameter.detach().cpu() for parameter in trained],
+        "optimizer": optimizer.state_dict(),
+    }
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+        os.replace(temporary, path)
+    except RuntimeError as error:
+        # torch's zip writer reports a full disk as RuntimeError.
+        raise OSError(f"cannot write {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    for old in found(out)[:-_KEPT]:
+        old.unlink()
+    return path
+
+
+def found(out: Path) -> list[Path]:
+    """Return the checkpoints of a training, oldest first."""
+    folder = out / _FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def read(
+    path: Path,
+    trained: Sequence["torch.nn.Parameter"],
+    optimizer: "torch.optim.Optimizer",
+    training: str,
+) -> int:
+    """Put a checkpoint's weights and moments in place and return its step.
+
+    Raises:
+        UsageError: the file is broken or of another training.
+    """
+    import torch
+
+    try:
+        state = read_checkpoint(path)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; delete {path.name}, and the same command goes on from the one before"
+        ) from error
+    said, tensors = state.get("training"), state.get("trained", ())
+    shapes = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    if said != training or shapes != [tuple(parameter.shape) for parameter in trained]:
+        raise UsageError(f"{path}: a checkpoint of another training; choose another --out")
+    with torch.no_grad():
+        for parameter, tensor in zip(trained, tensors, strict=True):
+            parameter.copy_(tensor)
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

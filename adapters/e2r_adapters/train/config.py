@@ -1,0 +1,81 @@
+"""What a training is asked, and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2r_adapters.editors.editor import Targets
+from e2r_adapters.train.profiles import Profile
+from e2r_metrics.base.pairs import EXACT, Matching
+from e2r_metrics.base.pictures import AS_STORED, Reading
+
+PAINTED = Path("painted")
+"""In the place of a folder: pictures painted by our own code (dead leaves)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training.
+
+    Attributes:
+        out: folder of the adapter; a half-done training in it is gone on with.
+        profile: how to train; see `PROFILES`.
+        tasks: trained together into one adapter.
+        pairs: pairs per task, a divisor of the profile's exposure.
+        backbone: "auto", "kontext-nano", a folder, or a hub id; see `resolve_backbone`.
+        data: task -> folder of pairs, in a layout that `dataset_pairs` knows; for denoise also a
+            folder of clean pictures, which noise is painted on; or `PAINTED`. Tasks without an
+            entry are painted for a miniature, and refused for a full-size backbone.
+        reading, matching: how pictures are read and paired.
+        pairs_seed: which pairs.
+        seed: of everything else: LoRA, order, noise, levels.
+        targets: "full" (the release) or "attention" (the paper's text).
+        text_encoder: train a LoRA on the text encoder too.
+        replicate_prompt_cache_bug: show prompts as the release does without `text_encoder`.
+        test: folders of test pictures that no training picture may stand in.
+        allow_overlap: record such pictures instead of refusing.
+        device: "auto", "cpu" or "cuda".
+        checkpoint_every, sample_every: in steps; 0 for never.
+    """
+
+    out: Path
+    profile: Profile
+    tasks: tuple[str, ...]
+    pairs: int
+    backbone: str = "kontext-nano"
+    data: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    reading: Reading = AS_STORED
+    matching: Matching = EXACT
+    pairs_seed: int = 0
+    seed: int = 42
+    targets: Targets = "full"
+    text_encoder: bool = False
+    replicate_prompt_cache_bug: bool = False
+    test: tuple[Path, ...] = ()
+    allow_overlap: bool = False
+    device: str = "auto"
+    checkpoint_every: int = 500
+    sample_every: int = 500
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        adapter: the adapter file.
+        steps: optimizer steps in all.
+        resumed: the step that this call went on from; 0 for a fresh start.
+        loss: mean loss of the last 50 steps; NaN where the log of a finished training is gone.
+        seconds: of the steps of this call.
+        backbone: what was trained on; never "auto".
+        trained_on: task -> which pictures, in words.
+    """
+
+    adapter: Path
+    steps: int
+    resumed: int
+    loss: float
+    seconds: float
+    backbone: str
+    trained_on: Mapping[str, str]

@@ -1,0 +1,1 @@
+"""Arms of claims and studies: training and running them, and judging one against another."""

@@ -1,0 +1,73 @@
+"""Options that several commands share, each defined once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from e2r_bench.commands.types import (
+    ABOVE_ZERO,
+    COLOUR,
+    EXISTING_FOLDER,
+    NAMES,
+    OPTION,
+    VARIANTS,
+    Folders,
+)
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+weights = click.option(
+    "--weights", multiple=True, type=EXISTING_FOLDER, help="Folder of weight files."
+)
+variant = click.option(
+    "--variant", multiple=True, type=VARIANTS, help="METRIC=VARIANT, e.g. psnr=y."
+)
+set_option = click.option(
+    "--set",
+    "options",
+    multiple=True,
+    type=OPTION,
+    help="OPTION=VALUE for every method that has it, or INSTANCE.OPTION=VALUE.",
+)
+
+
+def _all(*options: Decorator) -> Decorator:
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+reading = _all(
+    click.option("--recursive", is_flag=True, default=None, help="Search sub-folders too."),
+    click.option("--pair", help='How a clean file is named for another, such as "{name}_GT".'),
+    click.option("--range", "value_range", type=ABOVE_ZERO, help="What white is in float files."),
+    click.option("--flatten", type=COLOUR, help="Colour that translucent pictures lie on."),
+)
+"""How folders are paired and files become pixels."""
+
+studied = _all(
+    click.option("--data", type=NAMES, default="mini", help="'mini', a folder, or TASK=FOLDER,..."),
+    click.option("--limit", type=click.IntRange(min=3), help="The first so many of each set."),
+    click.option("--device", default="auto", show_default=True, help="A torch device."),
+    weights,
+    click.option("--offline", is_flag=True, help="Open no connection."),
+    set_option,
+)
+"""What pictures a study looks at, and where it runs."""
+
+trained = _all(
+    click.option("--backbone", default="auto", show_default=True,
+                 help="auto, kontext-nano, a hub id or a folder; arms are trained and run on it."),
+    click.option("--train-data", type=Folders(alone="painted"),
+                 help="KIND=FOLDER,... of pairs (denoise: also clean pictures), or 'painted'."),
+    click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True,
+                 help="Of each few-shot training; the profiles' own: 20, miniature 60."),
+    click.option("--unit", type=click.Choice(["scene", "image"]), default="scene",
+                 show_default=True,
+                 help="What is independent; 'image' speaks for these images only."),
+)  # fmt: skip
+"""How the arms of claims and studies are trained and judged."""

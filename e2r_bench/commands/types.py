@@ -1,0 +1,206 @@
+"""Click parameter types: what a flag's text means, and what is wrong with it, said once for all."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from e2r_metrics.base.errors import UsageError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/", re.ASCII)
+_NUMBER = re.compile(r"\d+", re.ASCII)
+_OPTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+def split(text: str) -> list[str]:
+    """Return the parts of a comma list, without blanks around them; empty parts are left out."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+class Names(click.ParamType):
+    """One or more names by comma: "a, b" is ["a", "b"]."""
+
+    name = "NAME,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """See the class."""
+        if not isinstance(value, str):
+            return tuple(value)
+        found = split(value)
+        if not found:
+            self.fail(f"expected one or more names by comma, found {value!r}", param, ctx)
+        return tuple(found)
+
+
+class Numbers(click.ParamType):
+    """One or more whole numbers by comma: "0, 1" is [0, 1].
+
+    Args:
+        least: smaller numbers are refused.
+    """
+
+    name = "N,..."
+
+    def __init__(self, least: int = 0) -> None:
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """See the class."""
+        if not isinstance(value, str):
+            return tuple(value)
+        parts = split(value)
+        if not parts or not all(_NUMBER.fullmatch(part) for part in parts):
+            self.fail(
+                f"expected whole numbers by comma, such as 1,4,8, found {value!r}", param, ctx
+            )
+        numbers = tuple(int(part) for part in parts)
+        if min(numbers) < self._least:
+            self.fail(f"expected numbers from {self._least} on, found {min(numbers)}", param, ctx)
+        return numbers
+
+
+class Folders(click.ParamType):
+    """Folders by name: "denoise=A,derain=B" is {"denoise": "A", "derain": "B"}.
+
+    Args:
+        alone: a word that may stand instead of all, as {"": word}.
+    """
+
+    name = "TASK=FOLDER,..."
+
+    def __init__(self, alone: str | None = None) -> None:
+        self._alone = alone
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """See the class."""
+        if not isinstance(value, str):
+            return dict(value)
+        parts = split(value)
+        if self._alone is not None and parts == [self._alone]:
+            return {"": self._alone}
+        pairs = [part.partition("=") for part in parts]
+        if not pairs or not all(name and folder for name, _, folder in pairs):
+            self.fail(f"expected TASK=FOLDER,..., found {value!r}", param, ctx)
+        found = {name.strip(): folder.strip() for name, _, folder in pairs}
+        if len(found) < len(pairs):
+            self.fail(f"expected each task once, found {value!r}", param, ctx)
+        return found
+
+
+class Variants(click.ParamType):
+    """Variants of metrics: "psnr=y,ssim=gauss" is {"psnr": "y", "ssim": "gauss"}."""
+
+    name = "METRIC=VARIANT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """See the class."""
+        if not isinstance(value, str):
+            return dict(value)
+        pairs = [part.partition("=") for part in split(value)]
+        if not pairs or not all(name and variant for name, _, variant in pairs):
+            self.fail(f"expected METRIC=VARIANT such as psnr=y, found {value!r}", param, ctx)
+        return {name: variant for name, _, variant in pairs}
+
+
+class MethodOption(click.ParamType):
+    """An option of methods: "a.steps=4" is ("a", "steps", "4"), "steps=4" is ("", "steps", "4")."""
+
+    name = "[INSTANCE.]OPTION=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str, str]:
+        """See the class."""
+        if not isinstance(value, str):
+            return value
+        target, equals, given = value.partition("=")
+        instance, dot, option = target.rpartition(".")
+        if not (equals and given and _OPTION.fullmatch(option)) or (dot and not instance):
+            self.fail(
+                "expected OPTION=VALUE such as guidance=3.5, or INSTANCE.OPTION=VALUE such as "
+                f"a.adapter=FILE, found {value!r}",
+                param,
+                ctx,
+            )
+        return instance, option, given
+
+
+class Output(click.Path):
+    """A file or folder of this machine to write to; addresses are refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See the class."""
+        if _ADDRESS.match(str(value)):
+            self.fail(
+                f"expected a path on this machine, found the address {value}: writing there needs "
+                "`fsspec`'s driver for it and is not supported yet; write here and copy the folder",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+class Colour(click.ParamType):
+    """A colour's name or hex code, kept as text."""
+
+    name = "COLOUR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See the class."""
+        from e2r_metrics.base.pictures import parse_colour
+
+        try:
+            parse_colour(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+NAMES = Names()
+WHOLE = Numbers()
+POSITIVE = Numbers(least=1)
+VARIANTS = Variants()
+OPTION = MethodOption()
+OUTPUT = Output()
+COLOUR = Colour()
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+FILE = click.Path(path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def joined(variants: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return several `--variant` as one mapping; the last one wins."""
+    return {name: variant for one in variants for name, variant in one.items()}
+
+
+def method_options(given: Iterable[tuple[str, str, str]], under: Any = None) -> dict[str, Any]:
+    """Return `--set` as `Experiment.method` has it, over what a file set.
+
+    Args:
+        given: instance ("" for every method that has it), option and value.
+        under: the file's; what is no table is left to the experiment's own check.
+    """
+    found = _table(under)
+    for instance, option, value in given:
+        if instance:
+            found[instance] = {**_table(found.get(instance)), option: value}
+        else:
+            found[option] = value
+    return found
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}

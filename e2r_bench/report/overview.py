@@ -1,0 +1,40 @@
+"""Task by method in one table, from the cards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from e2r_bench.report.headline import Card
+from e2r_bench.report.standings import Standing
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """One task and metric; `standings` are in the methods' order, None where there is none."""
+
+    task: str
+    key: str
+    higher_is_better: bool
+    standings: tuple[Standing | None, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The table."""
+
+    methods: tuple[str, ...]
+    rows: tuple[OverviewRow, ...]
+
+
+def overview_of(cards: Sequence[Card]) -> Overview | None:
+    """Return the table; None for a single task, whose card says it all."""
+    if len(cards) < 2:
+        return None
+    parts = [(card.task, part) for card in cards for part in card.parts]
+    place = {one.name: one.place for _, part in parts for one in part.standings}
+    methods = tuple(sorted(place, key=lambda name: place[name]))
+    rows: list[OverviewRow] = []
+    for task, part in parts:
+        named = {one.name: one for one in part.standings}
+        row = tuple(named.get(name) for name in methods)
+        rows.append(OverviewRow(task, part.key, part.higher_is_better, row))
+    return Overview(methods, tuple(rows))

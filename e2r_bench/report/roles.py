@@ -1,0 +1,55 @@
+"""What a metric speaks of: closeness to the truth, how good a picture looks, or what was made up.
+
+A card of the report shows one metric of each kind: the first of these names that was measured.
+Names of one kind are in the order in which a reader would trust them at a few dozen pictures: those
+with an interval over scenes come before those that are one number for the whole set.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+INVENTED = "invented_share"
+"""Share of pixels, in %, with detail that the ground truth lacks; see `maps.bands`."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A kind of metric.
+
+    Attributes:
+        title: its heading.
+        lead: what the arm with the best mean is called.
+        says: the question that it answers, in a few words.
+        names: metrics of this kind, the preferred one first.
+    """
+
+    title: str
+    lead: str
+    says: str
+    names: tuple[str, ...]
+
+
+FIDELITY = Role(
+    "Fidelity", "best fidelity", "how close to the ground truth", ("psnr", "ssim", "ms_ssim")
+)
+PERCEPTION = Role(
+    "Perception",
+    "best perception",
+    "how it looks to a viewer",
+    ("lpips", "dists", "clip_iqa", "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
+)
+INVENTION = Role(
+    "Invented", "least invented", "detail that the truth lacks", (INVENTED, "invented")
+)
+ROLES = (FIDELITY, PERCEPTION, INVENTION)
+
+
+def chosen(role: Role, keys: Iterable[str]) -> str | None:
+    """Return the metric id that stands for a role, None where none of it was measured."""
+    return next(_ranked(role, keys), None)
+
+
+def _ranked(role: Role, keys: Iterable[str]) -> Iterator[str]:
+    found = list(keys)
+    for name in role.names:
+        yield from (key for key in found if key.partition(":")[0] == name)

@@ -1,0 +1,132 @@
+"""One experiment: what `e2r-bench run` is asked, from a TOML file, flags, or Python."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.pairs import Matching
+from e2r_metrics.base.pictures import Reading, parse_colour
+
+DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
+DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
+
+
+class Experiment(BaseModel):
+    """Every setting that can change a pixel or a number; the defaults are the paper's.
+
+    Attributes:
+        methods: names in the method catalog, or INSTANCE=NAME to have one of them several times;
+            `degraded` and `clean` (controls) always join.
+        method: options: INSTANCE -> {option: value}; an option that stands at the top level is for
+            every method that has it.
+        tasks: names of tasks.
+        data: "mini" or a folder; or TASK=folder pairs, for tasks with a set of their own.
+        recursive: search the folders' sub-folders; a sequence is one scene.
+        pair: how a clean file is named for a degraded one, such as "{name}_GT".
+        value_range: what white is in float files.
+        flatten: the colour that translucent pictures are blended onto.
+        protocol: a named protocol: crop, noise, rounding, metric variants.
+        noise_seed: seed of the degradations, with the image id; not the sampler's seed.
+        seeds: seeds of the samplers of stochastic methods.
+        steps: numbers of sampler steps, for methods that have steps.
+        metrics: names such as `psnr` or `psnr:y`.
+        profile: which variant a bare metric name means: "default" or "paper".
+        variant: metric name to variant, over the profile and the protocol.
+        limit: the first so many images of each set.
+        prompts: which generation of Edit2Restore's prompts.
+        prompt: one prompt for all tasks instead, for the study of prompts.
+        batch: pictures at once, at most; never changes a result by more than float rounding.
+        device: a torch device, or "auto".
+        dtype: of the restorers' networks.
+        tile: side of square tiles, None for whole pictures.
+        weights: folders searched for weight files before anything else.
+        offline: open no connection.
+        out: the run folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[str, ...]
+    method: Mapping[str, Any] = Field(default_factory=dict)
+    tasks: tuple[str, ...] = DEFAULT_TASKS
+    data: tuple[str, ...] = ("mini",)
+    recursive: bool = False
+    pair: str | None = None
+    value_range: float | None = Field(default=None, gt=0)
+    flatten: str | None = None
+    protocol: str = "e2r"
+    noise_seed: int = 0
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    steps: tuple[PositiveInt, ...] = Field(default=(28,), min_length=1)
+    metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
+    profile: Literal["default", "paper"] = "default"
+    variant: Mapping[str, str] = Field(default_factory=dict)
+    limit: int | None = Field(default=None, ge=1)
+    prompts: Literal["g1", "g2"] = "g1"
+    prompt: str | None = None
+    batch: int = Field(default=4, ge=1)
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    tile: int | None = Field(default=None, ge=64)
+    weights: tuple[Path, ...] = ()
+    offline: bool = False
+    out: Path = Path("results/run")
+
+    def reading(self) -> Reading:
+        """Return how files become pixels; UsageError for a colour that is none."""
+        colour = None if self.flatten is None else parse_colour(self.flatten)
+        return Reading(self.value_range, colour)
+
+    def matching(self) -> Matching:
+        """Return how files find their partners."""
+        return Matching(self.recursive, self.pair)
+
+
+# What two invocations on one folder may differ in: they add cells, and change none.
+ADDITIVE = frozenset({"methods", "method", "tasks", "data", "seeds", "steps", "metrics"})
+# What cannot change a result by more than float rounding, or is not about the result.
+NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out"})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read the settings of a TOML file; UsageError if it is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: expected a TOML file, found: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected TOML, found: {error}") from error
+
+
+def make_experiment(settings: Mapping[str, Any], origin: str) -> Experiment:
+    """Check settings and return the experiment.
+
+    Args:
+        settings: keys are the attributes of `Experiment`.
+        origin: where they come from, for the error.
+
+    Raises:
+        UsageError: an unknown key (the nearest is named) or a value of the wrong kind.
+    """
+    for key in settings:
+        if key not in Experiment.model_fields:
+            raise unknown(f"key in {origin}", key, Experiment.model_fields)
+    try:
+        return Experiment.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise UsageError(f"{origin}: expected {where}, found none; give --{where}") from error
+        raise UsageError(f"{origin}: {where}: {first['msg']}, found {first['input']!r}") from error

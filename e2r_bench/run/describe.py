@@ -1,0 +1,189 @@
+"""What a run says of itself, and whether a second call may add to it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from e2r_baselines.tasks import TASKS
+from e2r_bench.run.binding import (
+    Inputs,
+    changes,
+    forget,
+    inputs_of,
+    read_inputs,
+    write_inputs,
+)
+from e2r_bench.run.config import ADDITIVE, NEUTRAL
+from e2r_bench.run.plan import Plan, PlannedMethod
+from e2r_bench.run.prepare import TaskSet
+from e2r_bench.store.info import MethodInfo, MetricInfo, RunInfo, TaskInfo
+from e2r_bench.store.store import RUN_JSON, Store, create_store, open_store
+from e2r_bench.versions import git_revision, package_versions
+from e2r_metrics.base.digests import sha256_of, sha256_of_all
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.catalog import Metric
+
+Hashes = Callable[[str], str]
+"""From the name of a weight file to the SHA-256 of what was found for it."""
+
+
+def open_folder(
+    plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any], redo: bool
+) -> Store:
+    """Write run.json and inputs.json; where they are, check that this call only adds to them.
+
+    Args:
+        plan: what will be done.
+        hashes: of weight files.
+        device: the torch device.
+        passed: the settings that were given.
+        redo: make anew what stands on inputs that changed, instead of refusing.
+
+    Raises:
+        UsageError: the folder holds another run, or inputs changed and `redo` is off.
+    """
+    folder = plan.experiment.out
+    info, now = _describe(plan, hashes, device, passed), inputs_of(plan)
+    before: Inputs | None = None
+    if (folder / RUN_JSON).exists():
+        before = read_inputs(folder)
+        info = _added(open_store(folder), before, info, now, redo)
+    # The inputs are written first: a run.json without them could not be trusted.
+    write_inputs(folder, before, now)
+    return create_store(folder, info)
+
+
+def _added(store: Store, before: Inputs, info: RunInfo, now: Inputs, redo: bool) -> RunInfo:
+    _refuse_other_settings(store, info)
+    gone = changes(store.info, before, info, now)
+    if gone and not redo:
+        raise UsageError(
+            f"{store.folder} was made from other inputs: {'; '.join(gone.lines())}; give --redo to "
+            "make just these anew, or choose another --out"
+        )
+    if gone:
+        forget(store, gone)
+    return _joined(store.info, info)
+
+
+def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]) -> RunInfo:
+    experiment = plan.experiment
+    distinct = {metric.id: metric for row in plan.metrics.values() for metric in row}
+    return RunInfo(
+        passed=json.loads(json.dumps(passed, default=str)),
+        settings=experiment.model_dump(mode="json"),
+        protocol=plan.protocol.describe(),
+        methods={m.name: _method_info(m, hashes) for m in plan.methods},
+        tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
+        metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()},
+        seeds=experiment.seeds,
+        steps=experiment.steps,
+        device=device,
+        versions=package_versions(),
+        git=git_revision(),
+    )
+
+
+def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
+    spec = method.spec
+    return MethodInfo(
+        method=method.method,
+        options=json.loads(json.dumps(method.options, default=str)),
+        build=method.build.name,
+        miniature=method.build.miniature,
+        title=spec.title,
+        control=spec.control,
+        licence=spec.licence,
+        weights={name: hashes(name) for name in method.build.files} | dict(_own_files(method)),
+        version=spec.version,
+        stochastic=spec.stochastic,
+        stepped=spec.stepped,
+        note=spec.note,
+        outside=tuple(name for name, task in TASKS.items() if task.kind not in spec.tasks),
+    )
+
+
+def _own_files(method: PlannedMethod) -> Iterator[tuple[str, str]]:
+    """Yield label and hash of the user's files: a path may hold another content later."""
+    for label, path in method.build.own_files.items():
+        try:
+            if path.is_dir():
+                yield label, sha256_of_all(sorted(p for p in path.rglob("*") if p.is_file()))
+            else:
+                yield label, sha256_of(path)
+        except OSError as error:
+            raise UsageError(
+                f"{method.name}: {label}: expected a file that can be read at {path}, found "
+                f"{error.strerror}"
+            ) from error
+
+
+def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
+    return TaskInfo(
+        data=pictures.dataset.name,
+        degradation=pictures.degradation(),
+        prompt=pictures.task.prompt,
+        images=tuple(source.id for source in pictures.sources),
+        scenes=tuple(source.scene for source in pictures.sources),
+        variants={metric.name: metric.variant for metric in metrics},
+    )
+
+
+def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
+    gone = plan.missing.get(metric.id)
+    return MetricInfo(
+        name=metric.name,
+        variant=metric.variant,
+        higher_is_better=metric.higher_is_better,
+        per_image=metric.per_image,
+        unit=metric.unit,
+        protocol=metric.protocol,
+        weights={} if gone else {name: hashes(name) for name in metric.weights},
+        missing=gone.reason if gone else None,
+        fetch=gone.command if gone else None,
+    )
+
+
+def _refuse_other_settings(store: Store, info: RunInfo) -> None:
+    old, new = store.info.settings, info.settings
+    differ = [
+        f"{key}: {old.get(key)!r} -> {new[key]!r}"
+        for key in new
+        if key not in ADDITIVE | NEUTRAL and old.get(key) != new[key]
+    ]
+    if differ:
+        raise UsageError(
+            f"{store.folder} holds another run ({'; '.join(differ)}); choose another --out"
+        )
+
+
+def _joined(before: RunInfo, now: RunInfo) -> RunInfo:
+    """Join two descriptions of one folder; what this call names comes first, in its order."""
+    return now.model_copy(
+        update={
+            "methods": {**now.methods, **_others(before.methods, now.methods)},
+            "tasks": {
+                **_joined_tasks(before.tasks, now.tasks),
+                **_others(before.tasks, now.tasks),
+            },
+            "metrics": {**now.metrics, **_others(before.metrics, now.metrics)},
+            "seeds": tuple(dict.fromkeys((*now.seeds, *before.seeds))),
+            "steps": tuple(dict.fromkeys((*now.steps, *before.steps))),
+        }
+    )
+
+
+def _others(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in before.items() if name not in now}
+
+
+def _joined_tasks(
+    before: Mapping[str, TaskInfo], now: Mapping[str, TaskInfo]
+) -> Mapping[str, TaskInfo]:
+    """Return the tasks of now, each with the metrics that it was measured with before."""
+    return {
+        name: task.model_copy(update={"variants": {**before[name].variants, **task.variants}})
+        if name in before
+        else task
+        for name, task in now.items()
+    }

@@ -1,0 +1,64 @@
+"""Who does the work of a run: here one process, cell by cell, in the plan's order.
+
+Work carries names only. Weights, device and "auto" are resolved by the worker that does it, on the
+machine that it stands on; what goes over the wire pickles.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from e2r_baselines.method import Draw
+
+
+@dataclass(frozen=True)
+class Work:
+    """Some pictures to restore by one instance of a method on one task.
+
+    Attributes:
+        method: name of the instance.
+        task: name of the task.
+        images: names of images; restored in one call of the method.
+        draws: sampler settings that each of them needs.
+    """
+
+    method: str
+    task: str
+    images: tuple[str, ...]
+    draws: tuple[Draw, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of some work: its pictures are in the store.
+
+    Attributes:
+        work: what was asked.
+        failed: (image, draw) -> what went wrong.
+    """
+
+    work: Work
+    failed: dict[tuple[str, Draw], str]
+
+
+Worker = Callable[[Work], Done]
+
+
+class Executor(Protocol):
+    """Does work in any order; the store puts results into the plan's."""
+
+    def map(self, works: Sequence[Work]) -> Iterator[Done]:
+        """Yield what came of each work, as it is done."""
+        ...
+
+
+@dataclass(frozen=True)
+class SerialExecutor:
+    """Does one work after the other in this process."""
+
+    worker: Worker
+
+    def map(self, works: Sequence[Work]) -> Iterator[Done]:
+        """See `Executor.map`; in the order given."""
+        for work in works:
+            yield self.worker(work)

@@ -1,0 +1,225 @@
+"""From an experiment to a plan: every name looked up, every file found, before anything runs."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2r_baselines.catalog import METHODS, method_named, plugins
+from e2r_baselines.method import Build, Method, MethodSpec, options_of
+from e2r_baselines.tasks import TASKS, Task, with_prompts
+from e2r_bench.run.config import Experiment
+from e2r_bench.run.data import Dataset, load_dataset
+from e2r_bench.run.prepare import TaskSet
+from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.weights import Found, Missing, Resolver
+from e2r_metrics.catalog import Metric, resolve
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
+
+Catalog = Mapping[str, Method]
+CONTROLS = ("degraded", "clean")
+_INSTANCE = re.compile(r"([a-z][a-z0-9_-]*)=(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class PlannedMethod:
+    """An instance of a method with the build it will run with and its files on this machine.
+
+    Attributes:
+        name: of the instance, in every cell and row.
+        method: the name in the catalog.
+        spec: the method with its options decided.
+        build: the weights it runs with.
+        files: weight file -> local path.
+        options: those that were set.
+    """
+
+    name: str
+    method: str
+    spec: MethodSpec
+    build: Build
+    files: Mapping[str, Path]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do; nothing in it is looked up by name again."""
+
+    experiment: Experiment
+    protocol: Protocol
+    methods: tuple[PlannedMethod, ...]
+    tasks: tuple[TaskSet, ...]
+    metrics: Mapping[str, tuple[Metric, ...]]
+    """By task name; the protocol may prescribe another variant for another kind of task."""
+    missing: Mapping[str, Missing]
+    """Why a metric, by id, is not measured."""
+
+
+def make_plan(
+    experiment: Experiment, resolver: Resolver, session: "Session", catalog: Catalog | None = None
+) -> Plan:
+    """Look everything up.
+
+    Args:
+        experiment: what is asked.
+        resolver: finds weight files.
+        session: knows which metrics can be measured.
+        catalog: the methods there are; None for ours and those of plugins.
+
+    Raises:
+        UsageError: an unknown task, metric, protocol, method or option, a data set that cannot be
+            read, or a method whose weights are not to be had.
+    """
+    protocol = protocol_named(experiment.protocol)
+    tasks = tuple(_task_sets(experiment, protocol))
+    known = known_methods() if catalog is None else catalog
+    methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
+    metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
+    distinct = {metric.id: metric for row in metrics.values() for metric in row}
+    missing = {key: gone for key, metric in distinct.items() if (gone := session.missing(metric))}
+    return Plan(experiment, protocol, methods, tasks, metrics, missing)
+
+
+# Tasks
+
+
+def _task_sets(experiment: Experiment, protocol: Protocol) -> Iterable[TaskSet]:
+    loaded: dict[str, Dataset] = {}
+    for name in dict.fromkeys(experiment.tasks):
+        if name not in TASKS:
+            raise unknown("task", name, TASKS)
+        where = _data_for(name, experiment.data)
+        if where not in loaded:
+            loaded[where] = load_dataset(where, experiment.matching())
+        dataset = loaded[where]
+        task = _prompted(TASKS[name], experiment)
+        cut = dataset.sources[: experiment.limit]
+        yield TaskSet(task, dataset, cut, protocol, experiment.noise_seed, experiment.reading())
+
+
+def _prompted(task: Task, experiment: Experiment) -> Task:
+    if experiment.prompt is not None:
+        return replace(task, prompt=experiment.prompt)
+    # g1, the paper, has no prompt for the tasks that only the later repository has.
+    later = task.kind in ("dejpeg", "lowlight")
+    return with_prompts(task, "g2" if later else experiment.prompts)
+
+
+def _data_for(task: str, data: Iterable[str]) -> str:
+    """Return the set that serves `task`: TASK=folder wins over a bare one."""
+    bare: list[str] = []
+    for entry in data:
+        name, equals, where = entry.partition("=")
+        if equals and name == task:
+            return where
+        if not (equals and name in TASKS):
+            bare.append(entry)
+    if len(bare) != 1:
+        raise UsageError(
+            f"--data: expected one set for task {task!r}, found {len(bare)}; give --data FOLDER, "
+            f"or --data {task}=FOLDER"
+        )
+    return bare[0]
+
+
+# Methods
+
+
+def known_methods() -> Catalog:
+    """Return every method with a plain name: ours, the editors, and those of plugins."""
+    from e2r_adapters.catalog import METHODS as EDITORS
+
+    return {**plugins(), **METHODS, **EDITORS}
+
+
+@dataclass(frozen=True)
+class _Instance:
+    name: str
+    method: Method
+    options: Mapping[str, Any]
+
+    def spec(self) -> MethodSpec:
+        return self.method.make(options_of(self.method, self.options))
+
+
+def _instances(experiment: Experiment, known: Catalog) -> Iterator[_Instance]:
+    """Yield the controls and the methods asked for, each with the options that are set for it."""
+    found: dict[str, Method] = {}
+    for entry in (*CONTROLS, *experiment.methods):
+        name, method = instance_of(entry, known)
+        if name in found and found[name] is not method:
+            raise UsageError(
+                f"--methods: expected one method called {name!r}, found two; name each instance, "
+                f"such as a={method.name},b={method.name}"
+            )
+        found[name] = method
+    given = _options(experiment.method, found)
+    for name, method in found.items():
+        yield _Instance(name, method, given[name])
+
+
+def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:
+    """Return the name of an instance and its method, from NAME or INSTANCE=NAME.
+
+    Raises:
+        UsageError: nobody knows the method.
+    """
+    matched = _INSTANCE.fullmatch(entry)
+    name, wanted = (matched[1], matched[2]) if matched else (entry, entry)
+    if wanted in known:
+        return name, known[wanted]
+    # "folder:PATH" and its like carry their argument in their name.
+    if ":" not in wanted:
+        raise unknown("method", wanted, known)
+    return name, method_named(wanted)
+
+
+def _options(given: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
+    """Return each instance's options: its own, over those that are set for all that have them."""
+    shared = {key: value for key, value in given.items() if not isinstance(value, Mapping)}
+    own = {key: value for key, value in given.items() if isinstance(value, Mapping)}
+    for name in own:
+        if name not in methods:
+            raise unknown("instance of a method", name, methods)
+    has = {n: {field.name for field in fields(m.options)} for n, m in methods.items()}
+    for key in shared:
+        if not any(key in known for known in has.values()):
+            raise unknown("option", key, {k for known in has.values() for k in known})
+    return {
+        name: {k: v for k, v in shared.items() if k in has[name]} | dict(own.get(name, {}))
+        for name in methods
+    }
+
+
+def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
+    """Say which build a method would run with here, without downloading; or what is missing."""
+    for build in spec.builds:
+        if all(isinstance(resolver.look(name), Found) for name in build.files):
+            return build.name + (" (miniature)" if build.miniature else "")
+    return f"needs {', '.join(spec.builds[-1].files)}"
+
+
+def _planned(instance: _Instance, resolver: Resolver) -> PlannedMethod:
+    """Choose the first build whose files are all here, or may be fetched unasked."""
+    spec = instance.spec()
+    reasons: list[str] = []
+    for build in spec.builds:
+        answers = {name: resolver.find(name) for name in build.files}
+        files = {name: got.path for name, got in answers.items() if isinstance(got, Found)}
+        if len(files) == len(answers):
+            return PlannedMethod(
+                instance.name, instance.method.name, spec, build, files, instance.options
+            )
+        gone = [got for got in answers.values() if isinstance(got, Missing)]
+        reasons += [f"{build.name}: {answer.reason}; get it: {answer.command}" for answer in gone]
+    raise UsageError(f"method {instance.name!r} cannot run: {' | '.join(reasons)}")
+
+
+def _metrics(experiment: Experiment, pictures: TaskSet) -> tuple[Metric, ...]:
+    variants = {**pictures.protocol.variants(pictures.task.kind), **experiment.variant}
+    return resolve(experiment.metrics, experiment.profile, variants)

@@ -1,0 +1,50 @@
+"""Which pictures are still to be made, in calls of one method on one task."""
+
+from collections.abc import Callable, Iterator
+
+from e2r_baselines.method import draws_of
+from e2r_bench.run.executor import Executor, Work
+from e2r_bench.run.plan import Plan
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.store import Store
+
+Watch = Callable[[str, int, int], None]
+"""Told (stage, done, total) as a run goes on; a progress bar, or nothing."""
+
+
+def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> None:
+    """Restore every cell that has no picture yet; what fails is recorded in the store."""
+    works = list(missing_work(plan, store))
+    totals: dict[str, int] = {}
+    for work in works:
+        stage = _stage(work)
+        totals[stage] = totals.get(stage, 0) + len(work.images)
+    done = dict.fromkeys(totals, 0)
+    for finished in executor.map(works):
+        work = finished.work
+        for (image, draw), note in finished.failed.items():
+            store.fail(Cell(work.method, work.task, draw, image), note)
+        done[_stage(work)] += len(work.images)
+        watch(_stage(work), done[_stage(work)], totals[_stage(work)])
+
+
+def _stage(work: Work) -> str:
+    return f"{work.method} {work.task}"
+
+
+def missing_work(plan: Plan, store: Store) -> Iterator[Work]:
+    """Yield the work that is left, in the plan's order, at most a batch of images in each."""
+    size = plan.experiment.batch
+    for method in plan.methods:
+        draws = draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps)
+        for pictures in plan.tasks:
+            name = pictures.task.name
+            unreadable = store.info.tasks[name].unreadable
+            left = [
+                source.id
+                for source in pictures.sources
+                if source.id not in unreadable
+                and not all(store.has(Cell(method.name, name, d, source.id)) for d in draws)
+            ]
+            for start in range(0, len(left), size):
+                yield Work(method.name, name, tuple(left[start : start + size]), draws)

@@ -1,0 +1,117 @@
+"""The main job: plan cells, restore, score, summarise; what is on disk already is kept."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from e2r_baselines.method import Compute
+from e2r_bench.report.page import write_report
+from e2r_bench.run.config import Experiment
+from e2r_bench.run.describe import open_folder
+from e2r_bench.run.executor import SerialExecutor
+from e2r_bench.run.plan import Catalog, Plan, make_plan
+from e2r_bench.run.prepare import prepare
+from e2r_bench.run.restore import Watch, restore_all
+from e2r_bench.run.scoring import failed_numbers, score_all
+from e2r_bench.run.services import open_services
+from e2r_bench.run.summary import write_summary
+from e2r_bench.run.worker import LocalWorker
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.store import Store, create_store
+from e2r_metrics.base.locks import locked
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, and the pictures and numbers that failed inside it."""
+
+    store: Store
+    failures: Mapping[Cell, str]
+
+
+def _unwatched(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+def _unsaid(line: str) -> None:
+    del line
+
+
+def run_experiment(
+    experiment: Experiment,
+    passed: Mapping[str, Any] | None = None,
+    watch: Watch = _unwatched,
+    say: Say = _unsaid,
+    methods: Catalog | None = None,
+    redo: bool = False,
+) -> Outcome:
+    """Run an experiment into its folder; the same call again resumes it.
+
+    Args:
+        experiment: what to do.
+        passed: the settings that were given rather than defaulted, for the record.
+        watch: told of progress.
+        say: told the banner: what each method really runs with, what is not measured.
+        methods: the catalog; None for ours and those of plugins.
+        redo: make anew what stands on inputs that changed since, instead of refusing.
+
+    Raises:
+        UsageError: the user's mistakes; nothing was restored.
+    """
+    resolver, session, device = open_services(experiment, say)
+    plan = make_plan(experiment, resolver, session, methods)
+    with locked(experiment.out):
+        store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
+        compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
+        return _run(plan, store, session, compute, watch, say)
+
+
+def _run(
+    plan: Plan, store: Store, session: "Session", compute: Compute, watch: Watch, say: Say
+) -> Outcome:
+    for line in banner(plan):
+        say(line)
+    store = _prepared(plan, store, watch)
+    restore_all(plan, store, SerialExecutor(LocalWorker(plan, store, compute)), watch)
+    score_all(plan, store, session, watch)
+    write_summary(store, session, watch)
+    write_report(store)
+    return Outcome(store, {**store.failures(), **failed_numbers(store)})
+
+
+def _prepared(plan: Plan, store: Store, watch: Watch) -> Store:
+    """Write the pairs of every task; sources that cannot be used are recorded in run.json."""
+    tasks = dict(store.info.tasks)
+    for pictures in plan.tasks:
+        name, unreadable = pictures.task.name, dict[str, str]()
+        pairs = prepare(pictures, store.folder / "pairs" / name)
+        for done, (image, error) in enumerate(pairs, 1):
+            if error is not None:
+                unreadable[image] = str(error)
+            watch(f"prepare {name}", done, len(pictures.sources))
+        tasks[name] = tasks[name].model_copy(update={"unreadable": unreadable})
+    if tasks == dict(store.info.tasks):
+        return store
+    return create_store(store.folder, store.info.model_copy(update={"tasks": tasks}))
+
+
+def banner(plan: Plan) -> Iterator[str]:
+    """Yield what a reader must know before the numbers: builds, sets, metrics without weights."""
+    for method in plan.methods:
+        if method.build.miniature:
+            yield (
+                f"{method.name}: runs with the MINIATURE {method.build.name}, our own small "
+                "model; its numbers say nothing about the full one"
+            )
+    for pictures in plan.tasks:
+        yield (
+            f"{pictures.task.name}: {len(pictures.sources)} images of {pictures.dataset.name}, "
+            f"{pictures.degradation()}; protocol {plan.protocol.describe()}"
+        )
+    for name, gone in plan.missing.items():
+        yield f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"

@@ -1,0 +1,131 @@
+"""One line per method, task, draw and metric: value, n, interval, and what it was made with."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from e2r_baselines.method import Draw
+from e2r_bench.run.restore import Watch
+from e2r_bench.statistics.blocks import make_blocks
+from e2r_bench.statistics.jackknife import jackknife
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.results import Estimate
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import MetricInfo, Row
+from e2r_bench.store.store import Store
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
+from e2r_metrics.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
+
+COLUMNS = (
+    "method", "build", "miniature", "task", "seed", "steps", "metric", "variant", "n", "scenes",
+    "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol", "note",
+)  # fmt: skip
+OUTSIDE = "the method is not made for this task"
+
+
+def write_summary(store: Store, session: "Session", watch: Watch) -> None:
+    """Write summary.csv and summary.json from the rows and, for set metrics, the pictures."""
+    import pandas as pd
+
+    lines = list(_lines(store, session, watch))
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    write_text(store.folder / "summary.csv", frame.to_csv(index=False))
+    table = [{k: _json(v) for k, v in line.items()} for line in lines]
+    write_text(store.folder / "summary.json", json.dumps(table, indent=1) + "\n")
+
+
+def _json(value: Any) -> Any:
+    """Return a number that JSON can hold: an identical pair has infinite PSNR."""
+    infinite = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if infinite else value
+
+
+def _lines(store: Store, session: "Session", watch: Watch) -> Iterator[dict[str, Any]]:
+    groups = [
+        (method, task, draw)
+        for method in store.info.methods
+        for task in store.info.tasks
+        for draw in store.draws(method)
+    ]
+    for count, (method, task, draw) in enumerate(groups, 1):
+        for key, metric in store.info.metrics.items():
+            if not store.has_metric(task, key):
+                continue
+            named = _named(store, method, task, draw, metric)
+            if metric.missing is not None:
+                made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
+            elif metric.per_image:
+                made = _per_image(store.rows().groups.get((method, task, draw, key), ()))
+            else:
+                made = _set_value(store, session, key, (method, task, draw))
+            if task in store.info.methods[method].outside:
+                made["note"] = "; ".join(filter(None, (OUTSIDE, made.get("note"))))
+            yield named | made
+        watch("summarise", count, len(groups))
+
+
+def _named(store: Store, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:
+    info = store.info.methods[method]
+    return {
+        "method": method, "build": info.build, "miniature": info.miniature, "task": task,
+        "seed": draw.seed, "steps": draw.steps, "metric": metric.name, "variant": metric.variant,
+        "n": 0, "unit": metric.unit, "higher_is_better": metric.higher_is_better,
+        "protocol": f"{store.info.protocol} {metric.protocol}", "status": "ok",
+    }  # fmt: skip
+
+
+def _per_image(rows: Sequence[Row]) -> dict[str, Any]:
+    if not rows:
+        return {"status": "not measured", "note": "no call of this run asked for it"}
+    good = [(row.value, row.scene) for row in rows if row.value is not None]
+    failed = len(rows) - len(good)
+    note = f"{failed} of {len(rows)} images failed" if failed else ""
+    if not good:
+        return {"status": "failed", "note": note}
+    values, scenes = [value for value, _ in good], [scene for _, scene in good]
+    interval = _interval(lambda: mean_estimate(np.asarray(values), scenes))
+    value = float(np.mean(values))
+    return {"n": len(good), "scenes": len(set(scenes)), "value": value, "note": note} | interval
+
+
+def _interval(estimate: Callable[[], Estimate]) -> dict[str, Any]:
+    """Return an interval's ends and name; or why there is none, which is an answer too."""
+    try:
+        made = estimate()
+    except UsageError as reason:
+        return {"interval": f"none: {reason}"}
+    how = f"{made.level:.0%} {made.how}, {made.scenes} scenes"
+    return {"low": made.low, "high": made.high, "interval": how}
+
+
+def _set_value(
+    store: Store, session: "Session", key: str, group: tuple[str, str, Draw]
+) -> dict[str, Any]:
+    """Compute one set metric over the pictures that exist; its n says how many they are."""
+    method, task, draw = group
+    metric = CATALOG[key]
+    scenes = store.scenes(task)
+    cells = [Cell(method, task, draw, image) for image in scenes]
+    found = [cell for cell in cells if store.has(cell)]
+    gone = len(cells) - len(found)
+    note = f"{gone} of {len(cells)} images failed" if gone else ""
+    if len(found) < 2 or metric.extractor is None or metric.distance is None:
+        return {"status": "failed", "note": note or "needs at least two images"}
+    restored = session.features(metric.extractor, [store.path(cell) for cell in found])
+    clean = session.features(
+        metric.extractor, [store.clean_path(task, cell.image) for cell in found]
+    )
+    own = [scenes[cell.image] for cell in found]
+    # The second arm is the reference itself: a jackknife of one arm never looks at it.
+    blocks = partial(make_blocks, metric.distance, restored, clean, clean)
+    interval = _interval(lambda: jackknife(blocks(), own))
+    value = session.set_value(metric, restored, clean)
+    return {"n": len(found), "scenes": len(set(own)), "value": value, "note": note} | interval

@@ -1,0 +1,138 @@
+"""Restoring on one machine: opens a method once, writes pictures, survives a photo that fails."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from e2r_baselines.checks import check_restored
+from e2r_baselines.method import Compute, Draw, Photo, Restorer
+from e2r_bench.run.data import Source
+from e2r_bench.run.executor import Done, Work
+from e2r_bench.run.plan import Plan, PlannedMethod
+from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.store import Store
+from e2r_metrics.base.errors import PictureError, UsageError, one_line
+
+Failed = dict[tuple[str, Draw], str]
+
+
+@dataclass
+class LocalWorker:
+    """Does the work of a plan in this process; see `executor.Worker`.
+
+    Attributes:
+        plan: with this machine's files and builds.
+        store: takes the pictures.
+        compute: device, dtype and batch.
+    """
+
+    plan: Plan
+    store: Store
+    compute: Compute
+    _open: tuple[str, Restorer] | None = field(default=None, init=False)
+    _methods: Mapping[str, PlannedMethod] = field(init=False)
+    _tasks: Mapping[str, TaskSet] = field(init=False)
+    _sources: Mapping[tuple[str, str], Source] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._methods = {method.name: method for method in self.plan.methods}
+        self._tasks = {pictures.task.name: pictures for pictures in self.plan.tasks}
+        self._sources = {(t.task.name, s.id): s for t in self.plan.tasks for s in t.sources}
+
+    def __call__(self, work: Work) -> Done:
+        """Restore the pictures of `work`; what fails is told, and the rest goes on."""
+        method, pictures = self._methods[work.method], self._tasks[work.task]
+        restorer = self._restorer(method)
+        folder = self.store.folder / "pairs" / work.task
+        failed: Failed = {}
+        photos: list[Photo] = []
+        for image in work.images:
+            try:
+                source = self._sources[work.task, image]
+                self._check_memory(method, source)
+                photos.append(photo(pictures, source, folder, method.spec.feed))
+            except PictureError as error:
+                failed |= {(image, draw): str(error) for draw in work.draws}
+        call = _Call(work, pictures, restorer, self._put)
+        return Done(work, failed | call.restore(photos))
+
+    def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
+        self.store.put_picture(cell, to_eight_bit(pixels), seconds)
+
+    def _restorer(self, method: PlannedMethod) -> Restorer:
+        """Return the open method; one network is held at a time, so the one before is let go."""
+        if self._open is None or self._open[0] != method.name:
+            self._open = None
+            opened = method.spec.open(method.build, method.files, self.compute)
+            self._open = method.name, opened
+        return self._open[1]
+
+    def _check_memory(self, method: PlannedMethod, source: Source) -> None:
+        estimate = method.spec.peak_bytes
+        if estimate is None or self.compute.tile is not None:
+            return
+        height, width = source.size()
+        needed = estimate(method.build, height, width) * self.compute.batch
+        there = available_bytes(self.compute.device)
+        if needed > there:
+            raise PictureError(
+                f"{width}x{height}, batch {self.compute.batch}: expected to fit into "
+                f"{there / 2**30:.1f} GiB free on {self.compute.device}, needs about "
+                f"{needed / 2**30:.1f} GiB; give --tile 256, a smaller --batch, or another --device"
+            )
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a method, repeated photo by photo where it fails."""
+
+    work: Work
+    pictures: TaskSet
+    restorer: Restorer
+    put: Callable[[Cell, np.ndarray, float], None]
+
+    def restore(self, photos: Sequence[Photo]) -> Failed:
+        if not photos:
+            return {}
+        left = {(one.id, draw) for one in photos for draw in self.work.draws}
+        try:
+            self._write(photos, left)
+        except UsageError:
+            raise
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        # A restorer may be anyone's plugin: whatever it raises, SystemExit too, is recorded.
+        except BaseException as error:  # noqa: BLE001
+            if len(photos) > 1:
+                alone = [self.restore([one]) for one in photos]
+                return {key: text for failed in alone for key, text in failed.items()}
+            return dict.fromkeys(left, one_line(error))
+        note = f"{self.work.method} returned nothing for it"
+        return dict.fromkeys(left, note)
+
+    def _write(self, photos: Sequence[Photo], left: set[tuple[str, Draw]]) -> None:
+        shapes = {one.id: one.pixels.shape for one in photos}
+        since = time.perf_counter()
+        for result in self.restorer.restore(photos, self.pictures.task, self.work.draws):
+            if result.photo_id not in shapes:
+                raise PictureError(
+                    f"found a result for {result.photo_id!r}, which nobody asked for"
+                )
+            check_restored(result, shapes[result.photo_id])
+            cell = Cell(self.work.method, self.work.task, result.draw, result.photo_id)
+            self.put(cell, result.pixels, time.perf_counter() - since)
+            since = time.perf_counter()
+            left.discard((result.photo_id, result.draw))
+
+
+def available_bytes(device: str) -> int:
+    """Return the free memory of a torch device in bytes."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

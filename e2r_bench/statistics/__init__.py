@@ -1,0 +1,1 @@
+"""What a number is worth: tests, intervals and verdicts, as pure functions on arrays."""

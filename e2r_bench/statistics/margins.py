@@ -1,0 +1,99 @@
+"""What counts as no difference: one margin per metric, in its own unit, with a reason.
+
+Margins are fixed before a run and travel with its results. None is a share of a value: an unbiased
+distance may be zero or negative, and 5% of 30 dB is a gain that every table would print in bold.
+Distances of sets have no scale of their own, so theirs is a share of the control's gap: how much
+worse the degraded input is than the best control under the same metric, images and n.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from e2r_metrics.base.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A margin as data, before any number is known.
+
+    Attributes:
+        metric: its bare name.
+        value: in `unit`.
+        unit: "dB", "" for the metric's own scale, or "share of the control's gap".
+        reason: why this much, in words.
+    """
+
+    metric: str
+    value: float
+    unit: str
+    reason: str
+
+    @property
+    def relative(self) -> bool:
+        """Return whether the control's gap is needed."""
+        return self.unit == GAP
+
+
+GAP = "share of the control's gap"
+_OF_ONE = "on a scale of one; smaller steps change rank orders of methods but not what is seen"
+_SHARE = (
+    "a twentieth of what restoration can gain: from the degraded input to the best control; the "
+    "distance has no scale of its own"
+)
+_ROWS = (
+    Margin("psnr", 0.5, "dB", "12% of the mean squared error; retrained adapters differ as much"),
+    Margin("ssim", 0.01, "", _OF_ONE),
+    Margin("ms_ssim", 0.01, "", _OF_ONE),
+    Margin("lpips", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
+    Margin("dists", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
+    Margin("clip_iqa", 0.02, "", _OF_ONE),
+    Margin("fid", 0.05, GAP, _SHARE),
+    Margin("kid", 0.05, GAP, _SHARE),
+    Margin("cmmd", 0.05, GAP, _SHARE),
+    Margin("fd_effnet", 0.05, GAP, _SHARE),
+    Margin("mmd_effnet", 0.05, GAP, _SHARE),
+)
+MARGINS: Mapping[str, Margin] = MappingProxyType({row.metric: row for row in _ROWS})
+
+
+def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
+    """Return the margin of a metric id or name; what a claims file gives goes first.
+
+    Raises:
+        UsageError: no margin is known: one has to be given, with its reason.
+    """
+    name = metric.partition(":")[0]
+    known = {**MARGINS, **(given or {})}
+    if name not in known:
+        raise unknown("margin: give one with unit and reason for metric", name, known)
+    return known[name]
+
+
+def absolute(margin: Margin, worst: float | None = None, best: float | None = None) -> float:
+    """Return the margin in the metric's unit.
+
+    Args:
+        margin: as data.
+        worst: of the degraded input, under this metric on these images; for shares only.
+        best: of the best control, likewise; 0 where the metric knows no better.
+
+    Raises:
+        UsageError: a value or share that is not above zero, or controls that leave no gap.
+    """
+    if not margin.value > 0:
+        raise UsageError(f"{margin.metric}: margin: expected a number above 0: {margin.value}")
+    if not margin.relative:
+        return margin.value
+    if worst is None or best is None:
+        raise UsageError(
+            f"{margin.metric}: its margin is a {GAP}; measure the degraded input and the best "
+            "control (--controls) on the same images"
+        )
+    gap = abs(worst - best)
+    if not 0 < gap < float("inf"):
+        raise UsageError(
+            f"{margin.metric}: the controls leave no gap ({worst:g} and {best:g}): no share of it "
+            "is a margin; give one in the metric's unit"
+        )
+    return margin.value * gap

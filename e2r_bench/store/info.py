@@ -1,0 +1,116 @@
+"""The records of a run: run.json, and the rows of per_image.jsonl."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "failed", "not measured"]
+
+
+class _Frozen(BaseModel):
+    # An identical pair has infinite PSNR, and JSON has no infinity: it is written as a string.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class MethodInfo(_Frozen):
+    """What an instance of a method really ran with."""
+
+    method: str
+    """Its name in the catalog."""
+    options: Mapping[str, Any]
+    """The options that were set for it; the others have the catalog's defaults."""
+    build: str
+    miniature: bool
+    title: str
+    control: bool
+    """Whether it shows what the pipeline costs rather than what a method can do."""
+    licence: str
+    weights: Mapping[str, str]
+    """Weight file or user's file -> sha256 (of the listing, for folders)."""
+    version: str
+    """Of a plugin's distribution, empty for our own methods."""
+    stochastic: bool
+    stepped: bool
+    note: str = ""
+    """What a reader of its numbers has to know, empty for nothing."""
+    outside: tuple[str, ...] = ()
+    """Tasks that it is not made for; it runs on them when asked, and is marked."""
+
+
+class MetricInfo(_Frozen):
+    """What a metric was measured with, or why it was not."""
+
+    name: str
+    variant: str
+    higher_is_better: bool
+    per_image: bool
+    unit: str
+    protocol: str
+    weights: Mapping[str, str]
+    missing: str | None = None
+    fetch: str | None = None
+
+
+class TaskInfo(_Frozen):
+    """One task's pictures: where they come from and how they were degraded."""
+
+    data: str
+    degradation: str
+    prompt: str
+    images: tuple[str, ...]
+    scenes: tuple[str, ...]
+    variants: Mapping[str, str]
+    """Metric name to the variant that the protocol or the user chose for this task."""
+    unreadable: Mapping[str, str] = {}
+    """Image -> why its source could not be used; every method fails on it."""
+
+
+class RunInfo(_Frozen):
+    """The content of run.json."""
+
+    format: int = 2
+    passed: Mapping[str, Any]
+    """The settings that were given."""
+    settings: Mapping[str, Any]
+    """All settings, the defaulted ones too."""
+    protocol: str
+    methods: Mapping[str, MethodInfo]
+    """By instance name."""
+    tasks: Mapping[str, TaskInfo]
+    metrics: Mapping[str, MetricInfo]
+    """By metric id, such as "psnr:rgb"."""
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]
+    device: str
+    versions: Mapping[str, str]
+    git: str | None
+
+
+class Row(_Frozen):
+    """One line of per_image.jsonl: one cell and one metric."""
+
+    method: str
+    build: str
+    task: str
+    image: str
+    scene: str
+    seed: int
+    steps: int
+    metric: str
+    variant: str
+    value: float | None
+    status: Status
+    protocol: str
+    note: str = ""
+
+    @property
+    def metric_id(self) -> str:
+        """Return name and variant, such as "psnr:rgb"."""
+        return f"{self.metric}:{self.variant}"
+
+    def key(self) -> tuple[str, str, str, int, int, str, str]:
+        """Return what makes the row unique in its run."""
+        return (
+            self.method, self.task, self.image, self.seed, self.steps, self.metric, self.variant
+        )  # fmt: skip

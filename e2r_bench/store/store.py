@@ -1,0 +1,238 @@
+"""A run folder: pictures, rows, failures and timings by cell; the one way to read and add to it."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import escape as glob_escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from e2r_baselines.method import Draw
+from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import Row, RunInfo
+from e2r_bench.store.names import cell_folder, cell_of
+from e2r_bench.store.rows import RowFile, Rows
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import appending, write_text
+from e2r_metrics.base.pictures import EightBit, write_png
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN_JSON = "run.json"
+ROWS = "per_image.jsonl"
+TIMING = "timing.jsonl"
+FAILURES = "failures.json"
+
+
+@dataclass
+class Store:
+    """A run on disk.
+
+    Attributes:
+        folder: the run folder.
+        info: the content of its run.json.
+    """
+
+    folder: Path
+    info: RunInfo
+    _row_file: RowFile = field(init=False, repr=False)
+    _failed: dict[str, str] = field(init=False, repr=False)
+    _scenes: dict[str, dict[str, str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._row_file = RowFile(self.folder / ROWS)
+        self._failed = _read_failures(self.folder / FAILURES)
+        self._scenes = {
+            name: dict(zip(task.images, task.scenes, strict=True))
+            for name, task in self.info.tasks.items()
+        }
+
+    def draws(self, method: str) -> tuple[Draw, ...]:
+        """Return the draws that a method has in this run."""
+        info = self.info.methods[method]
+        seeds = self.info.seeds if info.stochastic else (0,)
+        steps = self.info.steps if info.stepped else (0,)
+        return tuple(Draw(seed, count) for seed in seeds for count in steps)
+
+    def images(self, task: str) -> tuple[str, ...]:
+        """Return the image names of a task, in run order."""
+        return self.info.tasks[task].images
+
+    def scenes(self, task: str) -> Mapping[str, str]:
+        """Return image -> scene of a task; images of one scene are not independent."""
+        return self._scenes[task]
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every cell of the run in its plan's order."""
+        for method in self.info.methods:
+            for task in self.info.tasks:
+                for draw in self.draws(method):
+                    for image in self.images(task):
+                        yield Cell(method, task, draw, image)
+
+    def has_metric(self, task: str, metric: str) -> bool:
+        """Return whether a metric id is the variant that this task is measured by."""
+        name, _, variant = metric.partition(":")
+        return self.info.tasks[task].variants.get(name) == variant
+
+    def clean_path(self, task: str, image: str) -> Path:
+        """Return the clean picture's path, PNG, 8 bits."""
+        return self.folder / "pairs" / task / "clean" / f"{image}.png"
+
+    def degraded_path(self, task: str, image: str) -> Path:
+        """Return the degraded picture's path, PNG, 8 bits (clipped, where the noise was not)."""
+        return self.folder / "pairs" / task / "degraded" / f"{image}.png"
+
+    def path(self, cell: Cell) -> Path:
+        """Return the path of a cell's restored picture, PNG, 8 bits."""
+        return self.folder / "images" / cell_folder(cell) / f"{cell.image}.png"
+
+    def has(self, cell: Cell) -> bool:
+        """Return whether a cell's picture is there."""
+        return self.path(cell).is_file()
+
+    def put_picture(self, cell: Cell, picture: EightBit, seconds: float) -> None:
+        """Write a cell's picture and the wall time it took, and forget that it ever failed."""
+        write_png(self.path(cell), picture)
+        # Wall time is never part of the rows, which must not change.
+        row = {
+            "method": cell.method, "task": cell.task, "image": cell.image,
+            "seed": cell.draw.seed, "steps": cell.draw.steps, "seconds": round(seconds, 4),
+        }  # fmt: skip
+        with appending(self.folder / TIMING) as stream:
+            stream.write(json.dumps(row) + "\n")
+        if self._failed.pop(str(cell), None) is not None:
+            self._write_failures()
+
+    def fail(self, cell: Cell, note: str) -> None:
+        """Record why a cell has no picture."""
+        self._failed[str(cell)] = note
+        self._write_failures()
+
+    def drop(self, touched: Callable[[Cell], bool]) -> None:
+        """Remove the pictures, rows, failures and maps of some cells."""
+        gone = [cell for cell in self.cells() if touched(cell)]
+        names = {str(cell) for cell in gone}
+        for cell in gone:
+            self.path(cell).unlink(missing_ok=True)
+            maps = self.folder / "maps" / cell_folder(cell)
+            for path in [*maps.glob(f"{glob_escape(cell.image)}.*")] if maps.is_dir() else []:
+                path.unlink()
+        self.replace_rows([row for row in self.rows().all if str(cell_of(row)) not in names])
+        self._failed = {key: note for key, note in self._failed.items() if key not in names}
+        self._write_failures()
+
+    def failure(self, cell: Cell) -> str | None:
+        """Return why a cell has no picture, None if nothing went wrong so far."""
+        unreadable = self.info.tasks[cell.task].unreadable.get(cell.image)
+        return self._failed.get(str(cell)) or unreadable
+
+    def failures(self) -> Mapping[Cell, str]:
+        """Return every cell that failed, in the plan's order, with what went wrong."""
+        if not self._failed and not any(t.unreadable for t in self.info.tasks.values()):
+            return {}
+        return {cell: note for cell in self.cells() if (note := self.failure(cell))}
+
+    def _write_failures(self) -> None:
+        content = json.dumps(self._failed, indent=1, ensure_ascii=False, sort_keys=True)
+        write_text(self.folder / FAILURES, content + "\n")
+
+    def rows(self) -> Rows:
+        """Return all rows with their index; read from disk once per version of the file."""
+        return self._row_file.rows()
+
+    def put_rows(self, rows: Iterable[Row]) -> None:
+        """Append rows; see `order_rows`."""
+        with appending(self.folder / ROWS) as stream:
+            stream.writelines(row.model_dump_json() + "\n" for row in rows)
+
+    def replace_rows(self, rows: Sequence[Row]) -> None:
+        """Write exactly these rows, whole or not at all; nothing happens where they are there."""
+        content = "".join(row.model_dump_json() + "\n" for row in rows)
+        path = self.folder / ROWS
+        if not path.is_file() or path.read_bytes() != content.encode():
+            write_text(path, content)
+
+    def values(self, method: str, task: str, draw: Draw, metric: str) -> dict[str, float]:
+        """Return image -> value of a per-image metric id; failed images are left out."""
+        rows = self.rows().groups.get((method, task, draw, metric), ())
+        known = set(self.images(task))
+        return {r.image: r.value for r in rows if r.value is not None and r.image in known}
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the rows as a frame; columns are the attributes of `Row`."""
+        import pandas as pd
+
+        rows = [row.model_dump() for row in self.rows().all]
+        return pd.DataFrame(rows, columns=list(Row.model_fields))
+
+    def summary(self) -> "pd.DataFrame":
+        """Return summary.csv as a frame; UsageError if the run has not got that far."""
+        import pandas as pd
+
+        path = self.folder / "summary.csv"
+        if not path.is_file():
+            raise UsageError(
+                f"{self.folder}: expected summary.csv, found none; finish the run first"
+            )
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+    def timings(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the wall times of pictures; lines that are damaged are left out."""
+        path = self.folder / TIMING
+        if not path.is_file():
+            return
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and "seconds" in row:
+                yield row
+
+
+def open_store(folder: Path) -> Store:
+    """Open a run folder.
+
+    Raises:
+        UsageError: there is no run.json, or it is of another program or another version.
+    """
+    path = folder / RUN_JSON
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{folder}: expected a run folder with {RUN_JSON}, found none; make one with "
+            "`e2r-bench run`"
+        ) from error
+    try:
+        return Store(folder, RunInfo.model_validate_json(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its start"
+        raise UsageError(
+            f"{path}: expected a run of this version of e2r-bench, found {first['msg'].lower()} at "
+            f"{where}; make it again, or read it with the version that wrote it"
+        ) from error
+
+
+def create_store(folder: Path, info: RunInfo) -> Store:
+    """Write run.json, whole or not at all, and return the store."""
+    content = json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    write_text(folder / RUN_JSON, content + "\n")
+    return Store(folder, info)
+
+
+def _read_failures(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: expected JSON of a run, found: {error}; delete it") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected failures by cell; delete it")
+    return {str(key): str(note) for key, note in content.items()}

@@ -1,0 +1,78 @@
+"""One process at a time writes into a folder; a second one is told who does, and since when."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, SoftFileLock, Timeout
+
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import unfinished, write_text
+
+LOCK = ".lock"
+_HOLDER = ".lock.json"
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Hold a folder alone while inside; what a killed process left half-written is removed first.
+
+    The system itself drops the lock of a process that dies. Where a file system has no such locks,
+    a file stands for it; it names its process, so that one left behind is recognised.
+
+    Raises:
+        UsageError: another process holds it, or the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _acquired(folder)
+    except Timeout as error:
+        raise UsageError(
+            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another --out"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {folder}: {error.strerror}; choose another --out"
+        ) from error
+    try:
+        for path in unfinished(folder):
+            path.unlink(missing_ok=True)
+        write_text(folder / _HOLDER, json.dumps(_myself()) + "\n")
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / _HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquired(folder: Path) -> FileLock | SoftFileLock:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except NotImplementedError:
+        soft = SoftFileLock(folder / f"{LOCK}.soft")
+        soft.acquire(timeout=0)
+        return soft
+    return lock
+
+
+def _myself() -> dict[str, str | int]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+    }
+
+
+def _holder(folder: Path) -> str:
+    try:
+        told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        return f"process {told['pid']} on {told['host']} since {told['since']} ({told['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,63 @@
+"""Features on disk, keyed by what was looked at and by what looked: never by a name."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from e2r_metrics.base.cache import cache_folder
+from e2r_metrics.base.files import write_bytes
+
+Vector = npt.NDArray[np.float32]
+
+
+class FeatureStore:
+    """A folder of feature vectors that any number of processes may read and write.
+
+    A vector is written to a temporary name and renamed, so it is there whole or not at all; two
+    processes that compute the same one write the same bytes.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Take the folder; None is the project's cache folder."""
+        self.folder = folder or cache_folder() / "features"
+
+    def get(self, extractor: str, image: str) -> Vector | None:
+        """Return a vector, (D,) float32, or None if it was never computed or was damaged.
+
+        Args:
+            extractor: key of network, weights and preprocessing.
+            image: key of the pixels, from `content_key`.
+        """
+        try:
+            return np.load(self._path(extractor, image), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def put(self, extractor: str, image: str, vector: Vector) -> None:
+        """Keep a vector, (D,) float32; keys as in `get`.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        buffer = io.BytesIO()
+        np.save(buffer, vector, allow_pickle=False)
+        write_bytes(self._path(extractor, image), buffer.getvalue())
+
+    def _path(self, extractor: str, image: str) -> Path:
+        return self.folder / extractor / image[:2] / f"{image}.npy"
+
+
+def content_key(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return the key of an image: the SHA-256 of its shape and its 8-bit pixels."""
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def extractor_key(identity: str, preprocessing: str, weights: tuple[str, ...]) -> str:
+    """Return the key of an extractor: readable id and a digest of all that defines it."""
+    digest = hashlib.sha256("\x1f".join((identity, preprocessing, *weights)).encode())
+    return f"{identity}-{digest.hexdigest()[:12]}"

@@ -1,0 +1,43 @@
+"""`e2r-bench train`: flags and files to a training, and what it says afterwards."""
+
+import pytest
+
+from e2r_adapters import lora
+from e2r_adapters.lora import inspect
+from e2r_metrics.base.errors import UsageError
+
+
+def test_settings_come_from_flags_and_toml(tmp_path):
+    from e2r_bench.commands.train import train_config
+
+    said = {"out": "x", "tasks": "denoise15,derain", "data": "derain=here", "pairs": 16}
+    config = train_config(said, "here")
+    assert config.tasks == ("denoise15", "derain")
+    assert {task: str(folder) for task, folder in config.data.items()} == {"derain": "here"}
+    assert (config.profile.name, config.pairs, config.seed) == ("nano", 16, 42)
+    toml = {"out": "x", "profile": "g2", "tasks": ["derain"], "data": {"derain": "here"}}
+    config = train_config(toml, "there")
+    assert (config.profile.name, config.pairs, config.tasks) == ("g2", 32, ("derain",))
+    with pytest.raises(UsageError, match=r"unknown key in f\.toml 'pair': did you mean 'pairs'"):
+        train_config({"out": "x", "pair": 3}, "f.toml")
+    with pytest.raises(UsageError, match="did you mean 'nano'"):
+        train_config({"out": "x", "profile": "nan"}, "here")
+    with pytest.raises(UsageError, match="give --out"):
+        train_config({}, "here")
+    with pytest.raises(UsageError, match="expected TASK=FOLDER"):
+        train_config({"out": "x", "data": "folder"}, "here")
+
+
+def test_the_command_trains_and_says_what_it_did(base, tmp_path):
+    from click.testing import CliRunner
+
+    from e2r_bench.commands.train import command
+
+    settings = tmp_path / "t.toml"
+    settings.write_text(
+        f'backbone = "{base}"\ntasks = "derain"\npairs = 1\nepochs = 1\nresolution = 16\n'
+        f'device = "cpu"\nsample_every = 0\nout = "{tmp_path / "a"}"\n'
+    )
+    result = CliRunner().invoke(command, [str(settings), "--seed", "3"], catch_exceptions=False)
+    assert "32 steps of profile nano+epochs=1+resolution=16" in result.output
+    assert inspect(tmp_path / "a" / lora.ADAPTER_FILE).record["seed"] == 3

@@ -1,0 +1,109 @@
+"""Every command and subcommand, invoked for real on tiny inputs."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from e2r_bench.cli import cli, main
+from e2r_metrics.base.pictures import write_png
+
+TASK = "denoise25"
+_ON = ["--tasks", TASK, "--metrics", "psnr", "--limit", "3", "--device", "cpu", "--offline"]
+_TRAINED = ["--backbone", "kontext-nano", "--epochs", "1"]
+_ADAPTER = "adapters/e2r_adapters/embedded/adapters/derain/pytorch_lora_weights.safetensors"
+
+# In an order in which each finds what it needs; {run} is a run of two seeds and three step counts.
+INVOCATIONS: dict[str, list[str]] = {
+    "run": ["--methods", "kontext", "--set", "backbone=kontext-nano", "--data", "{data}",
+            "--seeds", "0,1", "--steps", "1,2,3", *_ON, "--out", "{run}"],
+    "score": ["{run}/pairs/denoise25/degraded", "{run}/pairs/denoise25/clean", "--metrics", "psnr"],
+    "study seeds": ["{run}", "--steps", "2"],
+    "study steps": ["{run}"],
+    "maps": ["{run}", "--limit", "1", "--maps", "signed_error"],
+    "report": ["{run}", "--beside"],
+    "compare": ["{run}", "{run}", "--out", "{out}/comparison.html"],
+    "methods": ["--offline"],
+    "weights": ["--json"],
+    "weights fetch": ["kontext-nano"],
+    "leakage": ["{other}", "{data}", "--out", "{out}/leaks"],
+    "drift": [],
+    "train": ["--tasks", "derain", "--data", "derain={pairs}", "--pairs", "16", "--epochs", "1",
+              "--resolution", "16", "--sample-every", "0", "--device", "cpu",
+              "--out", "{out}/lora"],
+    "adapter inspect": ["{out}/lora/pytorch_lora_weights.safetensors"],
+    "study pairs": ["--pairs", "16,32", "--training-seeds", "1", "--train-data", "denoise={clean}",
+                    *_TRAINED, "--data", "{data}", *_ON, "--out", "{out}/pairs"],
+    "study prompts": ["--train-data", "denoise={clean}", *_TRAINED, "--data", "{data}", *_ON,
+                      "--out", "{out}/prompts"],
+    "claims": ["{out}/claims.toml", "--only", "C1", "--train-data", "denoise={clean}", *_TRAINED,
+               "--data", "{data}", *_ON, "--out", "{out}/claims"],
+}  # fmt: skip
+
+
+def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        here = (*path, name)
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield " ".join(here)
+        if isinstance(command, click.Group):
+            yield from _leaves(command, here)
+
+
+def test_every_command_and_subcommand_stands_below() -> None:
+    assert set(_leaves(cli)) == set(INVOCATIONS)
+
+
+def _pictures(folder: Path, count: int, seed: int, side: int = 48) -> Path:
+    for k in range(count):
+        pixels = np.random.default_rng((seed, k)).integers(0, 256, (side, side, 3))
+        write_png(folder / f"{k:03}.png", pixels.astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    root = tmp_path_factory.mktemp("commands")
+    _pictures(root / "data", 3, 0)
+    _pictures(root / "other", 3, 1)
+    _pictures(root / "clean", 128, 2, 64)
+    for side, seed in (("clean", 3), ("degraded", 4)):
+        _pictures(root / "pairs" / side, 16, seed, 32)
+    built_in = files("e2r_bench.arms").joinpath("data", "edit2restore.toml").read_text("utf-8")
+    mine = built_in.replace('metrics = ["fid", "cmmd", "clip_iqa"]', 'metrics = ["psnr"]')
+    (root / "claims.toml").write_text(mine, encoding="utf-8")
+    named = {name: str(root / name) for name in ("data", "other", "clean", "pairs", "run")}
+    return named | {"out": str(root)}
+
+
+@pytest.mark.parametrize("name", INVOCATIONS)
+def test_it_does_its_work(
+    name: str, places: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [part.format(**places) for part in INVOCATIONS[name]]
+    assert main([*name.split(), *arguments]) == 0, capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out.strip()
+    assert "Traceback" not in captured.err
+
+
+def test_verdicts_say_on_what_arms_were_trained(places: dict[str, str]) -> None:
+    """After the claims and studies above: the line, the table and the page."""
+    out = Path(places["out"])
+    said = "trained on denoise: clean"
+    table = json.loads((out / "claims" / "studies" / "claims" / "verdicts.json").read_text())
+    assert said in table[0]["this run"]
+    assert "1 not resolved" in table[0]["this run"]
+    for study in ("claims", "pairs", "prompts"):
+        assert said in (out / study / "studies" / study / "README.md").read_text()
+    trained = [
+        json.loads(path.read_text())["trained_on"] for path in out.rglob("adapters/*/training.json")
+    ]
+    assert trained
+    assert all(sources == {"denoise": "noise painted on clean"} for sources in trained)

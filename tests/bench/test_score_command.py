@@ -1,0 +1,119 @@
+"""`e2r-bench score` on faulty folders: what failed is named, the rest printed, the code says so."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from e2r_bench.cli import main
+from e2r_metrics.base.pictures import write_png
+
+_SIDE = 32
+
+
+def _picture(seed: int, side: int = _SIDE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 200, (side, side, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[str, str]:
+    """Three pairs; each restored picture is three levels brighter than its clean one."""
+    for k, name in enumerate("abc"):
+        write_png(tmp_path / "clean" / f"{name}.png", _picture(k))
+        write_png(tmp_path / "restored" / f"{name}.png", _picture(k) + np.uint8(3))
+    return str(tmp_path / "restored"), str(tmp_path / "clean")
+
+
+def test_a_picture_that_fails_is_named_and_the_rest_scored(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(Path(folders[0]) / "b.png", _picture(1, 24))
+    assert main(["score", *folders, "--metrics", "psnr", "--format", "json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("failed: b: b: expected restored and clean of one size")
+    told = json.loads(captured.out)
+    assert told["summary"][0]["n"] == 2
+    assert told["summary"][0]["value"] == pytest.approx(20 * np.log10(255 / 3))
+    assert list(told["failed"]) == ["b"]
+
+
+def test_a_set_metric_of_one_pair_is_not_measured_and_psnr_is(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in folders:
+        for name in "bc":
+            (Path(folder) / f"{name}.png").unlink()
+    assert main(["score", *folders, "--metrics", "psnr, fd_effnet", "--offline"]) == 0
+    out = capsys.readouterr().out
+    assert "38.58" in out
+    assert "fd_effnet:lite0: not measured" in out
+    assert main(["score", *folders, "--metrics", "fd_effnet", "--offline"]) == 1
+    assert "not measured" in capsys.readouterr().out
+
+
+def test_sub_folders_and_names_that_differ(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, suffix in zip(folders, ("", "_truth"), strict=True):
+        inside = Path(folder) / "scene"
+        inside.mkdir()
+        for name in "abc":
+            (Path(folder) / f"{name}.png").rename(inside / f"{name}{suffix}.png")
+    psnr = ["--metrics", "psnr"]
+    assert main(["score", *folders, *psnr]) == 2
+    assert "give --recursive" in capsys.readouterr().err
+    assert main(["score", *folders, *psnr, "--recursive"]) == 2
+    assert "--pair" in capsys.readouterr().err
+    assert main(["score", *folders, *psnr, "--recursive", "--pair", "{name}_truth"]) == 0
+    assert "38.58" in capsys.readouterr().out
+
+
+def test_floats_need_a_range_and_transparency_a_background(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(f"{folders[0]}/a.tiff", (_picture(0)[..., ::-1] + 3).astype(np.float32) / 10)
+    Path(folders[0], "a.png").unlink()
+    glass = np.dstack([_picture(1)[..., ::-1] + 3, np.full((_SIDE, _SIDE), 254, np.uint8)])
+    cv2.imwrite(f"{folders[0]}/b.png", glass)
+    assert main(["score", *folders, "--metrics", "psnr"]) == 1
+    failed = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in failed] == ["a", "b"]
+    assert "--range" in failed[0]
+    assert "--flatten" in failed[1]
+    told = ["--range", "25.5", "--flatten", "white", "--format", "csv"]
+    assert main(["score", *folders, "--metrics", "psnr", *told]) == 0
+    values = [float(line.split(",")[3]) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert values[0] == pytest.approx(38.588, abs=1e-3)
+    assert values[1] < values[2] == pytest.approx(38.588, abs=1e-3)
+
+
+def test_large_pictures_are_refused_by_name(
+    folders: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    big = np.zeros((1001, 1000, 3), np.uint8)
+    for folder in folders:
+        write_png(Path(folder) / "big.png", big)
+    arguments = ["score", *folders, "--metrics", "psnr", "--max-megapixels", "1"]
+    assert main([*arguments, "--out", str(tmp_path / "table.txt")]) == 1
+    assert "failed: big: " in capsys.readouterr().err
+    assert "38.58" in (tmp_path / "table.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--device", "warp:9"], "expected a device of this machine"),
+        (["--metrics", " , "], "expected one or more names"),
+        (["--variant", "psnr"], "METRIC=VARIANT"),
+        (["--weights", "/no/such"], "does not exist"),
+        (["--format", "parquet"], "needs --out FILE"),
+        (["--out", "s3://x/y.csv"], "`fsspec`"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    folders: tuple[str, str], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", *folders, *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""The committed rates: made by these rules, within the limits they state, and read by the docs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.calibration import claims, fast, page, parts, run
+from tests.calibration.families import CALIBRATED_ON, drawn, scenes_of
+
+DONE = json.loads(page.RATES.read_text("utf-8"))
+ROWS = [row for rows in DONE.values() for row in rows]
+
+
+def test_the_page_of_rules_prints_the_committed_rates():
+    assert page.parts_of(page.PAGE.read_text("utf-8"))[1] == page.table(page.load()), (
+        "run python tests/calibration/page.py"
+    )
+
+
+def test_the_summary_counts_what_is_within_its_limits():
+    kept = sum(row["low"] <= row["rate"] <= row["high"] for row in ROWS)
+    assert [row["kept"] for row in ROWS] == [
+        row["low"] <= row["rate"] <= row["high"] for row in ROWS
+    ]
+    assert f"{kept} of {len(ROWS)} rates" in (page.RATES.parent / "README.md").read_text("utf-8")
+
+
+def test_only_power_and_what_the_page_names_lies_outside():
+    """Nothing that is false may be shown more often than stated."""
+    outside = [row for row in ROWS if not row["kept"] and not row["test"].startswith("power")]
+    assert outside == [], outside
+
+
+def test_no_claim_and_its_opposite_ever_held_in_two_hundred_configurations():
+    assert len({one.name + one.family + str(one.n) for one in claims.configurations()}) == 200
+    both = [r for r in ROWS if r["quantity"] == "a claim and its opposite both hold"]
+    assert (len(both), sum(r["rate"] for r in both)) == (200, 0)
+
+
+@pytest.mark.parametrize("n", [10, 32])
+def test_the_rules_of_today_give_the_committed_rates(n):
+    for made, row in zip(parts.one_part(n, "alone", 10_000), DONE[f"one part alone {n}"],
+                         strict=True):  # fmt: skip
+        assert made.quantity == row["quantity"]
+        assert made.rate == pytest.approx(row["rate"], abs=0.002)
+
+
+def test_scenes_that_are_ignored_show():
+    """Planted: clustered images taken as if they were alone; the false alarms give it away."""
+    index = fast.index_of(scenes_of(68, "clustered"))
+    generator = np.random.default_rng(0)
+    x = drawn(CALIBRATED_ON["normal"], generator, 4000, 1, index)
+    honest = fast.sign_flip(x, index, generator, 499)
+    naive = fast.sign_flip(x, np.arange(68), generator, 499)
+    assert np.mean(honest <= 0.05) <= 0.065
+    assert np.mean(naive <= 0.05) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, _ in run.blocks_of()])
+def test_every_block_again(name):
+    rates = next(rates for found, rates in run.blocks_of() if found == name)
+    for made, row in zip(rates, DONE[name], strict=True):
+        assert made.rate == pytest.approx(row["rate"], abs=0.01)

@@ -1,0 +1,272 @@
+"""Arms: run once, options where a method has them, failures where they belong, training data."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2r_baselines.controls import CLEAN, DEGRADED
+from e2r_baselines.method import Build, Draw, Method, MethodSpec, NoOptions, Photo, Restored, fixed
+from e2r_baselines.tasks import Task
+from e2r_bench.arms.claims import Arm, Training
+from e2r_bench.arms.running import ArmRunner, wrong_prompt
+from e2r_bench.arms.study import ArmStudy
+from e2r_bench.arms.training import (
+    PAINTED,
+    ArmTraining,
+    TrainData,
+    is_trained,
+    plan_training,
+    train_data,
+)
+from e2r_bench.run.config import Experiment
+from e2r_bench.studies.compare import Criteria
+from e2r_metrics.base.errors import PictureError, UsageError
+from e2r_metrics.base.pictures import write_png
+
+TASK = "denoise25"
+
+
+@dataclass(frozen=True)
+class Shade:
+    """Returns its input, darker by a share; refuses pictures by name."""
+
+    share: float
+    refuses: frozenset[str] = frozenset()
+
+    def restore(
+        self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
+    ) -> Iterator[Restored]:
+        for photo in photos:
+            if photo.id in self.refuses:
+                raise PictureError(f"{photo.id}: planted")
+            for draw in draws:
+                yield Restored(photo.id, draw, photo.pixels * np.float32(1 - self.share))
+
+
+@dataclass(frozen=True)
+class EditorOptions:
+    """As the editors have them."""
+
+    backbone: str = "auto"
+    adapter: Path | None = None
+
+
+def _spec(name: str, shade: Shade, files: tuple[str, ...] = ()) -> MethodSpec:
+    return MethodSpec(
+        name=name, title=name, source="tests", licence="none", builds=(Build(name, files),),
+        tasks=frozenset({"denoise"}), open=partial(_open, shade),
+    )  # fmt: skip
+
+
+def _open(shade: Shade, build: Build, files: Mapping[str, Path], compute: object) -> Shade:
+    return shade
+
+
+SEEN: list[EditorOptions] = []
+
+
+def _edit(options: EditorOptions) -> MethodSpec:
+    SEEN.append(options)
+    return _spec("kontext_lora", Shade(0.1))
+
+
+@pytest.fixture
+def catalog() -> dict[str, Method]:
+    SEEN.clear()
+    rows = [
+        *map(fixed, (DEGRADED, CLEAN)),
+        fixed(_spec("dark", Shade(0.2))),
+        fixed(_spec("darker", Shade(0.4))),
+        fixed(_spec("refuser", Shade(0.2, frozenset({"photo03"})))),
+        fixed(_spec("weightless", Shade(0.2), ("moce-ir",))),
+        Method("kontext_lora", EditorOptions, _edit),
+    ]
+    return {row.name: row for row in rows}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Experiment:
+    for k in range(12):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 16, 3))
+        write_png(tmp_path / "data" / f"photo{k:02}.png", pixels.astype(np.uint8))
+    return Experiment(
+        methods=("dark",), tasks=(TASK,), data=(str(tmp_path / "data"),), metrics=("psnr",),
+        device="cpu", offline=True, out=tmp_path / "out",
+    )  # fmt: skip
+
+
+def training(**changes: object) -> ArmTraining:
+    from e2r_adapters.train.profiles import PROFILES
+
+    made = ArmTraining("kontext-nano", TrainData(("denoise",), {}), PROFILES["nano"], "cpu")
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def runner(base: Experiment, catalog: dict[str, Method]) -> ArmRunner:
+    return ArmRunner(base, training(), lambda line: None, catalog=catalog)
+
+
+def test_an_arm_whose_weights_are_missing_stops_no_other(runner: ArmRunner) -> None:
+    """C5 needs InstructIR; C1 does not, and shares a folder with the rest of C5."""
+    names = ("dark", "darker", "weightless")
+    planned = {name: Arm(method=name) for name in names}
+    runner = runner.planning(list(planned.values()))
+    for _ in range(2):
+        with pytest.raises(UsageError, match="'weightless' cannot run"):
+            runner.arm(planned["weightless"], TASK)
+        for name in ("dark", "darker"):
+            assert len(runner.arm(planned[name], TASK).values(TASK, "psnr:rgb")) == 12
+    assert sorted(path.name for path in (runner.base.out / "runs").iterdir()) == ["dark", "darker"]
+
+
+def test_each_arm_gets_the_backbone_that_was_resolved_and_no_option_it_has_not(
+    runner: ArmRunner,
+) -> None:
+    runner.arm(Arm(method="kontext_lora"), TASK)
+    assert SEEN
+    assert {options.backbone for options in SEEN} == {"kontext-nano"}
+    SEEN.clear()
+    runner.arm(Arm(method="dark"), TASK)
+    assert SEEN == []
+
+
+def test_a_picture_that_failed_strikes_the_parts_that_need_it_and_no_others(
+    runner: ArmRunner,
+) -> None:
+    names = ("dark", "darker", "refuser")
+    study = ArmStudy(runner, Criteria(None))
+    parts = study.parts(
+        {name: Arm(method=name) for name in names}, [("dark", "darker"), ("refuser", "darker")]
+    )
+    assert [part.verdict for part in parts] == ["better", "not measured"]
+    assert "unequal n between arms, 11 images of refuser and 12 of darker" in parts[1].note
+    assert [str(cell) for cell in runner.failures] == [f"refuser on {TASK}/photo03"]
+
+
+def test_prompts_have_runs_of_their_own(runner: ArmRunner) -> None:
+    from e2r_baselines.tasks import TASKS
+
+    for prompt in ("right", "wrong", "empty"):
+        store = runner.arm(Arm(method="kontext_lora", prompt=prompt), TASK).store
+        asked = store.info.tasks[TASK].prompt
+        wanted = {"right": TASKS[TASK].prompt, "wrong": wrong_prompt(TASKS[TASK]), "empty": ""}
+        assert asked == wanted[prompt]
+
+
+# What arms are trained on
+
+
+def test_a_miniature_is_trained_on_painted_pairs_and_says_so() -> None:
+    data = train_data(None, (TASK, "derain"), True, "kontext-nano")
+    assert data == TrainData(("denoise", "derain"), {})
+    assert data.words() == "painted pairs (dead leaves)"
+
+
+def test_painted_pairs_for_a_full_size_backbone_only_by_name() -> None:
+    with pytest.raises(UsageError, match="expected --train-data denoise=DIR,derain=DIR"):
+        train_data(None, (TASK,), False, "FLUX")
+    data = train_data({"": "painted"}, (TASK, "derain"), False, "FLUX")
+    assert data.folders == {"denoise": PAINTED, "derain": PAINTED}
+    assert data.words() == "painted pairs (dead leaves)"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"denoise": "{here}"}, "found none for derain; give derain=DIR, or derain=painted"),
+        ({"denoise": "{here}", "derain": "{here}/gone"}, "expected a folder, found no such one"),
+        ({"denoise": "{here}", "derian": "{here}"}, "did you mean 'derain'"),
+        ({"denoise": "{here}", "derain": "{here}", "dehaze": "{here}"}, "'dehaze'"),
+    ],
+)
+def test_training_data_is_checked_before_anything_is_trained(
+    tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    filled = {kind: where.replace("{here}", str(tmp_path)) for kind, where in given.items()}
+    with pytest.raises(UsageError, match=said):
+        train_data(filled, (TASK, "derain"), True, "kontext-nano")
+
+
+def test_every_kind_is_named_with_what_it_is_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "Rain100L" / "train").mkdir(parents=True)
+    given = {"derain": str(tmp_path / "Rain100L" / "train"), "denoise": "painted"}
+    data = train_data(given, (TASK, "derain"), False, "FLUX")
+    assert data.words() == "denoise: painted pairs (dead leaves), derain: Rain100L/train"
+
+
+def test_a_method_without_options_is_as_good_as_any(catalog: dict[str, Method]) -> None:
+    assert catalog["dark"].options is NoOptions
+
+
+def test_auto_is_resolved_once_for_training_and_running(
+    base: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that holds the full model, arms were trained on the miniature and run on it."""
+    from e2r_adapters.editors import FULL, backbones
+
+    monkeypatch.setattr(backbones, "_cached", lambda name: True)
+    monkeypatch.setattr(backbones, "_fits_cuda", lambda quantize: quantize == "nf4")
+    assert plan_training("auto", None, base, 1).backbone == "kontext-nano"
+    fits = base.model_copy(update={"method": {"quantize": "nf4"}})
+    with pytest.raises(UsageError, match="arms on black-forest-labs/FLUX"):
+        plan_training("auto", None, fits, 1)
+    made = plan_training("auto", {"": "painted"}, fits, 1)
+    config = made.config(Training(pairs=16), ("denoise",), Path("x"))
+    assert config.backbone == made.backbone == FULL
+    assert config.profile.name == "g1+epochs=1"
+    assert config.data == {"denoise": PAINTED}
+
+
+def test_no_arm_is_trained_on_a_picture_that_it_is_judged_on(
+    tmp_path: Path, base: Experiment
+) -> None:
+    one = _small(tmp_path, test=(tmp_path / "rain",))
+    with pytest.raises(UsageError, match="training pictures also stand in the test set"):
+        one.train(Training(pairs=16), tmp_path / "adapters", print)
+    planned = plan_training("kontext-nano", None, base, 1)
+    assert planned.test == (tmp_path / "data",)
+
+
+# Adapters that are there already
+
+
+def _small(tmp_path: Path, **changes: object) -> ArmTraining:
+    from e2r_adapters.train.profiles import PROFILES, with_changes
+
+    folder = tmp_path / "rain"
+    for k in range(16):
+        pixels = np.random.default_rng(k).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        write_png(folder / "clean" / f"{k:02}.png", pixels)
+        write_png(folder / "degraded" / f"{k:02}.png", pixels // 2)
+    profile = replace(with_changes(PROFILES["nano"], epochs=1, resolution=16), exposure=16)
+    data = TrainData(("derain",), {"derain": folder})
+    return training(data=data, profile=profile, **changes)
+
+
+def test_an_adapter_is_used_again_only_if_it_was_trained_just_so(tmp_path: Path) -> None:
+    """By its file name alone an adapter of one epoch once answered for one of sixty."""
+    asked, home, said = Training(pairs=16), tmp_path / "adapters", list[str]()
+    one = _small(tmp_path)
+    folder = one.train(asked, home, said.append)
+    assert is_trained(one.config(asked, ("derain",), folder))
+    assert one.train(asked, home, said.append) == folder
+    assert sum(line.startswith("train ") for line in said) == 1
+    slower = replace(one, profile=replace(one.profile, learning_rate=1e-5))
+    longer = replace(one, profile=replace(one.profile, epochs=2))
+    for other in (slower, longer):
+        assert other.folder_name(asked) != folder.name
+        assert not is_trained(other.config(asked, ("derain",), folder))
+    for changed in (Training(pairs=8), Training(pairs=16, seed=43)):
+        assert one.folder_name(changed) != folder.name
+        assert not is_trained(one.config(changed, ("derain",), folder))
+    write_png(tmp_path / "rain" / "degraded" / "03.png", np.zeros((32, 32, 3), np.uint8))
+    assert one.folder_name(asked) != folder.name
+    shutil.copytree(folder, home / longer.folder_name(asked))
+    with pytest.raises(UsageError, match="holds a training with"):
+        longer.train(asked, home, print)
