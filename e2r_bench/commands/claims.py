@@ -57,9 +57,11 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
     from e2r_bench.arms.judge import judge_claims
     from e2r_bench.commands.arms import criteria_of, runner_of, say_failures
+    from e2r_metrics.base.locks import locked
 
     runner = runner_of(asked)
     criteria = criteria_of(runner.base, asked["unit"], asked["permutations"])
-    for line in judge_claims(claims, readings, runner, criteria):
-        click.echo(line)
+    with locked(runner.base.out):
+        for line in judge_claims(claims, readings, runner, criteria):
+            click.echo(line)
     return say_failures(runner)

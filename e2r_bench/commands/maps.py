@@ -47,16 +47,19 @@ def command(
     from e2r_bench.maps.trust import trust_masks
     from e2r_bench.maps.write import Wanted, write_maps
     from e2r_bench.store.store import open_store
+    from e2r_metrics.base.locks import locked
 
     store = open_store(run)
     wanted = Wanted(methods or (), tasks or (), names or (), limit)
-    with Console() as console:
+    with locked(store.folder), Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None
         mapped = write_maps(store, wanted, lpips, console.watch)
     click.echo(f"{len(mapped.cells)} pictures: {store.folder / 'maps'}")
     if bound is not None:
-        for one in trust_masks(store, mapped.cells, bound, level, score):
+        with locked(store.folder):
+            checked = trust_masks(store, mapped.cells, bound, level, score)
+        for one in checked:
             click.echo(f"{one.method} {one.task}: {one.statement}")
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)

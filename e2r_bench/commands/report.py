@@ -19,5 +19,9 @@ def command(run: Path, embed: bool) -> None:
     """Write RUN/report.html and RUN/report.md, with the studies and maps that RUN has by now."""
     from e2r_bench.report.page import write_report
     from e2r_bench.store.store import open_store
+    from e2r_metrics.base.locks import locked
 
-    click.echo(str(write_report(open_store(run), embed)))
+    store = open_store(run)
+    with locked(store.folder):
+        page = write_report(store, embed)
+    click.echo(str(page))

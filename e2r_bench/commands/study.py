@@ -91,9 +91,12 @@ def seeds_command(
     RUN is a finished run folder with several seeds; without it one is made in --out.
     """
     from e2r_bench.studies.seeds import study_seeds
+    from e2r_metrics.base.locks import locked
 
     store, code = _store(run, "steps", asked, methods=methods, seeds=seeds, steps=[steps])
-    for row in study_seeds(store, steps):
+    with locked(store.folder):
+        rows = study_seeds(store, steps)
+    for row in rows:
         click.echo(
             f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
             f"{row.seeds}, spread of the mean over seeds {row.spread_of_mean:.3g}, of one image "
@@ -120,9 +123,11 @@ def steps_command(
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
     from e2r_bench.studies.steps import study_steps
+    from e2r_metrics.base.locks import locked
 
     store, code = _store(run, "seed", asked, methods=methods, seeds=[seed], steps=steps)
-    rows = study_steps(store, seed)
+    with locked(store.folder):
+        rows = study_steps(store, seed)
     for name in dict.fromkeys((row.method, row.task, row.metric) for row in rows):
         row = next(r for r in rows if (r.method, r.task, r.metric) == name)
         click.echo(
@@ -148,9 +153,12 @@ def pairs_command(
 ) -> int:
     """Train on 16 to 128 pairs and test whether fewer are as good."""
     from e2r_bench.arms.pairs import study_pairs
+    from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    return _told(study, study_pairs(study, pairs, training_seeds, specific), "pairs")
+    with locked(asked["out"]):
+        parts = study_pairs(study, pairs, training_seeds, specific)
+    return _told(study, parts, "pairs")
 
 
 @command.command("prompts", short_help="Whether the right prompt matters.")
@@ -163,9 +171,12 @@ def pairs_command(
 def prompts_command(**asked: Any) -> int:
     """Compare the right prompt with a wrong one and with none."""
     from e2r_bench.arms.prompts import study_prompts
+    from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    return _told(study, study_prompts(study), "prompts")
+    with locked(asked["out"]):
+        parts = study_prompts(study)
+    return _told(study, parts, "prompts")
 
 
 def _study(asked: dict[str, Any]) -> "ArmStudy":

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import commands  # noqa: E402
-import harness  # noqa: E402
+import commands
+import harness
 
 Command = Callable[[], int]
 

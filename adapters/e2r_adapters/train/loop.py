@@ -7,8 +7,10 @@ folder goes on where it stopped, to the same bits on one device.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
 from e2r_adapters.train.step import flow_matching_loss
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.locks import locked
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps in all, and the loss."""
@@ -44,8 +47,11 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     config = replace(config, backbone=resolve_backbone(config.backbone))
     _check(config)
+    # Of several processes on one training the first one writes, and holds the folder for all.
+    alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
-        return _train(config, progress or _silent)
+        with alone:
+            return _train(config, progress or _silent)
     except OSError as error:
         last = checkpoint.found(config.out)
         kept = f"{last[-1].name} is whole; " if last else ""
