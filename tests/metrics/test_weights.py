@@ -26,6 +26,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("E2R_WEIGHTS", raising=False)
     for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
+    fetching._artifact.cache_clear()
 
 
 @pytest.fixture
