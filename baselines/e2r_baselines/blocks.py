@@ -1,4 +1,4 @@
-"""Blocks that the Restormer family shares: PromptIR and MoCE-IR are built of them.
+"""Blocks that the Restormer family shares: PromptIR, MoCE-IR and AdaIR are built of them.
 
 Source: Zamir et al., "Restormer" (CVPR 2022). Names are those of the checkpoints.
 """
@@ -55,6 +55,36 @@ class ChannelAttention(nn.Module):
         """Map (B, C, H, W) to the same shape."""
         query, key, value = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
         return self.project_out(attend_channels(query, key, value, self.temperature))
+
+
+class CrossAttention(nn.Module):
+    """Queries from one feature, keys and values from another, along channels.
+
+    `reach` is the side of the depthwise kernel that keys and values go through.
+    """
+
+    def __init__(self, dim: int, heads: int, reach: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.q, self.q_dwconv = pointwise(dim, dim), depthwise(dim, 3, bias=False)
+        self.kv, self.kv_dwconv = pointwise(dim, 2 * dim), depthwise(2 * dim, reach, bias=False)
+        self.project_out = pointwise(dim, dim)
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """Map two (B, C, H, W) to one."""
+        key, value = self.kv_dwconv(self.kv(other)).chunk(2, dim=1)
+        query = self.q_dwconv(self.q(x))
+        return self.project_out(attend_channels(query, key, value, self.temperature))
+
+
+def pointwise(dim: int, out: int) -> nn.Conv2d:
+    """Return a 1x1 convolution without bias."""
+    return nn.Conv2d(dim, out, 1, bias=False)
+
+
+def depthwise(dim: int, size: int, bias: bool) -> nn.Conv2d:
+    """Return a convolution of odd `size` that keeps the channels apart and the shape."""
+    return nn.Conv2d(dim, dim, size, padding=size // 2, groups=dim, bias=bias)
 
 
 class GatedFeedForward(nn.Module):

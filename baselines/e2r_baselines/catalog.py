@@ -2,31 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache, partial
-from importlib import import_module
-from pathlib import Path
+from functools import cache
 from types import MappingProxyType
 
 from e2r_baselines.commands import command_method
 from e2r_baselines.controls import CLEAN, DEGRADED
 from e2r_baselines.folders import folder_method
-from e2r_baselines.method import Build, Compute, Method, MethodSpec, Opener, Restorer, fixed
+from e2r_baselines.method import Build, Method, MethodSpec, fixed
 from e2r_baselines.plugins import all_plugins, plugin_named
+from e2r_baselines.pretrained_rows import PRETRAINED, late
 from e2r_baselines.spandrel_files import spandrel_method
 from e2r_metrics.base.errors import UsageError
 
 _NO_WEIGHTS = (Build("no weights"),)
-
-
-def _late(module: str, function: str) -> Opener:
-    """Return an opener that imports its module when it is called."""
-    return partial(_open_late, module, function)
-
-
-def _open_late(
-    module: str, function: str, build: Build, files: Mapping[str, Path], compute: Compute
-) -> Restorer:
-    return getattr(import_module(f"e2r_baselines.{module}"), function)(build, files, compute)
 
 
 # Bytes per pixel at the peak of one float32 pass on the CPU, measured at 256x256 or 512x512 and
@@ -60,7 +48,7 @@ _PROMPTIR = MethodSpec(
         Build("promptir-nano", ("promptir-nano",), miniature=True),
     ),
     tasks=frozenset({"denoise", "derain", "dehaze"}),
-    open=_late("promptir", "open_promptir"),
+    open=late("promptir", "open_promptir"),
     peak_bytes=_peak_bytes,
 )
 _INSTRUCTIR = MethodSpec(
@@ -73,7 +61,7 @@ _INSTRUCTIR = MethodSpec(
         Build("instructir-7d", ("instructir-image", "instructir-head", "bge-micro-v2")),
     ),
     tasks=frozenset({"denoise", "derain", "dehaze", "lowlight"}),
-    open=_late("instructir", "open_instructir"),
+    open=late("instructir", "open_instructir"),
     peak_bytes=_peak_bytes,
 )
 
@@ -86,7 +74,7 @@ def _moce_ir(name: str, title: str) -> MethodSpec:
         licence="own code; weights Apache-2.0, the user's file",
         builds=(Build(name, (name,)),),
         tasks=frozenset({"denoise", "derain", "dehaze"}),
-        open=_late("moce_ir", "open_moce_ir"),
+        open=late("moce_ir", "open_moce_ir"),
         peak_bytes=_peak_bytes,
     )
 
@@ -98,7 +86,7 @@ _PRENET = MethodSpec(
     licence="own code; weights: none stated, the user's file",
     builds=(Build("prenet-rain100l", ("prenet-rain100l",)),),
     tasks=frozenset({"derain"}),
-    open=_late("prenet", "open_prenet"),
+    open=late("prenet", "open_prenet"),
     peak_bytes=_peak_bytes,
 )
 _FFDNET = MethodSpec(
@@ -108,7 +96,7 @@ _FFDNET = MethodSpec(
     licence="own code; weights GPL-3.0, fetched",
     builds=(Build("ffdnet-rgb", ("ffdnet-rgb",)),),
     tasks=frozenset({"denoise"}),
-    open=_late("ffdnet", "open_ffdnet"),
+    open=late("ffdnet", "open_ffdnet"),
     peak_bytes=_peak_bytes,
 )
 
@@ -121,7 +109,7 @@ def _filter(name: str, title: str, source: str, licence: str, task: str) -> Meth
         licence=licence,
         builds=_NO_WEIGHTS,
         tasks=frozenset({task}),
-        open=_late("classical", f"open_{name.replace('-', '_')}"),
+        open=late("classical", f"open_{name.replace('-', '_')}"),
     )
 
 
@@ -143,6 +131,7 @@ _ALL = (
     _PRENET,
     _FFDNET,
     *_CLASSICAL,
+    *PRETRAINED,
 )
 METHODS: Mapping[str, Method] = MappingProxyType({spec.name: fixed(spec) for spec in _ALL})
 """The methods that come with this package, by name."""

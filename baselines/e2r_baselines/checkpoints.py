@@ -11,10 +11,15 @@ from e2r_metrics.base.errors import UsageError
 _SHOWN = 4
 _AVERAGED = frozenset({"params_ema", "ema"})
 
-# A key that only this network has, the most specific first: PromptIR holds all of Restormer's
-# keys, InstructIR all of NAFNet's.
+# A key that only this network has, the most specific first: PromptIR and AdaIR hold all of
+# Restormer's keys, InstructIR all of NAFNet's.
 _SIGNATURES = (
     ("PromptIR", "prompt1.prompt_param"),
+    ("AdaIR", "fre1.para1"),
+    ("BioIR", "encoder_level1.0.attn.l2h.conv.weight"),
+    ("DiffUIR", "unet0.init_conv.weight"),
+    ("LoRA-IR", "intro.lora_A_list"),
+    ("LoRA-IR's router", "de_extractor.0.weight"),
     ("InstructIR (image network)", "enc_cond.0.fc.weight"),
     ("InstructIR (language head)", "fc2.weight"),
     ("MoCE-IR", "freq_embed.mlp.0.weight"),

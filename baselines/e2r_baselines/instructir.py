@@ -35,17 +35,21 @@ class InstructIRConfig:
 
 
 class NAFBlock(nn.Module):
-    """Gated depthwise convolution with channel attention, then a gated pointwise part."""
+    """Gated depthwise convolution with channel attention, then a gated pointwise part.
 
-    def __init__(self, dim: int) -> None:
+    `pool` is what the attention sees of a feature, its mean over the whole picture by default.
+    """
+
+    def __init__(self, dim: int, pool: nn.Module | None = None) -> None:
         super().__init__()
         self.beta = nn.Parameter(torch.zeros(1, dim, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, dim, 1, 1))
-        self.norm1, self.norm2 = _PixelNorm(dim), _PixelNorm(dim)
+        self.norm1, self.norm2 = PixelNorm(dim), PixelNorm(dim)
         self.conv1 = nn.Conv2d(dim, 2 * dim, 1)
         self.conv2 = nn.Conv2d(2 * dim, 2 * dim, 3, padding=1, groups=2 * dim)
         self.conv3 = nn.Conv2d(dim, dim, 1)
-        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(dim, dim, 1))
+        pool = nn.AdaptiveAvgPool2d(1) if pool is None else pool
+        self.sca = nn.Sequential(pool, nn.Conv2d(dim, dim, 1))
         self.conv4 = nn.Conv2d(dim, 2 * dim, 1)
         self.conv5 = nn.Conv2d(dim, dim, 1)
 
@@ -61,7 +65,7 @@ def _gate(x: Tensor) -> Tensor:
     return first * second
 
 
-class _PixelNorm(nn.Module):
+class PixelNorm(nn.Module):
     """Normalise each pixel over its channels: biased variance, eps 1e-6, affine."""
 
     def __init__(self, dim: int) -> None:
@@ -69,6 +73,7 @@ class _PixelNorm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
         last = x.movedim(1, -1)
         normed = F.layer_norm(last, last.shape[-1:], self.weight, self.bias, eps=1e-6)
         return normed.movedim(-1, 1)

@@ -127,6 +127,7 @@ class MethodSpec:
         feed: what it is given; "clean" is for controls.
         control: whether it shows what no restoration, a perfect one or the pipeline itself costs
             rather than what a method can do.
+        note: what a reader of its numbers has to know, in one line; "" for nothing.
         peak_bytes: estimated peak memory in bytes of a build on one picture of (height, width);
             None when unknown.
     """
@@ -144,6 +145,7 @@ class MethodSpec:
     stepped: bool = False
     feed: Literal["degraded", "clean"] = "degraded"
     control: bool = False
+    note: str = ""
     peak_bytes: Callable[[Build, int, int], int] | None = None
 
 

@@ -27,6 +27,7 @@ def command(offline: bool, as_json: bool) -> None:
     for row in rows:
         options = ", ".join(f"{name} = {value}" for name, value in row["options"].items())
         details = {
+            "note": row["note"],
             "tasks": ", ".join(row["tasks"]),
             "options": options,
             "licence": row["licence"],
@@ -48,6 +49,7 @@ def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "title": spec.title,
+            "note": spec.note,
             "source": spec.source,
             "tasks": sorted(spec.tasks),
             "options": asdict(options),

@@ -65,7 +65,8 @@ def _method(name: str, info: MethodInfo) -> str:
     build = label_build(name, info) or info.build
     version = f", version {info.version}" if info.version else ""
     options = f"; {', '.join(_pairs(info.options))}" if info.options else ""
-    return f"{name}: {build}{version}{options}"
+    note = f"; {info.note}" if info.note else ""
+    return f"{name}: {build}{version}{options}{note}"
 
 
 def _method_files(store: Store) -> Iterator[str]:

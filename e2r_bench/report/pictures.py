@@ -43,9 +43,8 @@ class Album:
         """
         if not self.embed:
             return self._add(os.fsencode(path), lambda: self._link(path))
-        image = read_image(path)
         digest = hashlib.sha256(path.read_bytes()).digest()
-        return self._add(digest, lambda: data_uri(webp(image), "image/webp"))
+        return self._add(digest, lambda: data_uri(webp(read_image(path)), "image/webp"))
 
     def overlay(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:
         """Add computed channels without loss, as a file at `path` when not embedded."""

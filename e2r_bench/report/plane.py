@@ -135,13 +135,15 @@ def _outline(arm: Arm, task: str, across: str, up: str) -> Floats | None:
     if len(pairs) < 2 or not np.isfinite(pairs).all():
         return None
     scenes = arm.scenes(task, shared)
-    means = np.array(
-        [pairs[[s == scene for s in scenes]].mean(axis=0) for scene in dict.fromkeys(scenes)]
+    apart = (pairs - pairs.mean(axis=0)) / len(pairs)
+    shares = np.array(
+        [apart[[s == scene for s in scenes]].sum(axis=0) for scene in dict.fromkeys(scenes)]
     )
-    count = len(means)
+    count = len(shares)
     if count < _LEAST_SCENES:
         return None
-    covariance = np.cov(means.T) / count
+    # The scenes' influence on both means: with as many images in each, their covariance over count.
+    covariance = count / (count - 1) * shares.T @ shares
     reach = 2 * (count - 1) / (count - 2) * float(stats.f.ppf(_LEVEL, 2, count - 2))
     values, axes = np.linalg.eigh(covariance)
     angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)

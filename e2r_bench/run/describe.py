@@ -98,6 +98,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
         version=spec.version,
         stochastic=spec.stochastic,
         stepped=spec.stepped,
+        note=spec.note,
         outside=tuple(name for name, task in TASKS.items() if task.kind not in spec.tasks),
     )
 

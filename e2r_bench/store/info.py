@@ -32,6 +32,8 @@ class MethodInfo(_Frozen):
     """Of a plugin's distribution, empty for our own methods."""
     stochastic: bool
     stepped: bool
+    note: str = ""
+    """What a reader of its numbers has to know, empty for nothing."""
     outside: tuple[str, ...] = ()
     """Tasks that it is not made for; it runs on them when asked, and is marked."""
 

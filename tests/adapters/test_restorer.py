@@ -318,3 +318,14 @@ def test_a_small_picture_among_others_is_its_own_fault(tiny_pipe):
     tiny = Photo("tiny", rng.random((6, 20, 3), np.float32))
     with pytest.raises(PictureError, match="at least 8x8 pixels, found 20x6"):
         list(restorer(tiny_pipe).restore([*photos(1), tiny], DENOISE, [Draw(0, 1)]))
+
+
+def test_memory_is_estimated_before_the_start():
+    nano, full = (method("kontext_lora", backbone=name) for name in (NANO, FULL))
+    needed = [nano.peak_bytes(nano.builds[0], side, side) for side in (128, 512, 768)]
+    measured = [34e6, 210e6, 318e6]
+    assert all(m <= n <= 2 * m for n, m in zip(needed, measured, strict=True))
+    assert full.peak_bytes(full.builds[0], 1024, 1024) == 38 * 10**9
+    assert full.peak_bytes(full.builds[0], 2048, 2048) > 38 * 10**9
+    paper = method("kontext", backbone=FULL, resize="paper", quantize="nf4")
+    assert paper.peak_bytes(paper.builds[0], 4000, 4000) == 13 * 10**9

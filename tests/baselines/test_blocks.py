@@ -1,17 +1,16 @@
 """Every block type against arithmetic written out in NumPy, in float64 on small inputs."""
 
-import math
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from e2r_baselines.blocks import (
     ChannelAttention,
     ChannelNorm,
+    CrossAttention,
     GatedFeedForward,
     downsample,
     upsample,
@@ -19,113 +18,31 @@ from e2r_baselines.blocks import (
 from e2r_baselines.ffdnet import FFDNet, FrozenNorm
 from e2r_baselines.instructir import InstructionBlock, NAFBlock
 from e2r_baselines.instructir_text import LanguageHead, mean_pooled
-from e2r_baselines.moce_ir import (
-    Adapter,
-    CrossAttention,
-    Expert,
-    FourierAttention,
-    FrequencyEmbedding,
-)
+from e2r_baselines.moce_experts import Adapter, Expert, FourierAttention, FrequencyEmbedding
 from e2r_baselines.prenet import PReNet
 from e2r_baselines.promptir import PromptGenerator, TransformerBlock
-
-A = NDArray[np.float64]
-DIM, HEADS, HEIGHT, WIDTH = 4, 2, 5, 6
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """No parameter may be left where a mistake about it would not show, such as at 0 or 1."""
-    torch.manual_seed(0)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    for name, buffer in network.named_buffers():
-        if "var" in name:
-            buffer.uniform_(0.5, 2)
-        elif "mean" in name:
-            buffer.normal_()
-    return network.double().eval()
-
-
-def picture(dim: int = DIM, height: int = HEIGHT, width: int = WIDTH, seed: int = 1) -> A:
-    return np.random.default_rng(seed).standard_normal((dim, height, width))
-
-
-def run(network: nn.Module, *inputs: A) -> A:
-    with torch.no_grad():
-        return network(*(torch.from_numpy(x)[None] for x in inputs))[0].numpy()
-
-
-def values(network: nn.Module) -> dict[str, A]:
-    return {key: value.double().numpy() for key, value in network.state_dict().items()}
-
-
-def conv(x: A, weight: A, bias: A | None = None) -> A:
-    """Slide a kernel over a zero-padded picture; groups follow from the shapes."""
-    out, inside, size, _ = weight.shape
-    border = size // 2
-    padded = np.pad(x, ((0, 0), (border, border), (border, border)))
-    result = np.zeros((out, *x.shape[1:]))
-    per_group = out // (len(x) // inside)
-    for o, c, i, j in product(range(out), range(inside), range(size), range(size)):
-        channel = o // per_group * inside + c
-        part = padded[channel, i : i + x.shape[1], j : j + x.shape[2]]
-        result[o] += weight[o, c, i, j] * part
-    return result if bias is None else result + bias[:, None, None]
-
-
-def norm(x: A, weight: A, bias: A, eps: float) -> A:
-    centred = x - x.mean(0)
-    scaled = centred / np.sqrt((centred**2).mean(0) + eps)
-    return scaled * weight[:, None, None] + bias[:, None, None]
-
-
-def softmax(x: A) -> A:
-    raised = np.exp(x - x.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
-
-
-def gelu(x: A) -> A:
-    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
-
-
-def sigmoid(x: A) -> A:
-    return 1 / (1 + np.exp(-x))
-
-
-def attention(query: A, key: A, value: A, temperature: A) -> A:
-    heads = len(temperature)
-    group = len(query) // heads
-    out = np.zeros_like(value)
-    for h in range(heads):
-        mine = slice(h * group, (h + 1) * group)
-        q, k, v = (part[mine].reshape(group, -1) for part in (query, key, value))
-        q = q / np.linalg.norm(q, axis=1, keepdims=True)
-        k = k / np.linalg.norm(k, axis=1, keepdims=True)
-        out[mine] = (softmax(q @ k.T * temperature[h]) @ v).reshape(out[mine].shape)
-    return out
-
-
-def self_attention(x: A, p: dict[str, A], at: str = "") -> A:
-    q, k, v = np.split(
-        conv(
-            conv(x, p[f"{at}qkv.weight"], p.get(f"{at}qkv.bias")),
-            p[f"{at}qkv_dwconv.weight"], p.get(f"{at}qkv_dwconv.bias"),
-        ), 3
-    )  # fmt: skip
-    mixed = attention(q, k, v, p[f"{at}temperature"][:, 0, 0])
-    return conv(mixed, p[f"{at}project_out.weight"], p.get(f"{at}project_out.bias"))
-
-
-def feed_forward(x: A, p: dict[str, A], at: str = "") -> A:
-    wide = conv(x, p[f"{at}project_in.weight"], p.get(f"{at}project_in.bias"))
-    gate, value = np.split(conv(wide, p[f"{at}dwconv.weight"], p.get(f"{at}dwconv.bias")), 2)
-    out = p[f"{at}project_out.weight"], p.get(f"{at}project_out.bias")
-    return conv(gelu(gate) * value, *out)
-
-
-def agree(measured: A, expected: A) -> None:
-    assert np.abs(expected).max() > 1e-3
-    np.testing.assert_allclose(measured, expected, rtol=1e-9, atol=1e-10)
+from tests.baselines.arithmetic import (
+    DIM,
+    HEADS,
+    HEIGHT,
+    WIDTH,
+    A,
+    agree,
+    attention,
+    conv,
+    feed_forward,
+    gelu,
+    naf,
+    norm,
+    picture,
+    randomised,
+    resized,
+    run,
+    self_attention,
+    sigmoid,
+    softmax,
+    values,
+)
 
 
 def test_channel_norm() -> None:
@@ -170,42 +87,12 @@ def test_resampling_moves_pixels_into_channels_and_back() -> None:
     agree(run(up, x), spread)
 
 
-def resized(x: A, height: int, width: int) -> A:
-    """Bilinear with pixel centres at halves, clamped at the border."""
-    out = np.zeros((len(x), height, width))
-    for i, j in product(range(height), range(width)):
-        y = min(max((i + 0.5) * x.shape[1] / height - 0.5, 0), x.shape[1] - 1)
-        z = min(max((j + 0.5) * x.shape[2] / width - 0.5, 0), x.shape[2] - 1)
-        top, left = int(y), int(z)
-        low, right = min(top + 1, x.shape[1] - 1), min(left + 1, x.shape[2] - 1)
-        a, b = y - top, z - left
-        out[:, i, j] = (1 - a) * ((1 - b) * x[:, top, left] + b * x[:, top, right]) + a * (
-            (1 - b) * x[:, low, left] + b * x[:, low, right]
-        )
-    return out
-
-
 def test_prompt_generator() -> None:
     block = randomised(PromptGenerator(channels=3, size=4, features=DIM, prompts=5))
     p, x = values(block), picture()
     shares = softmax(p["linear_layer.weight"] @ x.mean((1, 2)) + p["linear_layer.bias"])
     mixed = sum(share * prompt for share, prompt in zip(shares, p["prompt_param"][0], strict=True))
     agree(run(block, x), conv(resized(mixed, HEIGHT, WIDTH), p["conv3x3.weight"]))
-
-
-def naf(x: A, p: dict[str, A], at: str = "") -> A:
-    def layer(y: A, name: str) -> A:
-        return conv(y, p[f"{at}{name}.weight"], p[f"{at}{name}.bias"])
-
-    y = norm(x, p[f"{at}norm1.weight"], p[f"{at}norm1.bias"], 1e-6)
-    first, second = np.split(layer(layer(y, "conv1"), "conv2"), 2)
-    gated = first * second
-    mean = gated.mean((1, 2))
-    share = p[f"{at}sca.1.weight"][:, :, 0, 0] @ mean + p[f"{at}sca.1.bias"]
-    x = x + p[f"{at}beta"][0] * layer(gated * share[:, None, None], "conv3")
-    y = norm(x, p[f"{at}norm2.weight"], p[f"{at}norm2.bias"], 1e-6)
-    first, second = np.split(layer(y, "conv4"), 2)
-    return x + p[f"{at}gamma"][0] * layer(first * second, "conv5")
 
 
 def test_naf_block_with_its_channel_attention() -> None:
@@ -241,8 +128,10 @@ def test_language_head() -> None:
     agree(kinds[0].numpy(), p["fc2.weight"] @ inner + p["fc2.bias"])
 
 
-def test_cross_attention_asks_one_feature_about_another() -> None:
-    block = randomised(CrossAttention(DIM, HEADS))
+@pytest.mark.parametrize("reach", [3, 7])
+def test_cross_attention_asks_one_feature_about_another(reach: int) -> None:
+    block = randomised(CrossAttention(DIM, HEADS, reach))
+    assert values(block)["kv_dwconv.weight"].shape[-1] == reach
     p, x, other = values(block), picture(), picture(seed=2)
     query = conv(conv(x, p["q.weight"]), p["q_dwconv.weight"])
     key, value = np.split(conv(conv(other, p["kv.weight"]), p["kv_dwconv.weight"]), 2)

@@ -60,6 +60,16 @@ def test_networks_estimate_their_memory_per_build() -> None:
     assert estimate(nano, 321, 481) < estimate(official, 321, 481) / 4
 
 
+def test_what_a_reader_has_to_know_stands_in_the_row() -> None:
+    for name in ("adair-3d", "adair-5d"):
+        assert "never trained" in SPECS[name].note
+        assert "512 pixels" in SPECS[name].note
+    assert "invented" in SPECS["realesrgan"].note
+    assert SPECS["diffuir-t"].stochastic
+    for spec in SPECS.values():
+        assert "\n" not in spec.note
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="the nearest is 'promptir'"):
         method_named("prompt-ir")

@@ -1,7 +1,7 @@
 """The one loader: what is unwrapped, what is refused, and what the message says."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from e2r_baselines.adair import AdaIR, open_adair
+from e2r_baselines.bioir import BioIR, open_bioir
 from e2r_baselines.checkpoints import averaged, load_strict, looks_like
+from e2r_baselines.diffuir import open_diffuir
+from e2r_baselines.diffuir_unet import SIZES, DiffUIR
 from e2r_baselines.instructir import InstructIR
+from e2r_baselines.lora_ir import LoRAIR, open_lora_ir, with_experts
+from e2r_baselines.lora_ir_router import open_router
 from e2r_baselines.method import Build, Compute
 from e2r_baselines.moce_ir import MoCEIR
 from e2r_baselines.prenet import PReNet, open_prenet
@@ -147,12 +153,48 @@ def test_another_width_is_named_by_its_shapes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "name"), [(PromptIR, "PromptIR"), (InstructIR, "InstructIR"), (MoCEIR, "MoCE-IR")]
+    ("network", "name"),
+    [
+        (PromptIR, "PromptIR"),
+        (InstructIR, "InstructIR"),
+        (MoCEIR, "MoCE-IR"),
+        (AdaIR, "AdaIR"),
+        (BioIR, "BioIR"),
+        (lambda: DiffUIR(SIZES["diffuir-l"]), "DiffUIR"),
+        (lambda: with_experts(LoRAIR()), "LoRA-IR"),
+    ],
 )
-def test_networks_are_recognised(network: type[nn.Module], name: str) -> None:
+def test_networks_are_recognised(network: Callable[[], nn.Module], name: str) -> None:
     with torch.device("meta"):
         tensors: Mapping[str, Tensor] = network().state_dict()
     assert looks_like(tensors).startswith(name)
+
+
+def test_a_file_of_another_network_is_refused_with_its_likely_name(tmp_path: Path) -> None:
+    nano, size_t = tmp_path / "nano.ckpt", tmp_path / "t.pt"
+    torch.save(
+        {"state_dict": {f"net.{k}": v for k, v in PromptIR(NANO).state_dict().items()}}, nano
+    )
+    torch.save(DiffUIR(SIZES["diffuir-t"]).state_dict(), size_t)
+    files = {"file": nano}
+    with pytest.raises(UsageError, match=r"expected bioir-3d \(907 tensors\), found PromptIR"):
+        open_bioir(Build("bioir-3d", ("file",)), files, Compute())
+    with pytest.raises(UsageError, match=r"expected diffuir-t \(276 tensors\), found PromptIR"):
+        open_diffuir(Build("diffuir-t", ("file",)), files, Compute())
+    with pytest.raises(UsageError, match=r"diffuir-s .*found DiffUIR .* of another shape"):
+        open_diffuir(Build("diffuir-s", ("file",)), {"file": size_t}, Compute())
+
+
+@pytest.mark.slow
+def test_the_large_networks_refuse_a_wrong_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "nano.ckpt"
+    torch.save(PromptIR(NANO).state_dict(), path)
+    with pytest.raises(UsageError, match=r"expected adair-3d \(587 tensors\), found PromptIR"):
+        open_adair(Build("adair-3d", ("file",)), {"file": path}, Compute())
+    with pytest.raises(UsageError, match=r"setting I \(1219 tensors\), found PromptIR"):
+        open_lora_ir(Build("lora-ir", ("file", "file")), {"file": path}, Compute())
+    with pytest.raises(UsageError, match=r"router \(398 tensors\), found PromptIR"):
+        open_router(path, Compute())
 
 
 def test_a_lora_adapter_and_a_stranger_are_recognised() -> None:

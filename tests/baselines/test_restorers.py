@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from e2r_baselines.adair import AdaIR, AdaIRConfig
+from e2r_baselines.bioir import BioIR, BioIRConfig
 from e2r_baselines.instructir import InstructIR, InstructIRConfig
 from e2r_baselines.method import DETERMINISTIC, Compute, Draw, Photo, Pixels
 from e2r_baselines.moce_ir import MoCEIR, MoCEIRConfig
@@ -15,6 +17,7 @@ from e2r_baselines.tasks import TASKS
 
 SIZES = [(322, 482), (68, 68), (1, 1), (37, 53)]
 TASK = TASKS["denoise25"]
+TINY_ADAIR = AdaIRConfig(16, (1, 1, 1, 1), 1, heads=(1, 1, 1, 1), expansion=2.0)
 TINY_MOCE = MoCEIRConfig(8, (1, 1, 1, 1), (1, 1, 1), 1, heads=(1, 1, 1, 1))
 
 
@@ -33,6 +36,12 @@ def restorer(name: str, compute: Compute) -> NetworkRestorer:
     if name == "prenet":
         recurrent = place(PReNet(1), compute)
         return NetworkRestorer(lambda x, _: recurrent(x), compute)
+    if name == "adair":
+        mining = place(AdaIR(TINY_ADAIR), compute)
+        return NetworkRestorer(lambda x, _: mining(x), compute, multiple=8)
+    if name == "bioir":
+        steered = place(BioIR(BioIRConfig(8, (1, 1, 1), 1)), compute)
+        return NetworkRestorer(lambda x, _: steered(x), compute, multiple=4, smallest=12)
     told = place(InstructIR(InstructIRConfig(8, (1, 1, 1, 1), 1, (1, 1, 1, 1), text=4)), compute)
     text = torch.ones(1, 4, dtype=getattr(torch, compute.dtype))
     return NetworkRestorer(
@@ -40,7 +49,7 @@ def restorer(name: str, compute: Compute) -> NetworkRestorer:
     )
 
 
-NETWORKS = ["promptir", "moce-ir", "prenet", "instructir"]
+NETWORKS = ["promptir", "moce-ir", "adair", "bioir", "prenet", "instructir"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,14 +1,20 @@
 """Networks against the tensors of the published checkpoints: every name and every shape."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from e2r_baselines.adair import AdaIR
+from e2r_baselines.bioir import BioIR
+from e2r_baselines.diffuir_unet import SIZES, DiffUIR
 from e2r_baselines.instructir import InstructIR
 from e2r_baselines.instructir_text import LanguageHead
+from e2r_baselines.lora_ir import LoRAIR, with_experts
+from e2r_baselines.lora_ir_router import Router, vit_l_14_336
 from e2r_baselines.moce_ir import SMALL, MoCEIR
 from e2r_baselines.prenet import PReNet
 from e2r_baselines.promptir import NANO, PromptIR
@@ -35,16 +41,44 @@ def parameters(network: nn.Module) -> int:
         ("instructir_7d", InstructIR, 696, 15_843_363),
         ("moce_ir", MoCEIR, 1262, 25_353_796),
         ("prenet", PReNet, 32, 168_963),
+        ("adair", AdaIR, 587, 28_784_824),
+        ("bioir", BioIR, 907, 15_847_328),
+        ("diffuir_t", lambda: DiffUIR(SIZES["diffuir-t"]), 276, 886_435),
+        ("lora_ir_setting1", lambda: with_experts(LoRAIR()), 1219, 81_656_367),
     ],
 )
 def test_names_and_shapes_are_those_of_the_checkpoint(
-    name: str, network: type[nn.Module], tensors: int, count: int
+    name: str, network: Callable[[], nn.Module], tensors: int, count: int
 ) -> None:
     with torch.device("meta"):
         built = network()
     assert shapes(built) == listed(name)
     assert len(shapes(built)) == tensors
     assert parameters(built) == count
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [("s", 3_268_643), ("b", 12_406_851), ("l", 36_261_187)],
+)
+def test_the_larger_diffuirs_have_the_same_names(size: str, count: int) -> None:
+    with torch.device("meta"):
+        built = DiffUIR(SIZES[f"diffuir-{size}"])
+    # A level that gets wider has a 1x1 convolution around its blocks, and all have it going up.
+    assert shapes(built).keys() == listed("diffuir_t").keys()
+    assert parameters(built) == count
+
+
+def test_an_expert_of_lora_ir_and_its_router_have_the_stated_sizes() -> None:
+    with torch.device("meta"):
+        assert parameters(LoRAIR()) == 81_656_367 - 12_786_864
+        router = shapes(Router(vit_l_14_336()))
+    behind = {key: shape for key, shape in router.items() if not key.startswith("clip_model.")}
+    assert behind == {
+        "de_extractor.0.weight": (768, 1536), "de_extractor.0.bias": (768,),
+        "de_extractor.2.weight": (384, 768), "de_extractor.2.bias": (384,),
+        "cls_head.weight": (3, 384), "cls_head.bias": (3,),
+    }  # fmt: skip
 
 
 def test_moce_ir_s_follows_the_same_rule() -> None:

@@ -1,10 +1,8 @@
 """A rate, the limits that are stated for it, and the summary of all of them."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,22 +71,21 @@ class Rate:
         return Rate(test, values, scenario, n, quantity, rate, *limits, len(hits), kept)
 
 
-def run_blocks(blocks: Iterator[tuple[str, "Iterator[Rate]"]], folder: Path) -> None:
-    """Run what is not in `folder`/rates.json yet, writing the summary after every block."""
-    path = folder / "rates.json"
-    done: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+def run_blocks(blocks: Iterator[tuple[str, Iterator[Rate]]], folder: Path) -> None:
+    """Run what is not in `folder`/rates.csv yet, writing the summary after every block."""
+    path = folder / "rates.csv"
+    done = pd.read_csv(path) if path.is_file() else pd.DataFrame({"block": []})
     for name, rates in blocks:
-        if name in done:
+        if name in set(done.block):
             continue
-        done[name] = [asdict(rate) for rate in rates]
-        write_text(path, json.dumps(done, indent=1) + "\n")
-        summarise([row for rows in done.values() for row in rows], folder)
+        rows = pd.DataFrame([{"block": name} | asdict(rate) for rate in rates])
+        done = pd.concat([done, rows], ignore_index=True) if len(done) else rows
+        summarise(done, folder)
         print(name, flush=True)
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Write README.md, worst rates first in words, and rates.csv with every one."""
-    table = pd.DataFrame(list(rows))
+def summarise(table: pd.DataFrame, folder: Path) -> None:
+    """Write rates.csv with every rate, and README.md with what lies outside its limits."""
     write_text(folder / "rates.csv", table.to_csv(index=False))
     out = table[~table.kept]
     groups = table.groupby(["test", "quantity"], sort=False)
@@ -113,6 +110,14 @@ def summarise(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
         "four images a scene, with noise in common.\n\n"
     )
     text += markdown_table(lines)
-    text += "\n## Outside the limits\n\n"
-    text += markdown_table(out.to_dict("records")) if len(out) else "None.\n"
+    text += (
+        "\n## Outside the limits\n\n"
+        "Power counts every verdict that is not given. The oracles know more than any test can: "
+        "the family's own critical values, or what these scenes add to every training.\n\n"
+    )
+    text += (
+        markdown_table(out.drop(columns=["block", "kept"]).to_dict("records"))
+        if len(out)
+        else "None.\n"
+    )
     write_text(folder / "README.md", text)

