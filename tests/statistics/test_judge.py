@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from e2r_bench.errors import UsageError
 from e2r_bench.statistics.diagnose import shape_of, unseen_rate
 from e2r_bench.statistics.evidence import Part, paired_evidence, trained_evidence
 from e2r_bench.statistics.judge import MIN_SCENES, judge
@@ -16,6 +15,7 @@ from e2r_bench.statistics.onesided import danger, interval, p_beyond, reach
 from e2r_bench.statistics.results import Estimate
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
+from e2r_metrics.base.errors import UsageError
 from tests.calibration import families, fast
 
 NAMES = [f"s{k:03}" for k in range(200)]

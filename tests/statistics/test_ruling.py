@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2r_bench.errors import UsageError
 from e2r_bench.statistics.evidence import Part, paired_evidence
 from e2r_bench.statistics.judge import judge
 from e2r_bench.statistics.ruling import family, rule
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.verdict import Unmeasured
+from e2r_metrics.base.errors import UsageError
 
 NAMES = [f"s{k:03}" for k in range(100)]
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from e2r_bench.errors import UsageError
 from e2r_bench.statistics.components import cut_freedom, seeds_needed
 from e2r_bench.statistics.correlation import rank_correlation
 from e2r_bench.statistics.effects import crossed_estimate, joined_estimate, variance_of_mean
@@ -24,6 +23,7 @@ from e2r_bench.statistics.power import (
 )
 from e2r_bench.statistics.printed import Printed, printed_evidence
 from e2r_bench.statistics.results import Estimate
+from e2r_metrics.base.errors import UsageError
 
 NAMES = [f"s{k:03}" for k in range(200)]
 COUNTS = (1, 2, 4, 8, 16, 28, 50)

@@ -35,7 +35,7 @@ PATHS: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("e2r_adapters.loop", "train", "config"),
     ],
     "claims": [
-        ("e2r_bench.arms.judge", "judge", "claims"),
+        ("e2r_bench.arms.judge", "judge_claims", "claims"),
         ("e2r_bench.studies.judge", "judge", "claims"),
     ],
     "score": [("e2r_metrics.score", "score_folders", "restored")],

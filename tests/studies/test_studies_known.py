@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from e2r_bench.errors import UsageError
 from e2r_bench.studies.seeds import components, study_seeds
 from e2r_bench.studies.steps import find_knee, study_steps
+from e2r_metrics.base.errors import UsageError
 
 COUNTS = (1, 2, 4, 8, 16, 28, 50)
 
