@@ -15,14 +15,8 @@ from e2r_baselines.tasks import Task
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.running import ArmRunner, wrong_prompt
 from e2r_bench.arms.study import ArmStudy
-from e2r_bench.arms.training import (
-    PAINTED,
-    ArmTraining,
-    TrainData,
-    is_trained,
-    plan_training,
-    train_data,
-)
+from e2r_bench.arms.train_data import PAINTED, TrainData, train_data
+from e2r_bench.arms.training import ArmTraining, is_trained, plan_training
 from e2r_bench.run.config import Experiment
 from e2r_bench.studies.compare import Criteria
 from e2r_metrics.base.errors import PictureError, UsageError
