@@ -176,8 +176,8 @@ def _open_adapted(
 ) -> Restorer:
     if not adapters and NANO_ADAPTERS not in files:
         raise UsageError(
-            f"kontext_lora on {build.name} needs --set adapter=FILE: train one with `e2r-bench train`, "
-            f"or run the miniature with --set backbone={NANO}"
+            f"kontext_lora on {build.name} needs --set adapter=FILE: train it with "
+            f"`e2r-bench train`, or run the miniature with --set backbone={NANO}"
         )
     found = adapters or _adapters_in(files[NANO_ADAPTERS])
     return _restorer(backbone, options, build, files, compute, found)
