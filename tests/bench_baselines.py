@@ -20,12 +20,14 @@ from e2r_baselines.method import DETERMINISTIC, Compute, Photo, spec_of
 from e2r_baselines.prenet import PReNet
 from e2r_baselines.promptir import NANO, PromptIR
 from e2r_baselines.tasks import TASKS
-from e2r_bench.config import Experiment
-from e2r_bench.describe import open_folder
-from e2r_bench.plan import make_plan
-from e2r_bench.prepare import prepare
-from e2r_bench.restore import restore_all
-from e2r_bench.services import open_services
+from e2r_bench.run.config import Experiment
+from e2r_bench.run.describe import open_folder
+from e2r_bench.run.executor import SerialExecutor
+from e2r_bench.run.plan import make_plan
+from e2r_bench.run.prepare import prepare
+from e2r_bench.run.restore import restore_all
+from e2r_bench.run.services import open_services
+from e2r_bench.run.worker import LocalWorker
 
 COUNT, SIDE = 32, 128
 WEIGHTS = Path(e2r_baselines.__file__).parent / "embedded" / "promptir-nano" / "model.safetensors"
@@ -77,15 +79,17 @@ def runs_of(method: str, task: str, folder: Path, weights: Path) -> Callable[[],
     )  # fmt: skip
     resolver, session, device = open_services(experiment, lambda _: None)
     whole = make_plan(experiment, resolver, session)
-    plan = dataclasses.replace(whole, methods=[m for m in whole.methods if m.spec.name == method])
+    plan = dataclasses.replace(whole, methods=tuple(m for m in whole.methods if m.name == method))
 
     def once() -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        run = open_folder(whole, resolver.hashes, device, {})
+        store = open_folder(whole, resolver.hashes, device, {}, redo=False)
         for pictures in plan.tasks:
-            list(prepare(pictures, run.folder / "pairs" / pictures.task.name))
+            list(prepare(pictures, store.folder / "pairs" / pictures.task.name))
+        worker = LocalWorker(plan, store, Compute(device))
         began = time.process_time()
-        assert not restore_all(plan, run, device, lambda *_: None)
+        restore_all(plan, store, SerialExecutor(worker), lambda *_: None)
+        assert not store.failures()
         return time.process_time() - began
 
     return once

@@ -88,7 +88,7 @@ def _clean_vae(options: RoundTripOptions) -> MethodSpec:
 def _clean_resized(options: ResizeOptions) -> MethodSpec:
     return MethodSpec(
         name="clean_resized",
-        title=f"ground truth through --resize {options.resize} (control)",
+        title=f"ground truth through resize={options.resize} (control)",
         source="control",
         licence="none needed",
         builds=(Build("control"),),
@@ -154,7 +154,7 @@ def _adapters_in(given: Path) -> Mapping[str, Path]:
     by_kind = {kind: path for kind, path in found.items() if path.is_file()}
     if not by_kind:
         raise UsageError(
-            f"--adapter {given}: expected a LoRA file, a folder with {ADAPTER_FILE}, or one with a "
+            f"adapter {given}: expected a LoRA file, a folder with {ADAPTER_FILE}, or one with a "
             "folder per task kind; found none"
         )
     return by_kind
@@ -176,8 +176,8 @@ def _open_adapted(
 ) -> Restorer:
     if not adapters and NANO_ADAPTERS not in files:
         raise UsageError(
-            f"kontext_lora on {build.name} needs --adapter FILE: train one with `e2r-bench train`, "
-            f"or run the miniature with --backbone {NANO}"
+            f"kontext_lora on {build.name} needs --set adapter=FILE: train it with "
+            f"`e2r-bench train`, or run the miniature with --set backbone={NANO}"
         )
     found = adapters or _adapters_in(files[NANO_ADAPTERS])
     return _restorer(backbone, options, build, files, compute, found)

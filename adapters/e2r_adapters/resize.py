@@ -59,7 +59,7 @@ def _padded(image: Pixels, sizes: Sizes) -> Fitted:
     if min(height, width) < sizes.least:
         raise PictureError(
             f"expected a picture of at least {sizes.least}x{sizes.least} pixels, found "
-            f"{width}x{height}; use --resize aspect"
+            f"{width}x{height}; use --set resize=aspect"
         )
     if not (below or right):
         return Fitted(image, lambda result: result)

@@ -1,7 +1,7 @@
 """A task as a type: what is asked of a restorer, and the degradation that it undoes.
 
 A degradation takes float32 RGB and returns float32 RGB, with every draw passed in; clipping and
-rounding are not done here: they belong to a named protocol (`e2r_bench.protocols`).
+rounding are not done here: they belong to a named protocol (`e2r_bench.run.protocols`).
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -48,6 +48,7 @@ reading = _all(
     click.option("--pair", help='How a clean file is named for another, such as "{name}_GT".'),
     click.option("--range", "value_range", type=ABOVE_ZERO, help="What white is in float files."),
     click.option("--flatten", type=COLOUR, help="Colour that translucent pictures lie on."),
+    click.option("--max-megapixels", type=click.IntRange(min=1), help="Larger ones fail.  [268]"),
 )
 """How folders are paired and files become pixels."""
 

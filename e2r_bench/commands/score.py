@@ -23,7 +23,6 @@ _MEGA = 10**6
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
-@click.option("--max-megapixels", type=click.IntRange(min=1), help="Larger ones fail.  [268]")
 @click.option(
     "--format", "form", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "parquet"]),

@@ -155,5 +155,5 @@ class _Bar:
         return False
 
     def update(self, done: int, steps: int, loss: float) -> None:
-        """Move the bar; see `e2r_adapters.train.Progress`."""
+        """Move the bar; see `e2r_adapters.train.loop.Progress`."""
         self._progress.update(self._task, completed=done, total=steps, loss=loss)

@@ -1,12 +1,9 @@
 """What failed in a run, by name and reason; pictures of one reason stand together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 from e2r_bench.report.labels import label_draw
-from e2r_bench.store.cell import Cell
-from e2r_bench.store.names import cell_of
 from e2r_bench.store.store import Store
 
 _NAMED = 20
@@ -43,19 +40,9 @@ class Failure:
 def failures_of(origin: str, store: Store) -> Iterator[Failure]:
     """Yield pictures without a result or without a number, by method, task and reason."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for cell, reason in {**store.failures(), **_without_number(store)}.items():
+    for cell, reason in store.failures().items():
         drawn = label_draw(store, cell.method, cell.draw)
         method = f"{cell.method}, {drawn}" if drawn else cell.method
         found.setdefault((method, cell.task, reason), []).append(cell.image)
     for (method, task, reason), images in found.items():
         yield Failure(origin, method, task, tuple(images), reason)
-
-
-def _without_number(store: Store) -> Mapping[Cell, str]:
-    """Return the cells whose picture is not what failed, with the metrics that did."""
-    bad = [row for row in store.rows().all if row.status == "failed"]
-    found: dict[Cell, str] = {}
-    for cell, rows in groupby(bad, key=cell_of):
-        if store.failure(cell) is None:
-            found[cell] = "; ".join(f"{row.metric_id}: {row.note}" for row in rows)
-    return found

@@ -16,7 +16,7 @@ from pydantic import (
 
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.pairs import Matching
-from e2r_metrics.base.pictures import Reading, parse_colour
+from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
@@ -36,6 +36,7 @@ class Experiment(BaseModel):
         pair: how a clean file is named for a degraded one, such as "{name}_GT".
         value_range: what white is in float files.
         flatten: the colour that translucent pictures are blended onto.
+        max_megapixels: larger pictures fail before they are decoded; None for 268.
         protocol: a named protocol: crop, noise, rounding, metric variants.
         noise_seed: seed of the degradations, with the image id; not the sampler's seed.
         seeds: seeds of the samplers of stochastic methods.
@@ -65,6 +66,7 @@ class Experiment(BaseModel):
     pair: str | None = None
     value_range: float | None = Field(default=None, gt=0)
     flatten: str | None = None
+    max_megapixels: int | None = Field(default=None, ge=1)
     protocol: str = "e2r"
     noise_seed: int = 0
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
@@ -86,7 +88,8 @@ class Experiment(BaseModel):
     def reading(self) -> Reading:
         """Return how files become pixels; UsageError for a colour that is none."""
         colour = None if self.flatten is None else parse_colour(self.flatten)
-        return Reading(self.value_range, colour)
+        most = MOST_PIXELS if self.max_megapixels is None else self.max_megapixels * 10**6
+        return Reading(self.value_range, colour, most)
 
     def matching(self) -> Matching:
         """Return how files find their partners."""
@@ -96,7 +99,7 @@ class Experiment(BaseModel):
 # What two invocations on one folder may differ in: they add cells, and change none.
 ADDITIVE = frozenset({"methods", "method", "tasks", "data", "seeds", "steps", "metrics"})
 # What cannot change a result by more than float rounding, or is not about the result.
-NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out"})
+NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapixels"})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

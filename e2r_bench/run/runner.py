@@ -12,7 +12,7 @@ from e2r_bench.run.executor import SerialExecutor
 from e2r_bench.run.plan import Catalog, Plan, make_plan
 from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, restore_all
-from e2r_bench.run.scoring import failed_numbers, score_all
+from e2r_bench.run.scoring import score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.summary import write_summary
 from e2r_bench.run.worker import LocalWorker
@@ -81,7 +81,7 @@ def _run(
     score_all(plan, store, session, watch)
     write_summary(store, session, watch)
     write_report(store)
-    return Outcome(store, {**store.failures(), **failed_numbers(store)})
+    return Outcome(store, store.failures())
 
 
 def _prepared(plan: Plan, store: Store, watch: Watch) -> Store:

@@ -1,7 +1,6 @@
 """Per-image numbers: from the pictures on disk to the rows of per_image.jsonl."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from e2r_bench.run.plan import Plan
@@ -110,13 +109,3 @@ def _row(store: Store, cell: Cell, metric: Metric, value: float | None, note: st
         protocol=f"{store.info.protocol} {metric.protocol}",
         note=note,
     )
-
-
-def failed_numbers(store: Store) -> Mapping[Cell, str]:
-    """Return the cells whose picture is there but whose number failed, with metric and reason."""
-    failed = [row for row in store.rows().all if row.status == "failed"]
-    found: dict[Cell, str] = {}
-    for cell, rows in groupby(failed, key=cell_of):
-        if store.failure(cell) is None:
-            found[cell] = "; ".join(f"{row.metric_id}: {row.note}" for row in rows)
-    return found

@@ -177,7 +177,7 @@ def _aligned(
     """Return Bonferroni's interval, cut or stretched where Holm's step decides otherwise.
 
     Holm's later steps decide what the interval leaves open: it is cut there. The permutation test
-    may leave open what the interval decides: it then reaches zero.
+    may leave open what the interval decides: it then reaches zero, or the margin.
     """
     low, high = ends
     margin, up = part.margin, part.estimate.value > 0
@@ -189,7 +189,7 @@ def _aligned(
         return max(low, -margin), min(high, margin)
     if size == "more than the margin":
         return (max(low, margin), high) if up else (low, min(high, -margin))
-    return low, high
+    return min(low, margin), max(high, -margin)
 
 
 def _notes(part: Evidence, parts: int, alpha: float) -> tuple[str, ...]:

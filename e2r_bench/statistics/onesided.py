@@ -3,8 +3,9 @@
 Student's t accepts too often on the side where a long tail has not been seen. Hall's transformation
 (JRSS B 54, 1992) allows for the skewness of the sample; but a sample that has missed its tail shows
 too little of it. So skewness in the dangerous direction counts more than once, as far as it is more
-than noise, and parts of one metric lend each other theirs. How much was chosen on normal and gamma
-differences, and is calibrated on others.
+than noise, and parts of one metric lend each other theirs. The rule was chosen on normal and gamma
+differences; its two constants were last moved after a look at log-normal and mixed shapes, so that
+only rare failures and photographs judge it independently.
 """
 
 import math

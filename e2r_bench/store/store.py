@@ -1,9 +1,9 @@
-"""A run folder: pictures, rows, failures and timings by cell; the one way to read and add to it."""
+"""A run folder: pictures, rows, failures and timings by cell; the one way to read and add."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from glob import escape as glob_escape
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,17 +91,15 @@ class Store:
         return self.folder / "images" / cell_folder(cell) / f"{cell.image}.png"
 
     def has(self, cell: Cell) -> bool:
-        """Return whether a cell's picture is there."""
+        """Say whether a cell's picture is there."""
         return self.path(cell).is_file()
 
     def put_picture(self, cell: Cell, picture: EightBit, seconds: float) -> None:
         """Write a cell's picture and the wall time it took, and forget that it ever failed."""
         write_png(self.path(cell), picture)
         # Wall time is never part of the rows, which must not change.
-        row = {
-            "method": cell.method, "task": cell.task, "image": cell.image,
-            "seed": cell.draw.seed, "steps": cell.draw.steps, "seconds": round(seconds, 4),
-        }  # fmt: skip
+        told = {"method": cell.method, "task": cell.task, "image": cell.image}
+        row = told | asdict(cell.draw) | {"seconds": round(seconds, 4)}
         with appending(self.folder / TIMING) as stream:
             stream.write(json.dumps(row) + "\n")
         if self._failed.pop(str(cell), None) is not None:
@@ -118,9 +116,7 @@ class Store:
         names = {str(cell) for cell in gone}
         for cell in gone:
             self.path(cell).unlink(missing_ok=True)
-            maps = self.folder / "maps" / cell_folder(cell)
-            for path in [*maps.glob(f"{glob_escape(cell.image)}.*")] if maps.is_dir() else []:
-                path.unlink()
+            _remove_maps(self.folder / "maps" / cell_folder(cell), cell.image)
         self.replace_rows([row for row in self.rows().all if str(cell_of(row)) not in names])
         self._failed = {key: note for key, note in self._failed.items() if key not in names}
         self._write_failures()
@@ -131,10 +127,16 @@ class Store:
         return self._failed.get(str(cell)) or unreadable
 
     def failures(self) -> Mapping[Cell, str]:
-        """Return every cell that failed, in the plan's order, with what went wrong."""
-        if not self._failed and not any(t.unreadable for t in self.info.tasks.values()):
-            return {}
-        return {cell: note for cell in self.cells() if (note := self.failure(cell))}
+        """Return the cells without a picture, then those without a number, and what went wrong."""
+        clean = not self._failed and not any(t.unreadable for t in self.info.tasks.values())
+        cells = () if clean else self.cells()
+        found = {cell: note for cell in cells if (note := self.failure(cell))}
+        for row in self.rows().all:
+            cell = cell_of(row)
+            if row.status == "failed" and self.failure(cell) is None:
+                told = f"{row.metric_id}: {row.note}"
+                found[cell] = f"{found[cell]}; {told}" if cell in found else told
+        return found
 
     def _write_failures(self) -> None:
         content = json.dumps(self._failed, indent=1, ensure_ascii=False, sort_keys=True)
@@ -224,6 +226,15 @@ def create_store(folder: Path, info: RunInfo) -> Store:
     content = json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False)
     write_text(folder / RUN_JSON, content + "\n")
     return Store(folder, info)
+
+
+def _remove_maps(folder: Path, image: str) -> None:
+    """Remove the maps of one image, and of none whose name goes on after a dot."""
+    own = re.compile(rf"{re.escape(Path(image).name)}\.(npz|[a-z0-9_]+\.png)")
+    place = (folder / image).parent
+    for path in [*place.iterdir()] if place.is_dir() else []:
+        if own.fullmatch(path.name):
+            path.unlink()
 
 
 def _read_failures(path: Path) -> dict[str, str]:

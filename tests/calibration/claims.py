@@ -13,9 +13,9 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.statistics.results import Values
+from e2r_metrics.base.draws import rng_for
 from tests.calibration import fast
 from tests.calibration.families import CALIBRATED_ON
 from tests.calibration.parts import SYMMETRIC, limits_of

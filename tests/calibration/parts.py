@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.statistics import paired
 from e2r_bench.statistics.diagnose import SKEW_SCENES
 from e2r_bench.statistics.results import Values
+from e2r_metrics.base.draws import rng_for
 from tests.calibration import fast
 from tests.calibration.families import CALIBRATED_ON, FAILURES, drawn, scenes_of
 from tests.calibration.rates import (

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from e2r_bench.files import write_text
 from e2r_bench.statistics.diagnose import HIDDEN
 from e2r_bench.studies.writing import markdown_table
+from e2r_metrics.base.files import write_text
 
 Limits = tuple[float, float]
 FALSE: Limits = (0.0, 0.065)

@@ -16,8 +16,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.statistics.results import Values
+from e2r_metrics.base.draws import rng_for
 from tests.calibration import fast
 from tests.calibration.parts import limits_of
 from tests.calibration.rates import WIDE_95, Rate

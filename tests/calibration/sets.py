@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.statistics import jackknife, paired, sets
 from e2r_bench.statistics.blocks import Kind, make_blocks
 from e2r_bench.statistics.results import Values
+from e2r_metrics.base.draws import rng_for
 from tests.calibration.families import scenes_of
 from tests.calibration.rates import COVERAGE_90, FALSE, WIDE_90, Rate
 

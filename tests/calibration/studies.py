@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from e2r_baselines.draws import rng_for
 from e2r_bench.statistics.components import seeds_needed
 from e2r_bench.statistics.evidence import Part
 from e2r_bench.statistics.judge import judge
@@ -13,6 +12,7 @@ from e2r_bench.statistics.knee import find_knee
 from e2r_bench.statistics.printed import Printed, printed_evidence
 from e2r_bench.statistics.results import Values
 from e2r_bench.statistics.ruling import rule
+from e2r_metrics.base.draws import rng_for
 from tests.calibration import fast
 from tests.calibration.families import CALIBRATED_ON, scenes_of
 from tests.calibration.rates import ANY, FALSE, FALSE_20, WIDE_95, Rate

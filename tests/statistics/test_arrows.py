@@ -6,7 +6,7 @@ from pathlib import Path
 import e2r_bench.statistics
 
 FOLDER = Path(e2r_bench.statistics.__file__).parent
-ALLOWED = ("e2r_bench.errors", "e2r_bench.statistics")
+ALLOWED = ("e2r_metrics.base.errors", "e2r_bench.statistics")
 OUTSIDE = {"numpy", "scipy", "threadpoolctl"}
 
 

@@ -85,6 +85,17 @@ def judge_back(gains, n, seed):
     ])  # fmt: skip
 
 
+def test_one_of_many_parts_refutes_equivalence_only_when_adjusted():
+    parts = _verdicts((0.63, *[0.0] * 9), n=68, seed=5)
+    assert 0.005 < parts[0].p_outside < 0.05
+    assert rule("equivalent", parts).decision == "not resolved"
+    assert rule("equivalent", judge_alone(0.63)).decision == "refuted"
+
+
+def judge_alone(gain):
+    return _verdicts((gain,), n=68, seed=5)
+
+
 def test_what_was_not_measured_is_counted_in_the_words():
     parts = (*_verdicts((1,)), *judge([Unmeasured("x fid", "fid", "no weights")]))
     assert "1 of 2 parts not measured" in rule("better", parts).words

@@ -114,6 +114,13 @@ def test_noise_alone_has_no_knee():
     assert all(knee.low <= 1 for knee in found if knee.settling == "not resolved")
 
 
+def test_settled_at_the_end_without_any_change_before_is_no_knee():
+    values = np.random.default_rng(0).normal(0, 1, (40, 7)) * [3, 3, 3, 3, 0.01, 0.01, 0.01]
+    found = find_knee(values, COUNTS, NAMES[:40], 0.1)
+    assert (found.settling, found.steps, found.low, found.high) == ("not resolved", None, 1, 16)
+    assert "settled by 16 steps" in found.words
+
+
 def test_the_same_curve_in_every_image_has_a_knee():
     values = np.tile([1.0, 2.0, 3.0, 3.0], (12, 1))
     assert find_knee(values, (1, 2, 4, 8), NAMES[:12], 0.1).steps == 4

@@ -20,14 +20,8 @@ from e2r_bench.arms.power import Known, known_spreads
 from e2r_bench.arms.running import ArmRunner, wrong_prompt
 from e2r_bench.arms.study import ArmStudy
 from e2r_bench.arms.tables import read_tables
-from e2r_bench.arms.training import (
-    PAINTED,
-    ArmTraining,
-    TrainData,
-    is_trained,
-    plan_training,
-    train_data,
-)
+from e2r_bench.arms.train_data import PAINTED, TrainData, train_data
+from e2r_bench.arms.training import ArmTraining, is_trained, plan_training
 from e2r_bench.run.config import Experiment
 from e2r_bench.statistics.power import Spread
 from e2r_bench.studies.sides import Criteria

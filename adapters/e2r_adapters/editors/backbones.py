@@ -93,7 +93,7 @@ def read_family(name: str) -> Family:
     """
     folder = _pipeline_folder(name)
     index = _read_config(folder / "model_index.json", name)
-    return family_of(str(index.get("_class_name")), f"--backbone {name}")
+    return family_of(str(index.get("_class_name")), f"backbone {name}")
 
 
 def _pipeline_folder(name: str) -> Path:
@@ -101,7 +101,7 @@ def _pipeline_folder(name: str) -> Path:
     if folder is None or not (folder / "model_index.json").is_file():
         found = "no such folder or cached id" if folder is None else "no model_index.json in it"
         raise UsageError(
-            f"--backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
+            f"backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
             f"cache, found {found}; `hf download {name}` fetches a hub id"
         )
     return folder
@@ -112,10 +112,10 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--backbone {name}: expected a JSON file {path.name}, found: {error}"
+            f"backbone {name}: expected a JSON file {path.name}, found: {error}"
         ) from error
     if not isinstance(config, dict):
-        raise UsageError(f"--backbone {name}: expected a JSON object in {path.name}")
+        raise UsageError(f"backbone {name}: expected a JSON object in {path.name}")
     return config
 
 
@@ -160,8 +160,8 @@ def fingerprint_of(name: str) -> str:
                 if key in file.keys():  # noqa: SIM118  # not a mapping
                     return weight_fingerprint(file.get_tensor(key))
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"--backbone {name}: expected whole weights, found: {error}") from error
-    raise UsageError(f"--backbone {name}: expected a transformer in safetensors with {key}")
+        raise UsageError(f"backbone {name}: expected whole weights, found: {error}") from error
+    raise UsageError(f"backbone {name}: expected a transformer in safetensors with {key}")
 
 
 def weight_fingerprint(weight: Any) -> str:

@@ -19,6 +19,6 @@ def family_of(pipeline: str, where: str) -> Family:
     if pipeline not in FAMILIES:
         raise UsageError(
             f"{where}: expected a pipeline of a known family ({', '.join(FAMILIES)}), found "
-            f"{pipeline}; choose another --backbone"
+            f"{pipeline}; choose another backbone"
         )
     return FAMILIES[pipeline]

@@ -36,7 +36,7 @@ def open_editor(
 
     if (offload, quantize) != ("none", "none") and "cuda" not in str(device):
         raise UsageError(
-            f"--offload {offload} --quantize {quantize}: expected a CUDA device, found {device}; "
+            f"offload={offload} quantize={quantize}: expected a CUDA device, found {device}; "
             "leave both at none"
         )
     family = read_family(name)
@@ -67,7 +67,7 @@ def _load(name: str, dtype: "torch.dtype", options: dict[str, Any]) -> Any:
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise UsageError(
-            f"--backbone {name}: expected a whole pipeline, found: {reason}; download it again"
+            f"backbone {name}: expected a whole pipeline, found: {reason}; download it again"
         ) from error
 
 
@@ -83,7 +83,7 @@ def _quantization(
 
     if find_spec("bitsandbytes") is None:
         raise UsageError(
-            f"--quantize {quantize}: expected bitsandbytes, which is not installed; "
+            f"quantize={quantize}: expected bitsandbytes, which is not installed; "
             "`pip install 'e2r-bench[quantize]'`"
         )
     if quantize == "nf4":

@@ -140,7 +140,7 @@ def _named_failures(path: Path, what: str) -> Generator[None]:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UsageError(
             f"{path}: an adapter for another base, or a damaged one: diffusers cannot {what} it "
-            f"({reason}); choose its own --backbone"
+            f"({reason}); choose its own backbone"
         ) from error
 
 
@@ -158,7 +158,7 @@ def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Pat
             found = f"{linear.in_features} -> {linear.out_features}" if fits else "no such Linear"
             raise UsageError(
                 f"{path}: an adapter for another base: {part}.{name} expects a Linear "
-                f"{a[1]} -> {b[0]}, this base has {found}; choose its own --backbone"
+                f"{a[1]} -> {b[0]}, this base has {found}; choose its own backbone"
             )
 
 
@@ -172,7 +172,7 @@ def _check_fingerprint(editor: Editor, report: AdapterReport, path: Path) -> Non
         return
     raise UsageError(
         f"{path}: an adapter for another base: trained on {report.base} with other weights "
-        f"({trained_on[:12]}) than this one; train it again or choose its --backbone"
+        f"({trained_on[:12]}) than this one; train it again or choose its backbone"
     )
 
 
