@@ -67,11 +67,20 @@ def read_tables(claims: Claims) -> list[TableReading]:
         "better": _better, "equivalent": _equivalent, "correlation": _correlation, "trend": _trend,
     }  # fmt: skip
     return [
-        readers[claim.kind](claims, claim)
-        if claim.published
-        else TableReading(claim.id, "no table published", "", "only a run can settle it")
+        readers[claim.kind](claims, claim) if _published(claims, claim) else _unpublished(claim)
         for claim in claims.claims
     ]
+
+
+def _published(claims: Claims, claim: Claim) -> bool:
+    """Return whether the tables have what a claim is about: any column, all to correlate."""
+    columns = [metric in claims.paper.columns for metric in claim.metrics]
+    there = all(columns) if claim.kind == "correlation" else any(columns)
+    return bool(claim.published) and there
+
+
+def _unpublished(claim: Claim) -> TableReading:
+    return TableReading(claim.id, "no table published", "", "only a run can settle it")
 
 
 def _printed(claims: Claims, task: str, metric: str, first: float, second: float) -> Printed:
@@ -173,16 +182,17 @@ def _correlation_words(task: str, found: Correlation) -> str:
 def _trend(claims: Claims, claim: Claim) -> TableReading:
     paper, parts = claims.paper, []
     monotone = 0
-    column = paper.columns.index(claim.metrics[0])
+    metric = next(name for name in claim.metrics if name in paper.columns)
+    column = paper.columns.index(metric)
     better = 1 if paper.higher_is_better[column] else -1
     for task in claim.tasks or paper.n:
         values = [claims.configs[name][task][column] for name in claim.published]
         monotone += bool(np.all(better * np.diff(values) > 0))
-        printed = _printed(claims, task, claim.metrics[0], max(values), float(np.mean(values)))
+        printed = _printed(claims, task, metric, max(values), float(np.mean(values)))
         limit = resolvable(printed)
         spread = max(values) - min(values)
         parts.append(f"{task} spread {spread:.2f} (n resolves {limit:.2g})")
-    counts = f"{claim.metrics[0]} improves monotonically in {monotone} of {len(parts)} tasks"
+    counts = f"{metric} improves monotonically in {monotone} of {len(parts)} tasks"
     return TableReading(
         claim.id, "not resolved", counts, "; ".join(parts) + "; one training seed each"
     )

@@ -58,6 +58,12 @@ def test_claims_without_a_table_say_so():
     assert without == {"C5", "C7", "C9"}
 
 
+def test_a_claim_about_no_column_has_no_table():
+    claims = tuple(c.model_copy(update={"metrics": ("psnr", "lpips")}) for c in CLAIMS.claims)
+    found = read_tables(CLAIMS.model_copy(update={"claims": claims}))
+    assert {reading.verdict for reading in found} == {"no table published"}
+
+
 def test_table_only_prints_every_claim(capsys):
     assert main(["claims", "--table-only"]) == 0
     said = capsys.readouterr().out
