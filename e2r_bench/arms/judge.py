@@ -91,7 +91,7 @@ def judge_claims(claims: Claims, tables: Sequence[TableReading], reading: Readin
     for claim, table in zip(claims.claims, tables, strict=True):
         judged.append(_judged(claims, claim, reading, runner, before))
         yield f"{claim.id}  {claim.statement}"
-        yield f"    the table alone: {table.verdict}; {table.counts}"
+        yield f"    the table alone: {table.words}"
         yield f"    this run: {judged[-1].line}"
         if reading.known is not None:
             yield from found_lines(judged[-1].parts)
@@ -158,7 +158,7 @@ def _write(
     rows: list[dict[str, Any]] = [
         {
             "claim": claim.id, "statement": claim.statement,
-            "table alone": f"{table.verdict}; {table.counts}".rstrip("; "),
+            "table alone": table.words,
             "this run": one.line, "p adjusted over the claims": p, "note": claim.note,
             "margins_sha256": fixed.sha256,
         }

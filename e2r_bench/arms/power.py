@@ -86,10 +86,11 @@ def plan_lines(
     trainings = max(1, len(repeats.trainings))
     least = min(scenes.values(), default=0)
     there = ", ".join(f"{task} {n}" for task, n in scenes.items())
+    often = "once" if trainings == 1 else f"{trainings} times"
     yield (
         f"power, before the run: to find a true difference of one margin in {POWER:.0%} of runs at "
-        f"5% over all parts (t test); there are {there} scenes and {trainings} trainings of each "
-        f"arm. Spreads: {known.source or 'none known; assumed, give --spread METRIC=NUMBER'}"
+        f"5% over all parts (t test); there are {there} scenes; each arm is trained {often}. "
+        f"Spreads: {known.source or 'none known; assumed, give --spread METRIC=NUMBER'}"
     )
     for name, margin in fixed.margins.items():
         count = parts.get(name, 1)
@@ -126,7 +127,7 @@ def _told(margin: Margin, spread: Spread, parts: int, trainings: int, scenes: in
 def cost_words(arms: Sequence[Arm], tasks: Sequence[str], repeats: Repeats) -> str:
     """Return how much is trained and restored, for all claims together."""
     every = dict.fromkeys(one for arm in arms for one in repeats.every(arm))
-    trained = {one.training for one in every if one.training is not None}
+    trained = dict.fromkeys(one.training for one in every if one.training is not None)
     return (
         f"cost: {len(trained)} trainings, {len(every)} restorations of every picture of "
         f"{len(tasks)} tasks ({repeats.words()})"

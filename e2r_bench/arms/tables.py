@@ -42,6 +42,11 @@ class TableReading:
     counts: str
     detail: str
 
+    @property
+    def words(self) -> str:
+        """Return verdict and counts in a line."""
+        return "; ".join(text for text in (self.verdict, self.counts) if text)
+
 
 @dataclass(frozen=True)
 class _Gap:

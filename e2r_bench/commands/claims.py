@@ -63,7 +63,7 @@ def command(file: str, table_only: bool, only: Sequence[str] | None, **asked: An
 def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
     for claim, reading in zip(claims.claims, readings, strict=True):
         click.echo(f"{claim.id}  {claim.statement}")
-        click.echo(f"    the table alone: {reading.verdict}; {reading.counts}")
+        click.echo(f"    the table alone: {reading.words}")
         click.echo(f"    {reading.detail}")
         if claim.note:
             click.echo(f"    note: {claim.note}")

@@ -159,14 +159,20 @@ def trained_evidence(
         return _certain(part, means, scenes, scope)
     estimate = crossed_estimate(values, scenes)
     shape = shape_of(means, scenes, part.higher_is_better)
-    if is_constant(means):
-        # Every pattern of signs but two lies nearer to zero.
-        floor = 2.0 ** (1 - estimate.scenes)
-        test_p = floor if abs(float(means.mean())) > 1e-12 else 1.0
-    else:
-        test = sign_flip(means, scenes, generator, permutations)
-        test_p, floor = test.p, test.floor
+    p, floor = _flipped(means, scenes, generator, permutations)
     return Evidence(
-        part.name, part.metric, estimate, test_p, part.margin, part.higher_is_better, scope, shape,
+        part.name, part.metric, estimate, p, part.margin, part.higher_is_better, scope, shape,
         floor,
     )  # fmt: skip
+
+
+def _flipped(
+    means: Values, scenes: Sequence[str], generator: np.random.Generator, permutations: int
+) -> tuple[float, float]:
+    """Return p and its floor of the sign flip over scenes, for a constant too."""
+    if not is_constant(means):
+        test = sign_flip(means, scenes, generator, permutations)
+        return test.p, test.floor
+    # Every pattern of signs but two lies nearer to zero.
+    floor = 2.0 ** -float(scene_index(scenes, len(means)).max())
+    return (floor if abs(float(means.mean())) > 1e-12 else 1.0), floor

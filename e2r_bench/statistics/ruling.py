@@ -197,8 +197,8 @@ def family(rulings: Sequence[Ruling], alpha: float = ALPHA) -> Family:
     kept = sum(p is not None and p <= alpha for p in found)
     decided = sum(ruling.decision in ("supported", "refuted") for ruling in rulings)
     words = (
-        f"{count} claims, each wrong with at most {alpha:.0%}: over the file up to "
-        f"{alpha * count:.2g} wrong decisions are expected. {decided} are decided; {kept} of them "
-        f"stand when all claims are adjusted together (Holm)."
+        f"{count} claim{'' if count == 1 else 's'} judged, each wrong with at most {alpha:.0%}: "
+        f"over the file up to {alpha * count:.2g} wrong decisions are expected. "
+        f"{decided} are decided; {kept} of them stand when all claims are adjusted together (Holm)."
     )
     return Family(tuple(found), words)

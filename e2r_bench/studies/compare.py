@@ -98,14 +98,14 @@ def _per_image(sides: Sides) -> Comparison:
 
 
 def _set(sides: Sides) -> Comparison:
-    row = CATALOG[sides.metric]
-    if row.extractor is None or row.distance is None:
+    measure = CATALOG[sides.metric]
+    if measure.extractor is None or measure.distance is None:
         raise UsageError(f"{sides.metric} looks at single images, it is no set metric")
     found = [
         [tuple(arm.pictures(sides.task) for arm in pair) for pair in row] for row in sides.pairs()
     ]
     images = shared_images(sides, [value for row in found for pair in row for value in pair])
-    features = _Features(sides, row.extractor, row.distance, tuple(images))
+    features = _Features(sides, measure.extractor, measure.distance, tuple(images))
     pairs = [
         [tuple(features.of([files[i] for i in images]) for files in pair) for pair in row]
         for row in found

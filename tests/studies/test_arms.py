@@ -23,6 +23,7 @@ from e2r_bench.arms.tables import read_tables
 from e2r_bench.arms.train_data import PAINTED, TrainData, train_data
 from e2r_bench.arms.training import ArmTraining, is_trained, plan_training
 from e2r_bench.run.config import Experiment
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.statistics.power import Spread
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import PictureError, UsageError
@@ -188,6 +189,26 @@ def test_studies_and_claims_label_the_same_data_alike(runner: ArmRunner) -> None
     assert fixed["margins"]["psnr"]["value"] == 0.5
 
 
+def test_a_claim_and_its_opposite_in_one_file(runner: ArmRunner) -> None:
+    made = _claims()
+    (ours,) = made.claims
+    opposite = ours.model_copy(update={"id": "Y", "first": "darker", "second": ("dark",)})
+    lines = _told(made.model_copy(update={"claims": (ours, opposite)}), runner)
+    said = [line.partition("this run: ")[2] for line in lines if "this run: " in line]
+    assert said[0].startswith("supported; better in every part")
+    assert said[1].startswith("refuted; worse in denoise25 psnr:rgb: darker against dark")
+    assert any("0.1 wrong decisions are expected" in line for line in lines)
+
+
+def test_margins_of_the_file_replace_our_own(runner: ArmRunner) -> None:
+    _told(_claims(), runner)
+    criteria = replace(_criteria(runner), margins={"psnr": Margin("psnr", 30.0, "dB", "tests")})
+    made = _claims()
+    lines = list(judge_claims(made, read_tables(made), Reading(runner, criteria)))
+    assert "    other margins than those of the earlier verdicts in " in "\n".join(lines)
+    assert any("better in every part, by less than the margin in 1 of 1" in row for row in lines)
+
+
 def test_what_cannot_be_judged_is_said_before_anything_runs(runner: ArmRunner) -> None:
     small = replace(runner, base=runner.base.model_copy(update={"limit": 5}))
     lines = _told(_claims(second=("darker", "weightless"), metrics=("psnr", "lpips")), small)
@@ -221,7 +242,7 @@ def test_power_is_told_before_and_after(runner: ArmRunner) -> None:
 
 
 def test_all_claims_of_a_file_state_their_number(runner: ArmRunner) -> None:
-    assert any(line.startswith("1 claims, each wrong") for line in _told(_claims(), runner))
+    assert any(line.startswith("1 claim judged, each wrong") for line in _told(_claims(), runner))
 
 
 def test_prompts_have_runs_of_their_own(runner: ArmRunner) -> None:

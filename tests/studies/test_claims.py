@@ -155,8 +155,20 @@ def test_planted_equivalence(run_maker, tmp_path, pixel_session, levels, verdict
     assert judged.ruling.decision == verdict
 
 
-def test_a_gain_below_the_margin_is_no_refutation(run_maker, tmp_path, pixel_session):
-    """0.3 dB in every picture was once "refuted", and the opposite claim "supported"."""
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_a_real_gain_below_the_margin_is_not_refuted(run_maker, tmp_path, pixel_session, seed):
+    """The rules before these called each of these "refuted", and the opposite "supported"."""
+    values = {
+        ("one", 0, 28): _psnr(12, 30.3, 2 * seed + 1),
+        ("two", 0, 28): _psnr(12, 30.0, 2 * seed + 2),
+    }
+    run = run_maker(tmp_path, values)
+    ours = _rule(run, _claim("better"), pixel_session).ruling.decision
+    opposite = _rule(run, _claim("trend", first="two", second=("one",)), pixel_session)
+    assert (ours, opposite.ruling.decision) == ("not resolved", "not resolved")
+
+
+def test_a_gain_below_the_margin_is_called_what_it_is(run_maker, tmp_path, pixel_session):
     ours = _ruled(run_maker, tmp_path, pixel_session, _claim("better"), (30.3, 30.0), noise=0.05)
     assert ours.line.startswith("supported; better in every part, by less than the margin in 1")
     assert ours.records[0]["verdict"] == "better by less than the margin"
