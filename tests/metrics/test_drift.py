@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands import drift as cli
-from e2r_metrics import UsageError, drift
+from e2r_metrics import UsageError, drift, ssim_terms
 from e2r_metrics.goldens import catalog_numbers
 
 pytest_plugins = ["pytester"]
