@@ -8,13 +8,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from e2r_bench.statistics.margins import GAP, MARGINS, Margin
 from e2r_metrics.base.errors import UsageError, unknown
 
 BUILT_IN = "edit2restore"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Paper(_Frozen):
@@ -88,10 +89,8 @@ class Claim(_Frozen):
             "trend": the arms, in order, do not improve monotonically.
         first: name of an arm.
         second: names of arms.
-        repeat: the first arm trained with another seed, for "trend".
         published: names of published configurations, the first arm's first; empty for none.
         metrics: as the paper names them; `PROXIES` says what else is measured.
-        margin: share of the second arm's value that counts as no difference.
         tasks: empty for all of the paper's.
         note: what confounds it.
     """
@@ -103,14 +102,26 @@ class Claim(_Frozen):
     second: tuple[str, ...]
     published: tuple[str, ...]
     metrics: tuple[str, ...]
-    repeat: str | None = None
-    margin: float = Field(default=0.05, gt=0)
     tasks: tuple[str, ...] = ()
     note: str = ""
 
     def arms(self) -> tuple[str, ...]:
         """Return the names of all arms."""
-        return (self.first, *self.second, *((self.repeat,) if self.repeat else ()))
+        return (self.first, *self.second)
+
+
+class OwnMargin(_Frozen):
+    """What counts as no difference under one metric, in place of the project's own margin.
+
+    Attributes:
+        value: above zero, in `unit`.
+        unit: the metric's own, or "share of the control's gap".
+        reason: why this much.
+    """
+
+    value: float = Field(gt=0)
+    unit: str
+    reason: str = Field(min_length=1)
 
 
 class Claims(_Frozen):
@@ -120,6 +131,14 @@ class Claims(_Frozen):
     configs: Mapping[str, Mapping[str, tuple[float, ...]]]
     arms: Mapping[str, Arm]
     claims: tuple[Claim, ...]
+    margins: Mapping[str, OwnMargin] = Field(default_factory=dict[str, OwnMargin])
+
+    def own_margins(self) -> dict[str, Margin]:
+        """Return the margins that the file gives, by metric."""
+        return {
+            name: Margin(name, row.value, row.unit, row.reason)
+            for name, row in self.margins.items()
+        }
 
     def only(self, ids: Iterable[str] | None) -> "Claims":
         """Return the claims with these ids, in the file's order; None for all.
@@ -166,6 +185,7 @@ def _check_names(claims: Claims, where: str) -> None:
     _known(f"configuration of yardstick in {where}", claims.paper.yardstick, claims.configs)
     if len(claims.paper.yardstick) < 2:
         raise UsageError(f"{where}: paper.yardstick: expected at least two configurations")
+    _check_margins(claims, where)
     for claim in claims.claims:
         _known(f"arm of {claim.id} in {where}", claim.arms(), claims.arms)
         _known(f"configuration of {claim.id} in {where}", claim.published, claims.configs)
@@ -180,6 +200,17 @@ def _check_names(claims: Claims, where: str) -> None:
                     f"{where}: {name}, {task}: expected {len(claims.paper.columns)} values, found "
                     f"{len(row)}"
                 )
+
+
+def _check_margins(claims: Claims, where: str) -> None:
+    _known(f"metric of margins in {where}", claims.margins, MARGINS)
+    for name, row in claims.margins.items():
+        units = ("", GAP) if MARGINS[name].relative else (MARGINS[name].unit,)
+        if row.unit not in units:
+            raise UsageError(
+                f"{where}: margins.{name}.unit: expected {' or '.join(map(repr, units))}, found "
+                f"{row.unit!r}"
+            )
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

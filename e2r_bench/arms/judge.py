@@ -1,89 +1,199 @@
 """All claims of a file against runs: what both readings say, in one table."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_bench.arms.claims import Claims
+from e2r_bench.arms.claims import Claim, Claims
+from e2r_bench.arms.foresee import Foreseen, Needs, foreseen
+from e2r_bench.arms.parts import Fixed, fixed_margins
+from e2r_bench.arms.power import Known, cost_words, found_lines, plan_lines
+from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.tables import TableReading
-from e2r_bench.arms.verdicts import VERDICTS, Conditions, Ruling, as_rows, rule
-from e2r_bench.studies.compare import Criteria
-from e2r_bench.studies.measure import MeasuredArm
+from e2r_bench.arms.verdicts import PROXIES, Conditions, Judged, asked_of, judge_claim, tasks_of
+from e2r_bench.statistics.ruling import Family, family
+from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = ("#2a7f62", "#b3382c", "#8a8f98", "#dcdfe4")
+_COLOURS = {
+    "better": "#2a7f62",
+    "better by less than the margin": "#8fc1ae",
+    "equivalent": "#4f7cac",
+    "worse by less than the margin": "#e0a39b",
+    "worse": "#b3382c",
+    "not resolved": "#8a8f98",
+    "not measured": "#dcdfe4",
+}
 
 
-def judge_claims(
-    claims: Claims, readings: Sequence[TableReading], runner: ArmRunner, criteria: Criteria
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Reading:
+    """How a file of claims is read against runs.
+
+    Attributes:
+        runner: trains and runs the arms.
+        criteria: how two arms are compared.
+        repeats: trainings and sampling seeds of every arm.
+        known: spreads that a plan of power stands on; None where none was asked for.
+    """
+
+    runner: ArmRunner
+    criteria: Criteria
+    repeats: Repeats = field(default_factory=Repeats)
+    known: Known | None = None
+
+    @property
+    def out(self) -> Path:
+        """Return where the verdicts are written."""
+        return self.runner.base.out / "studies" / "claims"
+
+
+def judge_claims(claims: Claims, tables: Sequence[TableReading], reading: Reading) -> Iterator[str]:
     """Run what the claims need, judge each, write `<out>/studies/claims`, and yield the verdicts.
+
+    What cannot be judged and the margins are said, and the margins written, before anything is
+    trained. Claims that no run here can measure are not run.
 
     Args:
         claims: the file.
-        readings: of its tables, in the order of the claims.
-        runner: trains and runs the arms.
-        criteria: how two arms are compared.
+        tables: the readings of its tables, in the order of the claims.
+        reading: how.
 
     Raises:
         UsageError: the user's mistakes.
     """
-    runner = runner.planning(
-        [claims.arms[name] for claim in claims.claims for name in claim.arms()]
+    base = reading.runner.base
+    before = foreseen(
+        reading.runner, reading.criteria, [_needs(claims, c, base.tasks) for c in claims.claims]
     )
-    under = Conditions(runner.base.tasks, criteria, runner.training.data.words())
-
-    def arm(name: str, task: str) -> MeasuredArm:
-        return runner.arm(claims.arms[name], task)
-
-    rulings: list[Ruling] = []
-    for claim, reading in zip(claims.claims, readings, strict=True):
-        rulings.append(rule(claims, claim, arm, under))
+    fixed = fixed_margins(
+        [name for c in claims.claims for row in _metrics(c) for name in row],
+        reading.criteria.margins,
+    )
+    yield from before.lines
+    yield f"margins, fixed before the run: {fixed.words}"
+    yield from _fix(fixed, reading.out / "margins.json")
+    run = [claim for claim in claims.claims if claim.id not in before.hopeless]
+    arms = [claims.arms[name] for claim in run for name in claim.arms()]
+    if reading.known is not None:
+        parts = _most_parts(run, base.tasks)
+        yield from plan_lines(fixed, reading.known, parts, before.scenes, reading.repeats)
+        yield f"    {cost_words(arms, base.tasks, reading.repeats)}"
+    judged = list[Judged]()
+    runner = reading.runner.planning([o for arm in arms for o in reading.repeats.every(arm)])
+    for claim, table in zip(claims.claims, tables, strict=True):
+        judged.append(_judged(claims, claim, reading, runner, before))
         yield f"{claim.id}  {claim.statement}"
-        yield f"    the table alone: {reading.verdict}; {reading.counts}"
-        yield f"    this run: {rulings[-1].line}"
-    _write(claims, readings, rulings, runner)
-    yield f"written: {runner.base.out / 'studies' / 'claims'}"
+        yield f"    the table alone: {table.verdict}; {table.counts}"
+        yield f"    this run: {judged[-1].line}"
+        if reading.known is not None:
+            yield from found_lines(judged[-1].parts)
+    over = family([one.ruling for one in judged])
+    yield over.words
+    _write(claims, tables, judged, reading, (fixed, over))
+    yield f"written: {reading.out}"
+
+
+def _judged(
+    claims: Claims, claim: Claim, reading: Reading, runner: ArmRunner, before: Foreseen
+) -> Judged:
+    def side(name: str, task: str) -> Side:
+        if claim.id in before.hopeless:
+            raise UsageError("none of its metrics can be measured here, as said before the run")
+        return reading.repeats.side(name, claims.arms[name], lambda arm: runner.arm(arm, task))
+
+    under = Conditions(runner.base.tasks, reading.criteria, runner.training.data.words())
+    return judge_claim(claims, claim, side, under)
+
+
+def _metrics(claim: Claim) -> list[tuple[str, ...]]:
+    proxied = claim.kind != "correlation"
+    return [(name, *(PROXIES.get(name, ()) if proxied else ())) for name in claim.metrics]
+
+
+def _needs(claims: Claims, claim: Claim, tasks: Sequence[str]) -> Needs:
+    arms = [claims.arms[name] for name in claim.arms()]
+    correlation = claim.kind == "correlation"
+    return Needs(claim.id, tasks_of(claim, tasks), _metrics(claim), arms, correlation)
+
+
+def _most_parts(claims: Sequence[Claim], tasks: Sequence[str]) -> dict[str, int]:
+    """Return metric, or its proxy, to the most parts that it is read with in one claim."""
+    found: dict[str, int] = {}
+    for claim in claims:
+        if claim.kind != "correlation":
+            asked = list(asked_of(claim, tasks))
+            for name in {n for one in asked for n in (one.metric, *one.proxies)}:
+                found[name] = max(found.get(name, 0), len(asked))
+    return found
+
+
+def _fix(fixed: Fixed, path: Path) -> Iterator[str]:
+    """Write the margins before anything is known; say where an earlier judgement had others."""
+    import json
+    from dataclasses import asdict
+
+    rows = {name: asdict(margin) for name, margin in fixed.margins.items()}
+    text = json.dumps({"sha256": fixed.sha256, "margins": rows}, indent=1) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        yield f"    other margins than those of the earlier verdicts in {path.parent}"
+    write_text(path, text)
 
 
 def _write(
     claims: Claims,
-    readings: Sequence[TableReading],
-    rulings: Sequence[Ruling],
-    runner: ArmRunner,
+    tables: Sequence[TableReading],
+    judged: Sequence[Judged],
+    reading: Reading,
+    known: tuple[Fixed, Family],
 ) -> None:
-    table: list[dict[str, Any]] = [
+    fixed, over = known
+    rows: list[dict[str, Any]] = [
         {
             "claim": claim.id, "statement": claim.statement,
-            "table alone": f"{reading.verdict}; {reading.counts}".rstrip("; "),
-            "this run": ruling.line, "note": claim.note,
+            "table alone": f"{table.verdict}; {table.counts}".rstrip("; "),
+            "this run": one.line, "p adjusted over the claims": p, "note": claim.note,
+            "margins_sha256": fixed.sha256,
         }
-        for claim, reading, ruling in zip(claims.claims, readings, rulings, strict=True)
+        for claim, table, one, p in zip(
+            claims.claims, tables, judged, over.adjusted, strict=True
+        )
     ]  # fmt: skip
-    base = runner.base
+    base = reading.runner.base
     text = (
         "Two readings of every claim: what the published table alone supports, and what this run "
-        f"supports. p by permutation, Holm-adjusted within a claim; protocol {base.protocol}, data "
-        f"{', '.join(base.data)}; {runner.training.describe()}.\n\n{markdown_table(table)}\n\n"
-        "Part by part:"
+        f"supports. {over.words} {reading.repeats.words()}; margins, fixed before the run: "
+        f"{fixed.words}; protocol {base.protocol}, data {', '.join(base.data)}; "
+        f"{reading.runner.training.describe()}.\n\n{markdown_table(rows)}\n\nPart by part:"
     )
+    records = [
+        {"claim": one.claim, **record, "margins_sha256": fixed.sha256}
+        for one in judged
+        for record in one.records
+    ]
     write_study(
-        base.out / "studies" / "claims", f"Claims of {claims.paper.name}", text, as_rows(rulings),
-        {"claims": _plot(rulings)}, table,
+        reading.out, f"Claims of {claims.paper.name}", text, records, {"claims": _plot(judged)},
+        rows,
     )  # fmt: skip
 
 
-def _plot(rulings: Sequence[Ruling]) -> "Figure":
-    figure = new_figure(7, 0.45 * len(rulings) + 1)
+def _plot(judged: Sequence[Judged]) -> "Figure":
+    figure = new_figure(7, 0.45 * len(judged) + 1.4)
     axes = figure.subplots()
-    left = [0] * len(rulings)
-    for name, colour in zip(VERDICTS, _COLOURS, strict=True):
-        counts = [sum(part.verdict == name for part in ruling.parts) for ruling in rulings]
-        axes.barh([ruling.claim for ruling in rulings], counts, left=left, label=name, color=colour)
-        left = [a + b for a, b in zip(left, counts, strict=True)]
+    left = [0] * len(judged)
+    for name, colour in _COLOURS.items():
+        counts = [sum(record["verdict"] == name for record in one.records) for one in judged]
+        if any(counts):
+            names = [one.claim for one in judged]
+            axes.barh(names, counts, left=left, label=name, color=colour)
+            left = [a + b for a, b in zip(left, counts, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("parts (task x metric x arm)")
     axes.legend(loc="best", fontsize=8)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2r_bench.arms.claims import Arm, Training
-from e2r_bench.arms.parts import Part
-from e2r_bench.arms.study import ArmStudy, record_of
+from e2r_bench.arms.parts import Part, record_of
+from e2r_bench.arms.study import ArmStudy
 from e2r_bench.studies.writing import new_figure
 from e2r_metrics.base.errors import UsageError
 
@@ -25,12 +25,10 @@ class Trained:
     Attributes:
         per_task: one adapter per task kind instead of a unified one.
         pairs: per task.
-        seed: of the training and of the choice of pairs.
     """
 
     per_task: bool
     pairs: int
-    seed: int
 
     @property
     def series(self) -> str:
@@ -38,18 +36,18 @@ class Trained:
         return "specific" if self.per_task else "unified"
 
     def __str__(self) -> str:
-        return f"{self.series} {self.pairs} seed {self.seed}"
+        return f"{self.series} {self.pairs}"
 
 
-def study_pairs(
-    study: ArmStudy, pairs: Sequence[int], seeds: Sequence[int], specific: bool
-) -> Sequence[Part]:
-    """Train on several numbers of pairs and compare each with the largest, seed by seed.
+def study_pairs(study: ArmStudy, pairs: Sequence[int], specific: bool) -> Sequence[Part]:
+    """Train on several numbers of pairs and compare each with the largest.
+
+    The study's training seeds choose the pairs too; fewer pairs are part of more, and training k
+    of one arm stands against training k of the other.
 
     Args:
         study: see `ArmStudy`; the study is written to `<out>/studies/pairs`.
         pairs: per task.
-        seeds: of the trainings and of the choice of pairs; fewer pairs are part of more.
         specific: train task-specific adapters too.
 
     Raises:
@@ -59,42 +57,38 @@ def study_pairs(
     if len(counts) < 2:
         raise UsageError(f"a study of pairs needs two numbers of pairs, found {list(pairs)}")
     kinds = (False, True) if specific else (False,)
-    trained = [Trained(kind, n, seed) for kind in kinds for seed in seeds for n in counts]
-    most = {seed: Trained(False, counts[-1], seed) for seed in seeds}
-    against = [(str(one), str(most[one.seed])) for one in trained if one != most[one.seed]]
-    by_name = {str(one): one for one in trained}
+    most = Trained(False, counts[-1])
+    by_name = {str(one): one for one in (Trained(kind, n) for kind in kinds for n in counts)}
+    against = [(name, str(most)) for name, one in by_name.items() if one != most]
     parts = study.parts({name: _arm(one) for name, one in by_name.items()}, against)
     text = (
         f"Adapters trained on {', '.join(map(str, counts))} pairs per task with equal "
-        f"exposure, training seeds {list(seeds)}, against {counts[-1]} pairs of the same seed. "
-        f"{_spread_note(seeds)}"
+        f"exposure, against {counts[-1]} pairs of the same seed. "
+        f"{_spread_note(study.repeats.trainings)}"
     )
-    records = [
-        record_of(part, pairs=by_name[part.first].pairs, training_seed=by_name[part.first].seed)
-        for part in parts
-    ]
+    records = [record_of(part, pairs=by_name[part.asked.first].pairs) for part in parts]
     study.write("pairs", "Training pairs", text, records, _plot(parts, by_name))
     return parts
 
 
 def _arm(one: Trained) -> Arm:
-    training = Training(pairs=one.pairs, per_task=one.per_task, seed=one.seed)
+    training = Training(pairs=one.pairs, per_task=one.per_task)
     return Arm(method="kontext_lora", training=training)
 
 
 def _spread_note(seeds: Sequence[int]) -> str:
     if len(seeds) > 1:
-        return "The spread over training seeds is the noise that a number of pairs must beat."
-    return "One training seed: the spread between trainings is unknown, so read no trend into it."
+        return "The spread between trainings is in every interval: verdicts speak of the recipes."
+    return "One training each: verdicts speak of these adapters, so read no trend into them."
 
 
 def _plot(parts: Sequence[Part], trained: Mapping[str, Trained]) -> "Figure":
-    found = [part for part in parts if part.measured]
-    metrics = list(dict.fromkeys(part.metric_id for part in found))
+    found = [part for part in parts if part.verdict.effect is not None]
+    metrics = list(dict.fromkeys(part.verdict.metric for part in found))
     figure = new_figure(3.4 * max(1, len(metrics)), 3.2)
     panes = figure.subplots(1, max(1, len(metrics)), squeeze=False)[0]
     for axes, metric in zip(panes, metrics, strict=False):
-        _pane(axes, [part for part in found if part.metric_id == metric], trained)
+        _pane(axes, [part for part in found if part.verdict.metric == metric], trained)
         axes.set_title(f"{metric}: minus the most pairs", fontsize=9)
     if found:
         figure.axes[0].legend(fontsize=6)
@@ -102,24 +96,34 @@ def _plot(parts: Sequence[Part], trained: Mapping[str, Trained]) -> "Figure":
 
 
 def _pane(axes: "Axes", parts: Sequence[Part], trained: Mapping[str, Trained]) -> None:
-    """Draw one metric: side by side within a number of pairs, the series, and the seeds in each."""
-    counts = sorted({trained[part.first].pairs for part in parts})
-    seeds = sorted({trained[part.first].seed for part in parts})
-    names = list(dict.fromkeys((part.task, trained[part.first].series) for part in parts))
-    width = _SIDE_BY_SIDE / (len(names) * len(seeds))
+    """Draw one metric: side by side within a number of pairs, the series; crosses: trainings."""
+    counts = sorted({trained[part.asked.first].pairs for part in parts})
+    names = list(dict.fromkeys((p.asked.task, trained[p.asked.first].series) for p in parts))
+    width = _SIDE_BY_SIDE / len(names)
     for place, name in enumerate(names):
-        line = [part for part in parts if (part.task, trained[part.first].series) == name]
-        slots = [place * len(seeds) + seeds.index(trained[part.first].seed) for part in line]
+        line = [p for p in parts if (p.asked.task, trained[p.asked.first].series) == name]
         x = [
-            counts.index(trained[part.first].pairs) + width * (slot + 0.5) - _SIDE_BY_SIDE / 2
-            for part, slot in zip(line, slots, strict=True)
-        ]
-        effects = [part.effect or 0.0 for part in line]
-        errors = [
-            [e - (part.low or 0.0) for e, part in zip(effects, line, strict=True)],
-            [(part.high or 0.0) - e for e, part in zip(effects, line, strict=True)],
-        ]
-        axes.errorbar(x, effects, yerr=errors, fmt="o", ms=3, capsize=2, label=" ".join(name))
+            counts.index(trained[part.asked.first].pairs) + width * (place + 0.5)
+            - _SIDE_BY_SIDE / 2
+            for part in line
+        ]  # fmt: skip
+        effects = [part.verdict.effect or 0.0 for part in line]
+        reach = [_reach(part) for part in line]
+        errors = [[low for low, _ in reach], [high for _, high in reach]]
+        drawn = axes.errorbar(x, effects, yerr=errors, fmt="o", ms=3, capsize=2,
+                              label=" ".join(name))  # fmt: skip
+        for at, part in zip(x, line, strict=True):
+            each = part.comparison.by_training if part.comparison else ()
+            if len(each) > 1:
+                axes.plot([at] * len(each), each, "x", ms=4, color=drawn.lines[0].get_color())
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
     axes.axhline(0, color="#555", lw=0.8)
     axes.set_xlabel("pairs per task")
+
+
+def _reach(part: Part) -> tuple[float, float]:
+    """Return how far the interval reaches down and up; nowhere where too few scenes give none."""
+    effect, low, high = part.verdict.effect or 0.0, part.verdict.low, part.verdict.high
+    if low is None or high is None:
+        return 0.0, 0.0
+    return effect - low, high - effect

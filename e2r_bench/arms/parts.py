@@ -1,120 +1,182 @@
-"""What claims and studies are made of: two arms on one task under one metric, with its numbers."""
+"""What claims and studies are made of: two arms on one task under one metric, judged together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from e2r_bench.statistics.paired import holm
-from e2r_bench.statistics.power import detectable
-from e2r_bench.studies.compare import Criteria, compare
-from e2r_bench.studies.measure import MeasuredArm
+from e2r_bench.statistics.judge import judge
+from e2r_bench.statistics.margins import Margin, margin_of
+from e2r_bench.statistics.verdict import Unmeasured, Verdict
+from e2r_bench.studies.compare import Comparison, compare
+from e2r_bench.studies.sides import Criteria, Side
+from e2r_metrics.base.errors import UsageError
 
-ALPHA = 0.05
 NOT_MEASURED = "not measured"
+Sides = Callable[[str, str], Side]
+"""Arm name and task to the arm, running it where needed."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One comparison.
+class Asked:
+    """One comparison, before it is made.
 
     Attributes:
-        task, metric, first, second: what was compared; the metric as it was asked for.
-        metric_id: name and variant that were measured.
-        verdict: of this part.
-        effect: first minus second; `low`, `high`: 95% interval.
-        level: the second arm's value.
-        p: of no difference, by permutation; `holm`: adjusted over all parts.
-        p_equal: of the test that the difference is smaller than the margin; `holm_equal`: adjusted.
-        floor: the smallest p that the scenes or permutations can give.
-        permutations: drawn; 0 where all patterns were enumerated.
-        n, scenes: images and independent units.
-        detectable: the smallest difference that this n finds four times in five.
-        margin: absolute, what counts as no difference.
-        improves: whether the first arm is the better one.
-        build: what the first arm ran with.
-        note: why there is no number, or what a proxy is.
+        task, metric, first, second: what is compared; the metric as it was asked for.
+        proxies: measured beside it, under their own names, where it cannot be measured itself.
     """
 
     task: str
     metric: str
     first: str
     second: str
-    metric_id: str = ""
-    verdict: str = NOT_MEASURED
-    effect: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
-    p: float | None = None
-    holm: float | None = None
-    p_equal: float | None = None
-    holm_equal: float | None = None
-    floor: float | None = None
-    permutations: int | None = None
-    n: int | None = None
-    scenes: int | None = None
-    detectable: float | None = None
-    margin: float | None = None
-    improves: bool | None = None
+    proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison and its verdict.
+
+    Attributes:
+        asked: what was compared; a proxy's metric is its own.
+        verdict: from `judge`, over all parts that were judged with it.
+        comparison: the numbers behind it; None where there are none.
+        build: what the first arm ran with.
+        note: what a proxy is.
+    """
+
+    asked: Asked
+    verdict: Verdict
+    comparison: Comparison | None = None
     build: str = ""
     note: str = ""
 
     @property
     def measured(self) -> bool:
-        """Return whether there is a test of a difference."""
-        return self.p is not None
-
-    @property
-    def differs(self) -> bool:
-        """Return whether the difference is significant, adjusted."""
-        return self.holm is not None and self.holm <= ALPHA
-
-    @property
-    def equal(self) -> bool:
-        """Return whether the difference is shown to be smaller than the margin, adjusted."""
-        return self.holm_equal is not None and self.holm_equal <= ALPHA
+        """Return whether there is a number."""
+        return self.comparison is not None
 
 
-def measured(
-    asked: Part, first: MeasuredArm, second: MeasuredArm, margin: float, criteria: Criteria
-) -> Part:
-    """Return the part with its numbers, not yet adjusted nor judged.
+@dataclass(frozen=True)
+class _Found:
+    """A part before it is judged."""
+
+    asked: Asked
+    evidence: Comparison | Unmeasured
+    build: str = ""
+    note: str = ""
+
+
+def judged(asked: Sequence[Asked], sides: Sides, criteria: Criteria) -> list[Part]:
+    """Compare and judge all parts that are read together: of a claim, or of a study's table.
+
+    A part that cannot be measured says why and is no number.
 
     Args:
-        asked: task, metric and names.
-        first, second: the arms.
-        margin: what counts as no difference, as a share of the second arm's value.
+        asked: what to compare.
+        sides: gives the arms; a UsageError there makes its parts unmeasured.
         criteria: how they are compared.
+    """
+    found = [part for one in asked for part in _measured(one, sides, criteria)]
+    verdicts = judge([
+        one.evidence if isinstance(one.evidence, Unmeasured) else one.evidence.evidence
+        for one in found
+    ])  # fmt: skip
+    return [
+        Part(
+            one.asked, verdict, None if isinstance(one.evidence, Unmeasured) else one.evidence,
+            one.build, one.note,
+        )
+        for one, verdict in zip(found, verdicts, strict=True)
+    ]  # fmt: skip
+
+
+def _measured(asked: Asked, sides: Sides, criteria: Criteria) -> Iterator[_Found]:
+    """Yield the metric that was asked for, and its proxy where that one cannot be measured."""
+    name = f"{asked.task} {asked.metric}: {asked.first} against {asked.second}"
+    try:
+        first, second = sides(asked.first, asked.task), sides(asked.second, asked.task)
+    except UsageError as error:
+        yield _Found(asked, Unmeasured(name, asked.metric, f"arm not run: {error}"))
+        return
+    for metric in (asked.metric, *asked.proxies):
+        mine = Asked(asked.task, metric, asked.first, asked.second)
+        proxy = metric != asked.metric
+        note = f"a proxy under its own name, not {asked.metric}" if proxy else ""
+        try:
+            made = compare(first, second, asked.task, metric, criteria)
+        except UsageError as error:
+            yield _Found(mine, Unmeasured(name, metric, str(error)), note=note)
+            continue
+        yield _Found(mine, made, first.arms[0][0].build, note)
+        return
+
+
+_OF_VERDICT = (
+    "direction", "size", "effect", "low", "high", "alone", "p", "holm", "p_within", "holm_within",
+    "p_outside", "holm_outside", "margin", "detectable", "n", "scenes",
+)  # fmt: skip
+_OF_SHAPE = ("location", "improved", "improved_low", "improved_high")
+
+
+def record_of(part: Part, **more: Any) -> dict[str, Any]:
+    """Return a part as a line of a table: what was compared, the verdict, and every number."""
+    asked, verdict, made = part.asked, part.verdict, part.comparison
+    shape = made.evidence.shape if made is not None else None
+    scope = verdict.scope
+    return {
+        "task": asked.task,
+        "metric": asked.metric,
+        "metric_id": made.metric if made is not None else "",
+        "first": asked.first,
+        "second": asked.second,
+        "verdict": verdict.label,
+        **{name: getattr(verdict, name) for name in _OF_VERDICT},
+        **{name: getattr(shape, name) if shape else None for name in _OF_SHAPE},
+        "spread": made.spread if made is not None else None,
+        "by_training": made.by_training if made is not None else None,
+        "floor": made.evidence.floor if made is not None else None,
+        "permutations": made.permutations if made is not None else None,
+        "trainings": scope.trainings if scope else None,
+        "seeds": scope.seeds if scope else None,
+        "said_of": scope.subject if scope else "",
+        "build": part.build,
+        "note": "; ".join(note for note in (part.note, *verdict.notes) if note),
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The margins of a run, fixed before anything is known.
+
+    Attributes:
+        margins: by bare name.
+        sha256: digest of all of them, with units and reasons; every result carries it.
+    """
+
+    margins: Mapping[str, Margin]
+    sha256: str
+
+    @property
+    def words(self) -> str:
+        """Return the margins in a line, with the start of their digest."""
+        rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
+        return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
+
+
+def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin]) -> Fixed:
+    """Return the margin of every metric that will be judged.
+
+    Args:
+        metrics: names or ids.
+        given: those that replace the metrics' own.
 
     Raises:
-        UsageError: see `compare`.
+        UsageError: a metric that has none.
     """
-    made = compare(first, second, asked.task, asked.metric, margin, criteria)
-    test, tost = made.test, made.equivalence
-    return replace(
-        asked,
-        metric_id=made.metric,
-        effect=test.effect,
-        low=made.interval.low,
-        high=made.interval.high,
-        level=made.level,
-        p=test.p,
-        p_equal=tost.p,
-        floor=test.floor,
-        permutations=test.permutations,
-        n=test.n,
-        scenes=test.scenes,
-        detectable=detectable(made.interval.error, test.scenes - 1),
-        margin=tost.margin,
-        improves=made.improves > 0,
-        build=first.build,
-    )
-
-
-def adjusted(parts: Sequence[Part]) -> list[Part]:
-    """Return parts with both p-values adjusted over all that were measured (Holm)."""
-    differ = iter(holm([part.p for part in parts if part.p is not None]))
-    equal = iter(holm([part.p_equal for part in parts if part.p_equal is not None]))
-    return [
-        replace(part, holm=next(differ), holm_equal=next(equal)) if part.measured else part
-        for part in parts
-    ]
+    names = sorted({name.partition(":")[0] for name in metrics})
+    found = {name: margin_of(name, given) for name in names}
+    text = json.dumps({name: asdict(row) for name, row in found.items()}, sort_keys=True)
+    return Fixed(found, hashlib.sha256(text.encode()).hexdigest())

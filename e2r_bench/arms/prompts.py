@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2r_bench.arms.claims import Arm, Training
-from e2r_bench.arms.parts import Part
-from e2r_bench.arms.study import ArmStudy, record_of
+from e2r_bench.arms.parts import Part, record_of
+from e2r_bench.arms.study import ArmStudy
+from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.studies.writing import new_figure
 
 if TYPE_CHECKING:
@@ -47,19 +48,26 @@ def study_prompts(study: ArmStudy) -> Sequence[Part]:
 
 
 def _plot(parts: Sequence[Part]) -> "Figure":
-    found = [part for part in parts if part.measured]
+    """Draw differences in units of each part's own margin, so that all fit on one axis."""
+    found = [part.verdict for part in parts if part.verdict.effect is not None]
     figure = new_figure(6.5, 0.32 * len(found) + 1.2)
     axes = figure.subplots()
-    names = [f"{part.task} {part.metric_id}: {part.first} - right" for part in found]
-    scale = np.array([abs(part.level or 1.0) for part in found])
+    scale = np.array([one.margin or 1.0 for one in found])
     values, low, high = (
-        np.array([getattr(part, end) for part in found], dtype=float) / scale
+        np.array([_or_effect(one, end) for one in found], dtype=float) / scale
         for end in ("effect", "low", "high")
     )
     places = np.arange(len(found))
     axes.errorbar(values, places, xerr=[values - low, high - values], fmt="o", ms=3, capsize=2)
-    axes.set_yticks(places, names, fontsize=7)
+    axes.set_yticks(places, [one.name for one in found], fontsize=7)
     axes.invert_yaxis()
-    axes.axvline(0, color="#555", lw=0.8)
-    axes.set_xlabel("difference as a share of the right prompt's value, 95% interval")
+    for place in (-1, 0, 1):
+        axes.axvline(place, color="#555", lw=0.8, ls="-" if place == 0 else ":")
+    axes.set_xlabel("difference in margins, simultaneous 95% interval")
     return figure
+
+
+def _or_effect(verdict: Verdict, end: str) -> float:
+    """Return an end of the interval; the effect itself where too few scenes give none."""
+    value = getattr(verdict, end)
+    return verdict.effect or 0.0 if value is None else value

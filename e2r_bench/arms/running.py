@@ -10,8 +10,9 @@ from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.training import ArmTraining
 from e2r_bench.run.config import Experiment
-from e2r_bench.run.plan import Catalog, instance_of, known_methods
+from e2r_bench.run.plan import Catalog, instance_of, known_methods, make_plan
 from e2r_bench.run.runner import run_experiment
+from e2r_bench.run.services import open_services
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of
@@ -63,6 +64,19 @@ class ArmRunner:
                 self._refused[key] = error
                 raise
         return arm_of(self._stores[key], arm.method, arm.seed, arm.steps)
+
+    def check(self, arm: Arm) -> None:
+        """Look up everything that an arm needs which nothing trains; run nothing.
+
+        Raises:
+            UsageError: an unknown method, or one whose weights are missing.
+        """
+        changes: dict[str, Any] = {
+            "methods": (arm.method,), "method": self._options((arm.method,), arm),
+        }  # fmt: skip
+        experiment = self.base.model_copy(update=changes)
+        resolver, session, _ = open_services(experiment, self.say)
+        make_plan(experiment, resolver, session, self.catalog)
 
     def _key(self, arm: Arm, task: str) -> str:
         """Return the name of the run folder that holds an arm."""

@@ -1,20 +1,19 @@
 """A study of arms: some arms against others, on every task and metric, judged in one table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.arms.claims import Arm
-from e2r_bench.arms.parts import NOT_MEASURED, Part, adjusted, measured
+from e2r_bench.arms.foresee import Needs, foreseen
+from e2r_bench.arms.parts import Asked, Part, fixed_margins, judged
+from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
-from e2r_bench.studies.compare import Criteria
+from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import write_study
-from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,17 @@ class ArmStudy:
     Attributes:
         runner: trains and runs the arms; the study is written below its `base.out`.
         criteria: how two arms are compared.
-        margin: share of the reference arm's value that counts as no difference.
+        repeats: trainings and sampling seeds of every arm.
     """
 
     runner: ArmRunner
     criteria: Criteria
-    margin: float = MARGIN
+    repeats: Repeats = field(default_factory=Repeats)
 
     def parts(self, arms: Mapping[str, Arm], against: Sequence[tuple[str, str]]) -> Sequence[Part]:
         """Run all arms and judge each first one against its second one.
+
+        What cannot be judged and the margins are said before anything is trained.
 
         Args:
             arms: by name.
@@ -41,43 +42,37 @@ class ArmStudy:
         Raises:
             UsageError: what training and running raise.
         """
-        runner = self.runner.planning(list(arms.values()))
-        found: list[Part] = []
-        for task in runner.base.tasks:
-            for first, second in against:
-                sides = runner.arm(arms[first], task), runner.arm(arms[second], task)
-                for metric in runner.base.metrics:
-                    asked = Part(task, metric, first, second)
-                    try:
-                        made = measured(asked, *sides, self.margin, self.criteria)
-                    except UsageError as error:
-                        made = replace(asked, note=str(error))
-                    found.append(made)
-        return [replace(part, verdict=verdict_of(part)) for part in adjusted(found)]
+        base = self.runner.base
+        fixed = fixed_margins(base.metrics, self.criteria.margins)
+        needs = [Needs("the study", base.tasks, tuple((name,) for name in base.metrics), ())]
+        for line in foreseen(self.runner, self.criteria, needs).lines:
+            self.runner.say(line)
+        self.runner.say(f"margins, fixed before the run: {fixed.words}")
+        every = [one for arm in arms.values() for one in self.repeats.every(arm)]
+        runner = self.runner.planning(every)
+
+        def side(name: str, task: str) -> Side:
+            return self.repeats.side(name, arms[name], lambda arm: runner.arm(arm, task))
+
+        names = dict.fromkeys(name for pair in against for name in pair)
+        # A study stands on all of its arms: one that cannot run ends it.
+        sides = {(name, task): side(name, task) for task in base.tasks for name in names}
+        asked = [
+            Asked(task, metric, first, second)
+            for task in base.tasks for first, second in against for metric in base.metrics
+        ]  # fmt: skip
+        return judged(asked, lambda name, task: sides[name, task], self.criteria)
 
     def write(self, name: str, title: str, text: str, records: Sequence[Mapping[str, Any]],
               figure: "Figure") -> None:  # fmt: skip
         """Write a study with the conditions that all its numbers were made under."""
         base = self.runner.base
+        fixed = fixed_margins(base.metrics, self.criteria.margins)
         how = (
-            f" p by permutation over {self.criteria.unit}s, Holm-adjusted over the table; p_equal "
-            f"by TOST; margin {self.margin:.0%} of the second arm's value; protocol "
-            f"{base.protocol}, data {', '.join(base.data)}; {self.runner.training.describe()}."
+            f" {self.repeats.words()}; tests over {self.criteria.unit}s, Holm-adjusted over the "
+            f"table, intervals simultaneous; margins, fixed before the run: {fixed.words}; "
+            f"protocol {base.protocol}, data {', '.join(base.data)}; "
+            f"{self.runner.training.describe()}."
         )
-        write_study(base.out / "studies" / name, title, text + how, records, {name: figure})
-
-
-def verdict_of(part: Part) -> str:
-    """Return what a part of a study says."""
-    if not part.measured:
-        return NOT_MEASURED
-    if part.equal:
-        return "equivalent"
-    if part.differs:
-        return "better" if part.improves else "worse"
-    return "not resolved at this n"
-
-
-def record_of(part: Part, **more: Any) -> dict[str, Any]:
-    """Return a part as a line of a study's table."""
-    return {**asdict(part), **more}
+        rows = [{**record, "margins_sha256": fixed.sha256} for record in records]
+        write_study(base.out / "studies" / name, title, text + how, rows, {name: figure})

@@ -7,14 +7,18 @@ differ in the number of pairs alone, and for FID by simulations of two equally g
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from types import MappingProxyType
 
 import numpy as np
 from scipy import stats
 
 from e2r_bench.arms.claims import Claim, Claims
-from e2r_bench.statistics.power import detectable
+from e2r_bench.statistics.correlation import Correlation, rank_correlation
+from e2r_bench.statistics.evidence import Part
+from e2r_bench.statistics.judge import judge
+from e2r_bench.statistics.printed import Printed, printed_evidence, resolvable
+from e2r_bench.statistics.ruling import rule
+from e2r_metrics.base.errors import UsageError
 
 # Standard error of the difference of two equally good methods, as a share of the distance itself:
 # simulated features, 2048 dimensions, power-law spectrum, half of the errors in common
@@ -28,7 +32,7 @@ class TableReading:
 
     Attributes:
         claim: its id.
-        verdict: "supported", "refuted" or "not resolved", by the tables, or "no table published".
+        verdict: the decision by the tables, or "no table published".
         counts: how many published comparisons point which way.
         detail: the differences, task by task.
     """
@@ -45,10 +49,16 @@ class _Gap:
 
     task: str
     metric: str
-    value: float
-    improves: bool
-    second: float
-    resolvable: float
+    printed: Printed
+    higher_is_better: bool
+
+    @property
+    def value(self) -> float:
+        return round(self.printed.first - self.printed.second, 4)
+
+    @property
+    def improves(self) -> bool:
+        return self.value > 0 if self.higher_is_better else self.value < 0
 
 
 def read_tables(claims: Claims) -> list[TableReading]:
@@ -57,33 +67,40 @@ def read_tables(claims: Claims) -> list[TableReading]:
         "better": _better, "equivalent": _equivalent, "correlation": _correlation, "trend": _trend,
     }  # fmt: skip
     return [
-        readers[claim.kind](claims, claim)
-        if claim.published
-        else TableReading(claim.id, "no table published", "", "only a run can settle it")
+        readers[claim.kind](claims, claim) if _published(claims, claim) else _unpublished(claim)
         for claim in claims.claims
     ]
 
 
-def smallest_resolvable(claims: Claims, task: str, metric: str, level: float) -> float:
-    """Return the smallest difference that the table's n finds four times in five, in its own unit.
+def _published(claims: Claims, claim: Claim) -> bool:
+    """Return whether the tables have what a claim is about: any column, all to correlate."""
+    columns = [metric in claims.paper.columns for metric in claim.metrics]
+    there = all(columns) if claim.kind == "correlation" else any(columns)
+    return bool(claim.published) and there
+
+
+def _unpublished(claim: Claim) -> TableReading:
+    return TableReading(claim.id, "no table published", "", "only a run can settle it")
+
+
+def _printed(claims: Claims, task: str, metric: str, first: float, second: float) -> Printed:
+    """Return two printed values with what they are held against.
 
     Args:
         claims: the tables; `paper.yardstick` names configurations that one expects to be alike.
         task: decides n and the spread.
         metric: a column of the tables.
-        level: the value that FID's relative error refers to.
+        first, second: as printed; FID's simulated error is a share of the second.
     """
-    column = claims.paper.columns.index(metric)
-    alike = [claims.configs[name][task][column] for name in claims.paper.yardstick]
-    # A printed digit hides a uniform error of its own, so a spread of zero is none.
-    spread = max(float(np.std(alike, ddof=1)), claims.paper.rounding / np.sqrt(12))
-    bound = detectable(np.sqrt(2) * spread, len(alike) - 1)
-    if metric != "fid":
-        return bound
-    known = sorted(FID_RELATIVE_ERROR)
-    logs = np.log([FID_RELATIVE_ERROR[k] for k in known])
-    share = float(np.exp(np.interp(np.log(claims.paper.n[task]), np.log(known), logs)))
-    return max(bound, detectable(share * abs(level), claims.paper.n[task] - 1))
+    column, paper = claims.paper.columns.index(metric), claims.paper
+    alike = tuple(claims.configs[name][task][column] for name in paper.yardstick)
+    simulated = 0.0
+    if metric == "fid":
+        known = sorted(FID_RELATIVE_ERROR)
+        logs = np.log([FID_RELATIVE_ERROR[k] for k in known])
+        share = float(np.exp(np.interp(np.log(paper.n[task]), np.log(known), logs)))
+        simulated = share * abs(second)
+    return Printed(first, second, alike, paper.rounding, paper.n[task], simulated)
 
 
 def _gaps(claims: Claims, claim: Claim) -> Iterator[_Gap]:
@@ -93,9 +110,8 @@ def _gaps(claims: Claims, claim: Claim) -> Iterator[_Gap]:
             continue
         for task in claim.tasks or paper.n:
             one, two = (claims.configs[name][task][column] for name in (first, second))
-            improves = (one > two) if paper.higher_is_better[column] else (one < two)
-            resolvable = smallest_resolvable(claims, task, metric, two)
-            yield _Gap(task, metric, round(one - two, 4), improves, two, resolvable)
+            printed = _printed(claims, task, metric, one, two)
+            yield _Gap(task, metric, printed, paper.higher_is_better[column])
 
 
 def _better(claims: Claims, claim: Claim) -> TableReading:
@@ -106,25 +122,25 @@ def _better(claims: Claims, claim: Claim) -> TableReading:
         wins = sum(gap.improves for gap in mine)
         p = float(stats.binomtest(wins, len(mine)).pvalue) if mine else 1.0
         counts.append(f"{metric} {wins}/{len(mine)} (sign p {p:.3f})")
-    found = [_resolved(gap) for gap in gaps]
-    against = [
-        f"{g.metric} {g.task}" for g, side in zip(gaps, found, strict=True) if side == "worse"
-    ]
+    # A printed digit is the smallest size that a table can speak of; directions alone decide.
+    unit = claims.paper.rounding
+    verdicts = judge([
+        printed_evidence(
+            Part(f"{gap.metric} {gap.task}", gap.metric, unit, gap.higher_is_better), gap.printed
+        )
+        for gap in gaps
+    ])  # fmt: skip
+    against = [verdict.name for verdict in verdicts if verdict.direction < 0]
     if against:
         counts.append(f"against it: {', '.join(against)}")
-    verdict = "supported" if set(found) == {"better"} else "refuted" if against else "not resolved"
-    return TableReading(claim.id, verdict, "; ".join(counts), _detail(gaps))
-
-
-def _resolved(gap: _Gap) -> str:
-    if abs(gap.value) < gap.resolvable:
-        return "not resolved"
-    return "better" if gap.improves else "worse"
+    return TableReading(
+        claim.id, rule("better", verdicts).decision, "; ".join(counts), _detail(gaps)
+    )
 
 
 def _detail(gaps: Sequence[_Gap]) -> str:
     return "; ".join(
-        f"{gap.metric} {gap.task} {gap.value:+.2f} (n resolves {gap.resolvable:.2g})"
+        f"{gap.metric} {gap.task} {gap.value:+.2f} (n resolves {resolvable(gap.printed):.2g})"
         for gap in gaps
     )
 
@@ -134,11 +150,8 @@ def _equivalent(claims: Claims, claim: Claim) -> TableReading:
     counts: list[str] = []
     for metric in dict.fromkeys(gap.metric for gap in gaps):
         mine = [gap for gap in gaps if gap.metric == metric]
-        inside = sum(abs(gap.value) <= claim.margin * abs(gap.second) for gap in mine)
         wins = sum(gap.improves for gap in mine)
-        counts.append(
-            f"{metric}: {inside}/{len(mine)} within {claim.margin:.0%}, first better in {wins}"
-        )
+        counts.append(f"{metric}: first better in {wins} of {len(mine)}")
     # One number per arm bounds nothing: equivalence needs an interval, and a table has none.
     return TableReading(claim.id, "not resolved", "; ".join(counts), _detail(gaps))
 
@@ -150,37 +163,36 @@ def _correlation(claims: Claims, claim: Claim) -> TableReading:
     lowest = 1.0
     for task in claim.tasks or paper.n:
         rows = [claims.configs[name][task] for name in claim.published]
-        rho, p = spearman([row[one] for row in rows], [row[two] for row in rows])
-        lowest = min(lowest, p)
-        parts.append(f"{task} {rho:+.2f} (p {p:.2f})")
+        try:
+            found = rank_correlation([row[one] for row in rows], [row[two] for row in rows])
+        except UsageError as error:
+            parts.append(f"{task} none: {error}")
+            continue
+        lowest = min(lowest, found.p)
+        parts.append(_correlation_words(task, found))
     text = f"Spearman over {len(claim.published)} configurations: {', '.join(parts)}"
     # Absence of a correlation over seven points is not shown by a large p.
     return TableReading(claim.id, "not resolved", f"smallest p {lowest:.2f}", text)
 
 
-def spearman(one: Sequence[float], two: Sequence[float]) -> tuple[float, float]:
-    """Return Spearman's rho and its exact two-sided permutation p, for at most eight points."""
-    first, second = stats.rankdata(one), stats.rankdata(two)
-    first, second = first - first.mean(), second - second.mean()
-    scale = float(np.sqrt((first @ first) * (second @ second)))
-    rho = float(first @ second) / scale
-    orders = np.array(list(permutations(range(len(second)))))
-    every = second[orders] @ first / scale
-    return rho, float(np.mean(np.abs(every) >= abs(rho) - 1e-12))
+def _correlation_words(task: str, found: Correlation) -> str:
+    return f"{task} {found.rho:+.2f} (p {found.p:.2f})"
 
 
 def _trend(claims: Claims, claim: Claim) -> TableReading:
     paper, parts = claims.paper, []
     monotone = 0
-    column = paper.columns.index(claim.metrics[0])
+    metric = next(name for name in claim.metrics if name in paper.columns)
+    column = paper.columns.index(metric)
     better = 1 if paper.higher_is_better[column] else -1
     for task in claim.tasks or paper.n:
         values = [claims.configs[name][task][column] for name in claim.published]
         monotone += bool(np.all(better * np.diff(values) > 0))
-        limit = smallest_resolvable(claims, task, claim.metrics[0], float(np.mean(values)))
+        printed = _printed(claims, task, metric, max(values), float(np.mean(values)))
+        limit = resolvable(printed)
         spread = max(values) - min(values)
         parts.append(f"{task} spread {spread:.2f} (n resolves {limit:.2g})")
-    counts = f"{claim.metrics[0]} improves monotonically in {monotone} of {len(parts)} tasks"
+    counts = f"{metric} improves monotonically in {monotone} of {len(parts)} tasks"
     return TableReading(
         claim.id, "not resolved", counts, "; ".join(parts) + "; one training seed each"
     )

@@ -1,5 +1,6 @@
 """From the flags of `claims` and `study pairs|prompts` to what runs and judges their arms."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,10 +8,11 @@ import click
 from e2r_bench.commands.types import method_options
 
 if TYPE_CHECKING:
+    from e2r_bench.arms.repeats import Repeats
     from e2r_bench.arms.running import ArmRunner
     from e2r_bench.run.config import Experiment
-    from e2r_bench.studies.compare import Criteria
-    from e2r_bench.studies.measure import Unit
+    from e2r_bench.statistics.margins import Margin
+    from e2r_bench.studies.sides import Criteria
 
 _PLAIN = ("data", "tasks", "metrics", "limit", "device", "offline", "weights", "out")
 
@@ -39,13 +41,37 @@ def runner_of(asked: dict[str, Any]) -> "ArmRunner":
     return ArmRunner(base, training, click.echo)
 
 
-def criteria_of(base: "Experiment", unit: "Unit", permutations: int) -> "Criteria":
+def criteria_of(
+    base: "Experiment", asked: dict[str, Any], permutations: int, margins: "Mapping[str, Margin]"
+) -> "Criteria":
     """Return how arms are compared."""
     from e2r_bench.run.services import open_services
-    from e2r_bench.studies.compare import Criteria
+    from e2r_bench.studies.sides import Criteria
 
     _, session, _ = open_services(base, click.echo)
-    return Criteria(session, unit, permutations)
+    return Criteria(session, asked["unit"], permutations, margins)
+
+
+def margins_of(given: "Sequence[Mapping[str, float]]") -> "dict[str, Margin]":
+    """Return `--margin` in each metric's own unit.
+
+    Raises:
+        UsageError: a metric that no margin is known of.
+    """
+    from e2r_bench.statistics.margins import Margin, margin_of
+
+    found: dict[str, Margin] = {}
+    for name, value in ((n, v) for one in given for n, v in one.items()):
+        known = margin_of(name)
+        found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
+    return found
+
+
+def repeats_of(asked: dict[str, Any]) -> "Repeats":
+    """Return `--training-seeds` and `--seeds`."""
+    from e2r_bench.arms.repeats import Repeats
+
+    return Repeats(tuple(asked["training_seeds"] or ()), tuple(asked["seeds"] or ()))
 
 
 def say_failures(runner: "ArmRunner") -> int:

@@ -1,13 +1,14 @@
 """`e2r-bench claims`: what a paper's tables support, and what a run here supports."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import NAMES, OUTPUT
+from e2r_bench.commands.types import NAMES, NUMBERS_OF, OUTPUT
 
 if TYPE_CHECKING:
     from e2r_bench.arms.claims import Claims
@@ -26,6 +27,20 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
               help="Metrics to measure.")  # fmt: skip
 @options.studied
 @options.trained
+@options.training_seeds
+@options.seeds
+@click.option(
+    "--power",
+    is_flag=True,
+    help="Say before the run what it takes, and after it what it could have found.",
+)
+@click.option(
+    "--spread",
+    "spreads",
+    multiple=True,
+    type=NUMBERS_OF,
+    help="METRIC=NUMBER: standard deviation of differences between scenes, for --power.",
+)
 @click.option("--permutations", type=click.IntRange(min=99), default=999, show_default=True)
 @click.option("--out", type=OUTPUT, default=Path("results/claims"), show_default=True)
 def command(file: str, table_only: bool, only: Sequence[str] | None, **asked: Any) -> int:
@@ -55,13 +70,20 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 
 
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
-    from e2r_bench.arms.judge import judge_claims
-    from e2r_bench.commands.arms import criteria_of, runner_of, say_failures
+    from e2r_bench.arms.judge import Reading, judge_claims
+    from e2r_bench.arms.power import known_spreads
+    from e2r_bench.commands.arms import criteria_of, repeats_of, runner_of, say_failures
     from e2r_metrics.base.locks import locked
 
     runner = runner_of(asked)
-    criteria = criteria_of(runner.base, asked["unit"], asked["permutations"])
+    criteria = criteria_of(runner.base, asked, asked["permutations"], claims.own_margins())
+    reading = Reading(runner, criteria, repeats_of(asked))
+    if asked["power"]:
+        given = {name: value for one in asked["spreads"] for name, value in one.items()}
+        reading = replace(reading, known=known_spreads(given, reading.out / "results.json"))
+    elif asked["spreads"]:
+        raise click.UsageError("--spread: expected --power, which it is for; give both or none")
     with locked(runner.base.out):
-        for line in judge_claims(claims, readings, runner, criteria):
+        for line in judge_claims(claims, readings, reading):
             click.echo(line)
     return say_failures(runner)

@@ -10,8 +10,10 @@ from e2r_bench.commands.types import (
     COLOUR,
     EXISTING_FOLDER,
     NAMES,
+    NUMBERS_OF,
     OPTION,
     VARIANTS,
+    WHOLE,
     Folders,
 )
 
@@ -49,6 +51,16 @@ reading = _all(
     click.option("--max-megapixels", type=click.IntRange(min=1), help="Larger ones fail.  [268]"),
 )
 """How folders are paired and files become pixels."""
+
+margin = click.option(
+    "--margin", "margins", multiple=True, type=NUMBERS_OF,
+    help="METRIC=NUMBER in the metric's unit, for what counts as no difference.",
+)  # fmt: skip
+training_seeds = click.option(
+    "--training-seeds", type=WHOLE,
+    help="Train every arm once with each; one training speaks of that adapter only.",
+)  # fmt: skip
+seeds = click.option("--seeds", type=WHOLE, help="Sample every arm once with each.")
 
 studied = _all(
     click.option("--data", type=NAMES, default="mini", help="'mini', a folder, or TASK=FOLDER,..."),

@@ -20,10 +20,6 @@ _METRICS = click.option(
     "--metrics", type=NAMES, default="psnr,lpips,fd_effnet,mmd_effnet", show_default=True
 )
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
-_MARGIN = click.option(
-    "--margin", type=click.FloatRange(min=0, min_open=True), default=0.05, show_default=True,
-    help="What counts as no difference, as a share.",
-)  # fmt: skip
 
 
 @click.group("study", short_help="Seeds, steps, pairs, prompts: does a number hold?")
@@ -67,7 +63,7 @@ def _refuse_idle(used: str) -> None:
     context = click.get_current_context()
     for name in context.params:
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in ("run", used):
+        if given and name not in ("run", "margins", used):
             raise click.UsageError(
                 f"--{name}: expected a finished run, or settings of a new one, found both; leave "
                 "RUN or the flag out"
@@ -82,6 +78,7 @@ def _refuse_idle(used: str) -> None:
 @_TASKS
 @_METRICS
 @options.studied
+@options.margin
 @_out("seeds")
 def seeds_command(
     run: Path | None, methods: Sequence[str], seeds: Sequence[int], steps: int, **asked: Any
@@ -90,17 +87,19 @@ def seeds_command(
 
     RUN is a finished run folder with several seeds; without it one is made in --out.
     """
+    from e2r_bench.commands.arms import margins_of
     from e2r_bench.studies.seeds import study_seeds
     from e2r_metrics.base.locks import locked
 
+    margins = margins_of(asked["margins"])
     store, code = _store(run, "steps", asked, methods=methods, seeds=seeds, steps=[steps])
     with locked(store.folder):
-        rows = study_seeds(store, steps)
+        rows = study_seeds(store, steps, margins)
     for row in rows:
         click.echo(
             f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
             f"{row.seeds}, spread of the mean over seeds {row.spread_of_mean:.3g}, of one image "
-            f"{row.per_image_spread:.3g}, seeds for +-{row.half_width:.3g}: {row.seeds_needed}"
+            f"{row.per_image_spread:.3g}, seeds for +-{row.half_width:.3g}: {row.words}"
         )
     click.echo(f"written: {store.folder / 'studies' / 'seeds'}")
     return code
@@ -114,6 +113,7 @@ def seeds_command(
 @_TASKS
 @_METRICS
 @options.studied
+@options.margin
 @_out("steps")
 def steps_command(
     run: Path | None, methods: Sequence[str], steps: Sequence[int], seed: int, **asked: Any
@@ -122,16 +122,18 @@ def steps_command(
 
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
+    from e2r_bench.commands.arms import margins_of
     from e2r_bench.studies.steps import study_steps
     from e2r_metrics.base.locks import locked
 
+    margins = margins_of(asked["margins"])
     store, code = _store(run, "seed", asked, methods=methods, seeds=[seed], steps=steps)
     with locked(store.folder):
-        rows = study_steps(store, seed)
+        rows = study_steps(store, seed, margins)
     for name in dict.fromkeys((row.method, row.task, row.metric) for row in rows):
         row = next(r for r in rows if (r.method, r.task, r.metric) == name)
         click.echo(
-            f"{' '.join(name)}: knee at {row.knee} steps (95% {row.knee_low} to {row.knee_high}), "
+            f"{' '.join(name)}: {row.words}; margin {row.margin:.3g}, "
             f"best at {row.best}, n {row.n}, {row.scenes} scenes, {row.build}"
         )
     click.echo(f"written: {store.folder / 'studies' / 'steps'}")
@@ -140,24 +142,29 @@ def steps_command(
 
 @command.command("pairs", short_help="Whether few training pairs are as good as many.")
 @click.option("--pairs", type=POSITIVE, default="16,32,64,128", show_default=True)
-@click.option("--training-seeds", type=WHOLE, default="42,43", show_default=True)
+@click.option(
+    "--training-seeds",
+    type=WHOLE,
+    default="42,43",
+    show_default=True,
+    help="Trainings of every arm, which also choose its pairs.",
+)
+@options.seeds
 @click.option("--specific/--unified", default=False, help="Train task-specific adapters too.")
 @_TASKS
 @_METRICS
 @options.studied
 @options.trained
-@_MARGIN
+@options.margin
 @_out("pairs")
-def pairs_command(
-    pairs: Sequence[int], training_seeds: Sequence[int], specific: bool, **asked: Any
-) -> int:
+def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
     """Train on 16 to 128 pairs and test whether fewer are as good."""
     from e2r_bench.arms.pairs import study_pairs
     from e2r_metrics.base.locks import locked
 
     study = _study(asked)
     with locked(asked["out"]):
-        parts = study_pairs(study, pairs, training_seeds, specific)
+        parts = study_pairs(study, pairs, specific)
     return _told(study, parts, "pairs")
 
 
@@ -166,7 +173,9 @@ def pairs_command(
 @_METRICS
 @options.studied
 @options.trained
-@_MARGIN
+@options.training_seeds
+@options.seeds
+@options.margin
 @_out("prompts")
 def prompts_command(**asked: Any) -> int:
     """Compare the right prompt with a wrong one and with none."""
@@ -181,12 +190,13 @@ def prompts_command(**asked: Any) -> int:
 
 def _study(asked: dict[str, Any]) -> "ArmStudy":
     from e2r_bench.arms.study import ArmStudy
-    from e2r_bench.commands.arms import criteria_of, runner_of
-    from e2r_bench.studies.compare import PERMUTATIONS
+    from e2r_bench.commands.arms import criteria_of, margins_of, repeats_of, runner_of
+    from e2r_bench.studies.sides import PERMUTATIONS
 
+    margins = margins_of(asked["margins"])
     runner = runner_of(asked)
-    criteria = criteria_of(runner.base, asked["unit"], PERMUTATIONS)
-    return ArmStudy(runner, criteria, asked["margin"])
+    criteria = criteria_of(runner.base, asked, PERMUTATIONS, margins)
+    return ArmStudy(runner, criteria, repeats_of(asked))
 
 
 def _told(study: "ArmStudy", parts: "Sequence[Part]", name: str) -> int:
@@ -195,11 +205,21 @@ def _told(study: "ArmStudy", parts: "Sequence[Part]", name: str) -> int:
 
     taught = f"trained on {study.runner.training.data.words()}"
     for part in parts:
-        names = f"{part.task} {part.metric_id or part.metric}: {part.first} against {part.second}"
-        numbers = part.note if part.p is None else (
-            f"{part.effect:+.4g} ({part.low:.4g} to {part.high:.4g}), p {part.p:.3g}, "
-            f"p_equal {part.p_equal:.3g}, n {part.n}, {part.build}, {taught}"
-        )  # fmt: skip
-        click.echo(f"{names}: {part.verdict}; {numbers}")
+        click.echo(f"{part.verdict.name}: {part.verdict.label}{_numbers(part, taught)}")
     click.echo(f"written: {study.runner.base.out / 'studies' / name}")
     return say_failures(study.runner)
+
+
+def _numbers(part: "Part", taught: str) -> str:
+    found = part.verdict
+    if found.effect is None or found.scope is None:
+        return f"; {'; '.join(found.notes)}"
+    said = [f"{found.effect:+.4g}"]
+    if found.low is not None and found.high is not None:
+        said[0] += f" ({found.low:.4g} to {found.high:.4g})"
+        said.append(f"p {found.holm:.3g} of no difference, {found.holm_within:.3g} of less than")
+        said[-1] += f" the margin {found.margin:.3g}, over all parts"
+    else:
+        said += found.notes
+    said += [f"said of {found.scope.subject}", f"n {found.n}, {found.scenes} scenes", part.build]
+    return "; " + ", ".join([*said, taught])

@@ -112,6 +112,30 @@ class Variants(click.ParamType):
         return {name: variant for name, _, variant in pairs}
 
 
+class NumbersOf(click.ParamType):
+    """Numbers above zero by metric: "psnr=0.3,lpips=0.01" is {"psnr": 0.3, "lpips": 0.01}."""
+
+    name = "METRIC=NUMBER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float]:
+        """See the class."""
+        if not isinstance(value, str):
+            return dict(value)
+        found: dict[str, float] = {}
+        for part in split(value):
+            name, _, given = part.partition("=")
+            try:
+                found[name.strip()] = float(given)
+            except ValueError:
+                self.fail(f"expected METRIC=NUMBER such as psnr=0.3, found {part!r}", param, ctx)
+            # A NaN is not above zero either.
+            if not 0 < found[name.strip()] < float("inf"):
+                self.fail(f"expected a finite number above 0, found {part!r}", param, ctx)
+        return found
+
+
 class MethodOption(click.ParamType):
     """An option of methods: "a.steps=4" is ("a", "steps", "4"), "steps=4" is ("", "steps", "4")."""
 
@@ -173,6 +197,7 @@ NAMES = Names()
 WHOLE = Numbers()
 POSITIVE = Numbers(least=1)
 VARIANTS = Variants()
+NUMBERS_OF = NumbersOf()
 OPTION = MethodOption()
 OUTPUT = Output()
 COLOUR = Colour()

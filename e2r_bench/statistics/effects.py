@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import brentq
 
-from e2r_bench.statistics.results import Estimate, Values, scene_index
+from e2r_bench.statistics.results import Estimate, Values, is_constant, scene_index
 from e2r_metrics.base.errors import UsageError
 
 _TAIL = 0.025
@@ -60,7 +60,9 @@ def crossed_estimate(values: Values, scenes: Sequence[str], level: float = 0.95)
     freedom = _freedom(parts, cells.shape)
     error, mean = float(np.sqrt(parts.total)), float(cells.mean())
     half = float(stats.t.isf((1 - level) / 2, freedom)) * error
-    skew = float(stats.skew(cells.mean(axis=(0, 1)), bias=False)) if count > 2 else 0.0
+    means = cells.mean(axis=(0, 1))
+    varied = count > 2 and not is_constant(means)
+    skew = float(stats.skew(means, bias=False)) if varied else 0.0
     return Estimate(
         mean, error, mean - half, mean + half, level, values.shape[2], count,
         f"crossed random effects: {trainings} trainings, {seeds} seeds, scenes", skew,

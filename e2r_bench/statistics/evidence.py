@@ -94,6 +94,15 @@ def _certain(part: Part, gap: Values, scenes: Sequence[str], scope: Scope) -> Ev
     )  # fmt: skip
 
 
+def identical_evidence(part: Part, scenes: Sequence[str], scope: Scope) -> Evidence:
+    """Return the evidence of two arms whose pictures are the same: no difference, for certain.
+
+    Raises:
+        UsageError: fewer than two scenes.
+    """
+    return _certain(part, np.zeros(len(scenes)), scenes, scope)
+
+
 def set_evidence(
     part: Part,
     blocks: Blocks,
@@ -120,6 +129,7 @@ def trained_evidence(
     scenes: Sequence[str],
     generator: np.random.Generator,
     permutations: int = 9999,
+    scope: Scope | None = None,
 ) -> Evidence:
     """Return the evidence of a per-image metric over several trainings and sampling seeds.
 
@@ -132,6 +142,7 @@ def trained_evidence(
         scenes: the scene of each image.
         generator: draws the signs.
         permutations: how many.
+        scope: what was repeated; None where arms were trained and drawn as often as the shape says.
 
     Raises:
         UsageError: see `effects.crossed_estimate`.
@@ -142,13 +153,16 @@ def trained_evidence(
             f"{part.name}: expected (trainings, seeds, images) differences, found shape "
             f"{values.shape}"
         )
-    scope, means = Scope(values.shape[0], values.shape[1]), values.mean(axis=(0, 1))
+    scope = scope or Scope(values.shape[0], values.shape[1])
+    means = values.mean(axis=(0, 1))
     if is_constant(check_shape(values.ravel(), part.name)):
         return _certain(part, means, scenes, scope)
     estimate = crossed_estimate(values, scenes)
     shape = shape_of(means, scenes, part.higher_is_better)
     if is_constant(means):
-        test_p, floor = 1.0, 0.0
+        # Every pattern of signs but two lies nearer to zero.
+        floor = 2.0 ** (1 - estimate.scenes)
+        test_p = floor if abs(float(means.mean())) > 1e-12 else 1.0
     else:
         test = sign_flip(means, scenes, generator, permutations)
         test_p, floor = test.p, test.floor

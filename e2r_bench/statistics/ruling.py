@@ -7,16 +7,17 @@ directions alone and claims of equivalence by sizes alone; the other one is told
 claim and its opposite are never both supported, and a gain below the margin refutes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from e2r_bench.statistics.correlation import Correlation
 from e2r_bench.statistics.judge import ALPHA
 from e2r_bench.statistics.paired import holm
 from e2r_bench.statistics.verdict import Direction, Verdict
 from e2r_metrics.base.errors import UsageError
 
-Kind = Literal["better", "equivalent", "no gain"]
+Kind = Literal["better", "equivalent", "no gain", "does not follow"]
 Decision = Literal["supported", "refuted", "not resolved", "not measured"]
 
 
@@ -27,7 +28,7 @@ class Ruling:
     Attributes:
         kind: "better": the first arm is better in every part; "equivalent": in every part the arms
             differ by less than the margin; "no gain": not every part is better, the opposite of
-            "better".
+            "better"; "does not follow": two metrics are not correlated over the arms.
         decision: as by direction or size alone.
         words: the decision with the direction and size of what decided it; stands alone.
         p_supported: of the intersection-union test.
@@ -64,6 +65,33 @@ def rule(kind: Kind, parts: Sequence[Verdict], alpha: float = ALPHA) -> Ruling:
         every, opposite = opposite, every
     decision = _decision(measured, every, opposite, alpha)
     return Ruling(kind, decision, _words(kind, decision, parts), every, opposite, tuple(parts))
+
+
+def rule_unfollowed(found: Mapping[str, Correlation | str], alpha: float = ALPHA) -> Ruling:
+    """Return the ruling of "one metric does not follow another", from a correlation per task.
+
+    A few arms bound a correlation loosely: only one that is shown, adjusted over the tasks, can
+    refute the claim, and nothing supports it.
+
+    Args:
+        found: task to its correlation over the arms, or to why there is none.
+        alpha: level over all tasks.
+    """
+    known = {task: one for task, one in found.items() if not isinstance(one, str)}
+    if not known:
+        reasons = "; ".join(dict.fromkeys(str(reason) for reason in found.values()))
+        return Ruling("does not follow", "not measured", f"not measured: {reasons}", 1.0, 1.0, ())
+    adjusted = dict(zip(known, holm([one.p for one in known.values()]), strict=True))
+    lowest = min(adjusted.values())
+    decision: Decision = "refuted" if lowest <= alpha else "not resolved"
+    shown = [
+        f"rho {known[task].rho:+.2f} in {task} ({known[task].n} arms, p {p:.3g})"
+        for task, p in adjusted.items()
+    ]
+    words = f"{decision}: {', '.join(shown)}"
+    if len(known) < len(found):
+        words += f"; {len(found) - len(known)} of {len(found)} tasks not measured"
+    return Ruling("does not follow", decision, words, 1.0, lowest, ())
 
 
 def _decision(

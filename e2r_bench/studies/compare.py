@@ -1,38 +1,28 @@
-"""Two arms under one metric: the test of no difference, the interval, and equivalence."""
+"""Two arms under one metric: what was measured, as the evidence that `judge` takes."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from e2r_bench.statistics import jackknife, paired, sets
-from e2r_bench.statistics.blocks import make_blocks
-from e2r_bench.statistics.results import Equivalence, Estimate, Verified
-from e2r_bench.studies.measure import MeasuredArm, Unit, metric_of, units_of
-from e2r_metrics.base.draws import rng_for
+from e2r_bench.statistics import evidence as made
+from e2r_bench.statistics.blocks import Kind, make_blocks
+from e2r_bench.statistics.effects import joined_estimate
+from e2r_bench.statistics.jackknife import jackknife_difference
+from e2r_bench.statistics.margins import absolute, margin_of
+from e2r_bench.statistics.sets import distance_of
+from e2r_bench.statistics.verdict import Evidence
+from e2r_bench.studies.measure import metric_of
+from e2r_bench.studies.sides import Criteria, Side, Sides, check_inputs, shared_images
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.catalog import CATALOG
 
 if TYPE_CHECKING:
-    from e2r_metrics import Session
+    from pathlib import Path
 
-PERMUTATIONS = 999
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """How two arms are compared.
-
-    Attributes:
-        session: computes features.
-        unit: what is independent: scenes, or (for these pictures only) images.
-        permutations: of each test.
-    """
-
-    session: "Session"
-    unit: Unit = "scene"
-    permutations: int = PERMUTATIONS
+Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,126 +31,140 @@ class Comparison:
 
     Attributes:
         metric: its id.
-        test: of no difference.
-        interval: 95%, of first minus second.
-        equivalence: against the margin.
-        level: mean or distance of the second arm, which relative margins refer to.
-        improves: first minus second in the metric's direction; above zero is better.
+        evidence: for `judge`; first minus second, in the metric's unit.
+        by_training: mean difference of each training.
+        spread: standard deviation of the differences between scenes; None for set metrics.
+        permutations: asked for; 0 where there was no permutation test.
     """
 
     metric: str
-    test: Verified
-    interval: Estimate
-    equivalence: Equivalence
-    level: float
-    improves: float
+    evidence: Evidence
+    by_training: tuple[float, ...]
+    spread: float | None
+    permutations: int
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Both arms on one task, under one metric id."""
-
-    first: MeasuredArm
-    second: MeasuredArm
-    task: str
-    metric: str
-    criteria: Criteria
-
-    def generator(self) -> np.random.Generator:
-        return rng_for(0, f"{self.task} {self.metric}", "permutations")
-
-    def units(self, images: list[str]) -> list[str]:
-        return units_of(self.first.store, self.task, images, self.criteria.unit)
-
-
-_Found = tuple[Verified, Estimate, float]
-"""The test, the interval, and the second arm's level."""
-
-
-def compare(
-    first: MeasuredArm,
-    second: MeasuredArm,
-    task: str,
-    metric: str,
-    margin: float,
-    criteria: Criteria,
-) -> Comparison:
+def compare(first: Side, second: Side, task: str, metric: str, criteria: Criteria) -> Comparison:
     """Compare two arms on one task under one metric.
 
     Args:
         first, second: the arms; they must have been fed the same pictures.
         task: the task.
         metric: name or id.
-        margin: what counts as no difference, as a share of the second arm's value.
-        criteria: session, unit and permutations, drawn by a generator named after task and metric.
+        criteria: session, unit, margins and permutations; those are drawn by a generator named
+            after task and metric.
 
     Raises:
         UsageError: a missing arm, unequal inputs, a metric that was not measured, or values that
             nothing can be said about; see `e2r_bench.statistics.results`.
     """
-    key, info = metric_of(first.store, metric, task)
-    metric_of(second.store, metric, task)
-    _same_inputs(first, second, task)
-    sides = _Sides(first, second, task, key, criteria)
-    test, interval, level = _per_image(sides) if info.per_image else _set(sides)
-    if not level:
-        raise UsageError(
-            f"{key} on {task}: the second arm's value is 0, no share of it is a margin"
-        )
-    tost = paired.equivalence(interval, margin * abs(level))
-    sign = 1 if info.higher_is_better else -1
-    return Comparison(key, test, interval, tost, level, sign * test.effect)
+    key, info = metric_of(first.arms[0][0].store, metric, task)
+    sides = Sides(first, second, task, key, info, criteria)
+    for row in sides.pairs():
+        for one, two in row:
+            metric_of(one.store, metric, task)
+            metric_of(two.store, metric, task)
+            check_inputs(one, two, task)
+            check_inputs(sides.any, two, task)
+    return _per_image(sides) if info.per_image else _set(sides)
 
 
-def _same_inputs(first: MeasuredArm, second: MeasuredArm, task: str) -> None:
-    one, two = (arm.store.info.tasks.get(task) for arm in (first, second))
-    if one is None or two is None:
-        raise UsageError(f"task {task!r}: expected it in both arms' runs; run it there")
-    for name in ("data", "degradation", "images"):
-        if getattr(one, name) != getattr(two, name):
-            raise UsageError(
-                f"{task}: the arms were fed different {name}: {first.store.folder} and "
-                f"{second.store.folder} cannot be compared"
-            )
-
-
-def _per_image(sides: _Sides) -> _Found:
-    ours, theirs = (arm.values(sides.task, sides.metric) for arm in (sides.first, sides.second))
-    images = _shared(sides, ours, theirs)
+def _per_image(sides: Sides) -> Comparison:
+    found = [
+        [tuple(arm.values(sides.task, sides.metric) for arm in pair) for pair in row]
+        for row in sides.pairs()
+    ]
+    images = shared_images(sides, [value for row in found for pair in row for value in pair])
+    values = np.array([
+        [[one[image] - two[image] for image in images] for one, two in row] for row in found
+    ])  # fmt: skip
     scenes = sides.units(images)
-    one = np.array([ours[image] for image in images])
-    two = np.array([theirs[image] for image in images])
-    gap = paired.differences(one, two)
-    test = paired.sign_flip(gap, scenes, sides.generator(), sides.criteria.permutations)
-    return test, paired.mean_estimate(gap, scenes), float(two.mean())
+    part = sides.part(absolute(margin_of(sides.metric, sides.criteria.margins)))
+    permutations, scope = sides.criteria.permutations, sides.scope()
+    if values.shape[:2] == (1, 1):
+        gap = values[0, 0]
+        evidence = made.paired_evidence(
+            part, gap, np.zeros_like(gap), scenes, sides.generator(), permutations, scope
+        )
+    else:
+        evidence = made.trained_evidence(
+            part, values, scenes, sides.generator(), permutations, scope
+        )
+    means = values.mean(axis=(0, 1))
+    by_scene = [means[np.array(scenes) == name].mean() for name in dict.fromkeys(scenes)]
+    spread = float(np.std(by_scene, ddof=1)) if len(by_scene) > 1 else None
+    trainings = tuple(values.mean(axis=(1, 2)).tolist())
+    return Comparison(sides.metric, evidence, trainings, spread, permutations)
 
 
-def _set(sides: _Sides) -> _Found:
+def _set(sides: Sides) -> Comparison:
     row = CATALOG[sides.metric]
     if row.extractor is None or row.distance is None:
         raise UsageError(f"{sides.metric} looks at single images, it is no set metric")
-    ours, theirs = (arm.pictures(sides.task) for arm in (sides.first, sides.second))
-    images = _shared(sides, ours, theirs)
-    scenes = sides.units(images)
-    clean = [sides.first.store.clean_path(sides.task, image) for image in images]
-    files = ([ours[i] for i in images], [theirs[i] for i in images], clean)
-    features = (sides.criteria.session.features(row.extractor, part) for part in files)
-    blocks = make_blocks(row.distance, *features)
-    test = sets.swap_test(blocks, scenes, sides.generator(), sides.criteria.permutations)
-    return test, jackknife.jackknife_difference(blocks, scenes), sets.distance_of(blocks, 1)
+    found = [
+        [tuple(arm.pictures(sides.task) for arm in pair) for pair in row] for row in sides.pairs()
+    ]
+    images = shared_images(sides, [value for row in found for pair in row for value in pair])
+    features = _Features(sides, row.extractor, row.distance, tuple(images))
+    pairs = [
+        [tuple(features.of([files[i] for i in images]) for files in pair) for pair in row]
+        for row in found
+    ]
+    part = sides.part(features.margin())
+    return _joined(sides, part, features, pairs)
 
 
-def _shared(sides: _Sides, ours: Mapping[str, object], theirs: Mapping[str, object]) -> list[str]:
-    """Return the images of both arms; an arm that is missing or lacks images is refused."""
-    for arm, found in ((sides.first, ours), (sides.second, theirs)):
-        if not found:
-            raise UsageError(
-                f"missing arm: {arm} has nothing for {sides.task} in {arm.store.folder}; run it "
-                "there"
-            )
-    if ours.keys() != theirs.keys():
-        raise UsageError(
-            f"{sides.task}: unequal n between arms, {len(ours)} images of {sides.first.method} and "
-            f"{len(theirs)} of {sides.second.method}; run both on the same images"
+@dataclass(frozen=True)
+class _Features:
+    """The features of a set metric on the images that both arms have."""
+
+    sides: Sides
+    extractor: str
+    kind: "Kind"
+    images: tuple[str, ...]
+
+    def of(self, files: "Sequence[Path]") -> Features:
+        return self.sides.criteria.session.features(self.extractor, list(files))
+
+    def clean(self) -> Features:
+        store, task = self.sides.any.store, self.sides.task
+        return self.of([store.clean_path(task, image) for image in self.images])
+
+    def margin(self) -> float:
+        """Return the margin; a share is one of the way from the input to the clean pictures."""
+        margin = margin_of(self.sides.metric, self.sides.criteria.margins)
+        if not margin.relative:
+            return absolute(margin)
+        store, task = self.sides.any.store, self.sides.task
+        clean = self.clean()
+        degraded = self.of([store.degraded_path(task, image) for image in self.images])
+        blocks = make_blocks(self.kind, degraded, clean, clean)
+        return absolute(margin, distance_of(blocks, 0), distance_of(blocks, 1))
+
+
+def _joined(
+    sides: Sides,
+    part: made.Part,
+    features: _Features,
+    pairs: Sequence[Sequence[tuple[Features, ...]]],
+) -> Comparison:
+    """Return the comparison over all trainings and seeds; one of each has a permutation test."""
+    scenes, clean, scope = sides.units(features.images), features.clean(), sides.scope()
+    if all(np.array_equal(one, two) for row in pairs for one, two in row):
+        evidence = made.identical_evidence(part, scenes, scope)
+        return Comparison(sides.metric, evidence, (0.0,) * len(pairs), None, 0)
+    blocks = [[make_blocks(features.kind, one, two, clean) for one, two in row] for row in pairs]
+    if len(blocks) == len(blocks[0]) == 1:
+        permutations = sides.criteria.permutations
+        evidence = made.set_evidence(
+            part, blocks[0][0], scenes, sides.generator(), permutations, scope
         )
-    return [image for image in sides.first.store.images(sides.task) if image in ours]
+        return Comparison(sides.metric, evidence, (evidence.estimate.value,), None, permutations)
+    found = [
+        joined_estimate([jackknife_difference(block, scenes) for block in row]) for row in blocks
+    ]
+    evidence = Evidence(
+        part.name, part.metric, joined_estimate(found), None, part.margin, part.higher_is_better,
+        scope,
+    )  # fmt: skip
+    return Comparison(sides.metric, evidence, tuple(estimate.value for estimate in found), None, 0)

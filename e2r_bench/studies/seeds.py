@@ -6,9 +6,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
-from e2r_bench.statistics.results import Values
+from e2r_baselines.method import Draw
+from e2r_bench.run.plan import CONTROLS
+from e2r_bench.statistics.components import SeedsNeeded, components, seeds_needed
+from e2r_bench.statistics.margins import Margin, absolute, margin_of
+from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, summary_lines
 from e2r_bench.studies.writing import new_figure, write_study
@@ -19,67 +22,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Components:
-    """Variance of a per-image metric over images and seeds.
-
-    Attributes:
-        image: between images, over all seeds.
-        seed: between seeds, over all images; near zero where each image draws its own noise.
-        interaction: what a seed does to one image and not to another; with one restoration per
-            image and seed it holds all other noise too.
-    """
-
-    image: float
-    seed: float
-    interaction: float
-
-    @property
-    def per_image_spread(self) -> float:
-        """Return the standard deviation over seeds of one image's value."""
-        return float(np.sqrt(self.seed + self.interaction))
-
-    def seeds_for(self, half_width: float, images: int, level: float = 0.95) -> int:
-        """Return how many seeds bring the mean over these images to +-`half_width`."""
-        quantile = float(stats.norm.ppf((1 + level) / 2))
-        variance = self.seed + self.interaction / images
-        return max(1, int(np.ceil(variance * (quantile / half_width) ** 2)))
-
-
-def components(values: Values) -> Components:
-    """Split the variance of (images, seeds) values: a two-way random-effects analysis.
-
-    Negative estimates are zero. Source: Searle, Casella & McCulloch, Variance Components (1992).
-
-    Raises:
-        UsageError: one seed, one image, values that are not finite, or no spread.
-    """
-    images, seeds = values.shape
-    if seeds < 2:
-        raise UsageError(
-            f"a study of seeds needs at least two, found {seeds}; give --seeds 0,1,2,3"
-        )
-    if images < 2:
-        raise UsageError(f"a study of seeds needs at least two images, found {images}")
-    if not np.isfinite(values).all():
-        raise UsageError("expected finite values; identical pictures have infinite PSNR")
-    if np.ptp(values) == 0:
-        raise UsageError("all values are equal: a constant has no variance to split")
-    grand = values.mean()
-    by_image, by_seed = values.mean(axis=1), values.mean(axis=0)
-    mean_square_image = seeds * np.sum((by_image - grand) ** 2) / (images - 1)
-    mean_square_seed = images * np.sum((by_seed - grand) ** 2) / (seeds - 1)
-    rest = values - by_image[:, None] - by_seed[None] + grand
-    mean_square_rest = np.sum(rest**2) / ((images - 1) * (seeds - 1))
-    return Components(
-        max(0.0, float(mean_square_image - mean_square_rest) / seeds),
-        max(0.0, float(mean_square_seed - mean_square_rest) / images),
-        float(mean_square_rest),
-    )
-
-
-@dataclass(frozen=True)
 class SeedRow:
-    """One line of the study."""
+    """One line of the study.
+
+    `seeds_low` to `seeds_high` is the 95% interval of the number of seeds that bring the mean to
+    +- `half_width`, `seeds_enough` the number to plan with; all None where the seeds at hand tell
+    no spread, or for more than a million.
+    """
 
     method: str
     build: str
@@ -94,17 +43,22 @@ class SeedRow:
     per_image_spread: float
     spread_of_mean: float
     half_width: float
-    seeds_needed: int | None
+    seeds_low: int | None
+    seeds_high: int | None
+    seeds_enough: int | None
+    words: str
     note: str = ""
 
 
-def seed_rows(store: Store, steps: int, share: float = 0.01) -> Iterator[SeedRow]:
+def seed_rows(
+    store: Store, steps: int, margins: Mapping[str, Margin] | None = None
+) -> Iterator[SeedRow]:
     """Yield a line per stochastic method, task and metric.
 
     Args:
         store: a run with at least two seeds.
         steps: the number of sampler steps to look at.
-        share: the half-width asked for, as a share of the mean.
+        margins: those that replace the metrics' own; half a margin is the half-width asked for.
 
     Raises:
         UsageError: one seed, or no method whose result depends on the seed.
@@ -118,10 +72,12 @@ def seed_rows(store: Store, steps: int, share: float = 0.01) -> Iterator[SeedRow
         for task in store.info.tasks:
             for key, info in measured_metrics(store, task):
                 if info.per_image:
-                    yield _per_image_row(arms, task, key, share)
+                    half = absolute(margin_of(key, margins)) / 2
+                    yield _per_image_row(arms, task, key, half)
                 else:
                     found = [lines().get((method, task, arm.draw, key)) for arm in arms]
-                    yield _set_row(arms, task, key, [line for line in found if line], share)
+                    half = _half_of_set(lines(), task, key, margins)
+                    yield _set_row(arms, task, key, [line for line in found if line], half)
 
 
 def matrix(arms: Sequence[MeasuredArm], task: str, metric: str) -> Values:
@@ -137,15 +93,58 @@ def matrix(arms: Sequence[MeasuredArm], task: str, metric: str) -> Values:
     return np.array([[column[image] for column in columns] for image in images])
 
 
-def _per_image_row(arms: Sequence[MeasuredArm], task: str, metric: str, share: float) -> SeedRow:
+_NAN = float("nan")
+Summary = Mapping[tuple[str, str, Draw, str], Mapping[str, Any]]
+
+
+def _per_image_row(arms: Sequence[MeasuredArm], task: str, metric: str, half: float) -> SeedRow:
     values = matrix(arms, task, metric)
+    if values.size and is_constant(values.ravel()):
+        return _row(arms, task, metric, values, half, "the same in every image and seed")
     parts = components(values)
-    half = share * abs(float(values.mean()))
+    split = (parts.image, parts.seed, parts.interaction, parts.per_image_spread)
+    return _row(arms, task, metric, values, half, "", split)
+
+
+def _row(
+    arms: Sequence[MeasuredArm],
+    task: str,
+    metric: str,
+    values: Values,
+    half: float,
+    note: str,
+    split: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+) -> SeedRow:
+    """Return the line of (images, seeds) values."""
+    means = values.mean(axis=0)
+    if len(means) < 2:
+        raise UsageError(f"a study of seeds needs at least two, found {len(means)} of {metric}")
+    needed = seeds_needed(float(means.var(ddof=1)), len(means), half)
     return SeedRow(
-        arms[0].method, arms[0].build, task, metric, len(values), values.shape[1],
-        float(values.mean()), parts.image, parts.seed, parts.interaction, parts.per_image_spread,
-        float(values.mean(axis=0).std(ddof=1)), half, parts.seeds_for(half, len(values)),
+        arms[0].method, arms[0].build, task, metric, len(values), len(means), float(values.mean()),
+        *split, float(means.std(ddof=1)), half, needed.low, needed.high, needed.enough,
+        needed.words, note,
     )  # fmt: skip
+
+
+def _half_of_set(
+    lines: Summary,
+    task: str,
+    metric: str,
+    margins: Mapping[str, Margin] | None,
+) -> float:
+    """Return half the margin of a set metric; NaN where the run has no controls to take it from."""
+    margin = margin_of(metric, margins)
+    if not margin.relative:
+        return absolute(margin) / 2
+    found = {
+        method: float(line["value"])
+        for (method, where, _, key), line in lines.items()
+        if method in CONTROLS and where == task and key == metric and line["status"] == "ok"
+    }
+    if len(found) < len(CONTROLS):
+        return _NAN
+    return absolute(margin, *(found[name] for name in CONTROLS)) / 2
 
 
 def _set_row(
@@ -153,31 +152,37 @@ def _set_row(
     task: str,
     metric: str,
     lines: Sequence[Mapping[str, Any]],
-    share: float,
+    half: float,
 ) -> SeedRow:
+    """Return the line of a set metric, of which a seed has one value: nothing to split."""
     values = np.array([line["value"] for line in lines], dtype=float)
     if len(values) < 2:
         raise UsageError(f"a study of seeds needs at least two, found {len(values)} of {metric}")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{metric} on {task}: expected finite values, found {values.tolist()}")
+    needed = SeedsNeeded(None, None, None, "not resolved: the run has no controls, so no margin")
+    if half > 0:
+        needed = seeds_needed(float(values.var(ddof=1)), len(values), half)
     spread = float(values.std(ddof=1))
-    half = share * abs(float(values.mean()))
-    needed = int(np.ceil((1.96 * spread / half) ** 2)) if half else None
-    nan = float("nan")
     return SeedRow(
         arms[0].method, arms[0].build, task, metric, int(lines[0]["n"]), len(values),
-        float(values.mean()), nan, spread**2, nan, nan, spread, half, needed,
-        "one value per seed: nothing to split",
+        float(values.mean()), _NAN, spread**2, _NAN, _NAN, spread, half, needed.low, needed.high,
+        needed.enough, needed.words, "one value per seed: nothing to split",
     )  # fmt: skip
 
 
-def study_seeds(store: Store, steps: int) -> Sequence[SeedRow]:
+def study_seeds(
+    store: Store, steps: int, margins: Mapping[str, Margin] | None = None
+) -> Sequence[SeedRow]:
     """Analyse the seeds of a run and write `<run>/studies/seeds`."""
-    rows = list(seed_rows(store, steps))
+    rows = list(seed_rows(store, steps, margins))
     info = store.info
     text = (
         f"{len(info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
-        "degraded input is the same for every seed. `seeds_needed` brings the mean over these "
-        "images to +- 1% of itself at 95%; the per-image spread is what one viewer of one picture "
-        "sees change."
+        "degraded input is the same for every seed. `seeds_low` to `seeds_high` (95%) is the "
+        "number of seeds that brings the mean over these images to +- `half_width`, half the "
+        "metric's margin, by Student's t; `seeds_enough` is enough with a chance of 80%. The "
+        "per-image spread is what one viewer of one picture sees change."
     )
     figure = _plot(rows)
     write_study(
@@ -188,7 +193,7 @@ def study_seeds(store: Store, steps: int) -> Sequence[SeedRow]:
 
 
 def _plot(rows: Sequence[SeedRow]) -> "Figure":
-    split = [row for row in rows if not np.isnan(row.image_variance)]
+    split = [row for row in rows if row.per_image_spread + row.image_variance > 0]
     figure = new_figure(7.5, 0.34 * len(split) + 1.4)
     axes = figure.subplots()
     names = [f"{row.method} {row.task} {row.metric}" for row in split]

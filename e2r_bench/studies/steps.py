@@ -6,85 +6,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from e2r_bench.statistics.knee import Settling, find_knee
+from e2r_bench.statistics.margins import Margin, absolute, margin_of
 from e2r_bench.statistics.paired import mean_estimate
-from e2r_bench.statistics.results import Values, scene_index
+from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, units_of
 from e2r_bench.studies.writing import new_figure, write_study
-from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COUNTS = (1, 2, 4, 8, 16, 28, 50)
-SHARE = 0.05
-_RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class Knee:
-    """Where a metric settles.
-
-    Attributes:
-        steps: the smallest count from which the mean stays within `SHARE` of the whole change from
-            the longest schedule's, whether more steps make it better or worse.
-        low, high: 95% interval over resampled scenes.
-    """
-
-    steps: int
-    low: int
-    high: int
-
-
-def find_knee(
-    values: Values,
-    counts: Sequence[int],
-    scenes: Sequence[str],
-    generator: np.random.Generator,
-    share: float = SHARE,
-) -> Knee:
-    """Return the knee of per-image curves.
-
-    Args:
-        values: (images, counts), of one metric.
-        counts: numbers of steps, ascending.
-        scenes: the scene of each image; whole scenes are resampled. A mean has no duplicates'
-            bias, so the bootstrap is valid here, unlike for a Frechet distance.
-        generator: draws the resamples.
-        share: what counts as the end of the gain.
-
-    Raises:
-        UsageError: fewer than three counts, unordered counts, one scene, or a flat curve.
-    """
-    if len(counts) < 3 or list(counts) != sorted(set(counts)):
-        raise UsageError(f"a knee needs three or more ascending step counts, found {list(counts)}")
-    if values.shape != (len(scenes), len(counts)) or not np.isfinite(values).all():
-        raise UsageError(f"expected finite (images, counts) values, found shape {values.shape}")
-    index = scene_index(scenes, len(values))
-    total = int(index.max()) + 1
-    sums = np.array([values[index == k].sum(axis=0) for k in range(total)])
-    sizes = np.bincount(index)
-    curve = values.mean(axis=0)
-    if np.ptp(curve) <= 1e-12 * max(1.0, float(np.abs(curve).max())):
-        raise UsageError("the curve is flat: steps change nothing, so there is no knee")
-    drawn = generator.integers(0, total, (_RESAMPLES, total))
-    curves = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)[:, None]
-    places = [_place(one, share) for one in curves]
-    low, high = np.quantile(places, [0.025, 0.975], method="nearest")
-    return Knee(counts[_place(curve, share)], counts[int(low)], counts[int(high)])
-
-
-def _place(curve: Values, share: float) -> int:
-    gap = np.abs(curve - curve[-1])
-    outside = np.flatnonzero(gap > share * gap.max())
-    return int(outside[-1]) + 1 if len(outside) else 0
-
 
 @dataclass(frozen=True)
 class StepRow:
-    """One line of the study: one step count under one metric."""
+    """One line of the study: one step count under one metric.
+
+    `gap` is the mean difference from the longest schedule, `gap_low` to `gap_high` its 95%
+    interval, in the metric's unit; `to_longest` the RMS distance of the pictures themselves.
+    """
 
     method: str
     build: str
@@ -96,15 +38,23 @@ class StepRow:
     value: float
     low: float | None
     high: float | None
+    gap: float
+    gap_low: float
+    gap_high: float
+    margin: float
     to_longest: float
     seconds: float | None
+    settling: Settling
     knee: int | None
-    knee_low: int | None
-    knee_high: int | None
+    knee_low: int
+    knee_high: int
+    words: str
     best: int
 
 
-def step_rows(store: Store, seed: int) -> Iterator[StepRow]:
+def step_rows(
+    store: Store, seed: int, margins: Mapping[str, Margin] | None = None
+) -> Iterator[StepRow]:
     """Yield a line per stepped method, task, per-image metric and step count.
 
     Raises:
@@ -123,7 +73,8 @@ def step_rows(store: Store, seed: int) -> Iterator[StepRow]:
             away, seconds = _to_longest(arms, task), _seconds(store, method, task)
             for key, info in measured_metrics(store, task):
                 if info.per_image:
-                    yield from _curve(_Curve(arms, task, key, seed, away, seconds))
+                    margin = absolute(margin_of(key, margins))
+                    yield from _curve(_Curve(arms, task, key, margin, away, seconds))
 
 
 @dataclass(frozen=True)
@@ -133,7 +84,7 @@ class _Curve:
     arms: Sequence[MeasuredArm]
     task: str
     metric: str
-    seed: int
+    margin: float
     away: Sequence[float]
     seconds: Mapping[int, float]
 
@@ -147,17 +98,26 @@ def _curve(one: _Curve) -> Iterator[StepRow]:
     values = np.array([[column[image] for column in columns] for image in images])
     scenes = units_of(store, one.task, images)
     counts = [arm.draw.steps for arm in one.arms]
-    generator = rng_for(one.seed, f"{method} {one.task} {one.metric}", "knee")
-    knee = find_knee(values, counts, scenes, generator)
+    knee = find_knee(values, counts, scenes, one.margin)
     better = 1 if store.info.metrics[one.metric].higher_is_better else -1
     best = counts[int(np.argmax(better * values.mean(axis=0)))]
     for place, count in enumerate(counts):
-        made = mean_estimate(values[:, place], scenes)
+        mean, low, high = _mean(values[:, place], scenes)
+        gap = knee.to_longest[place]
         yield StepRow(
-            method, one.arms[place].build, one.task, one.metric, count, made.n, made.scenes,
-            made.value, made.low, made.high, one.away[place], one.seconds.get(count),
-            knee.steps, knee.low, knee.high, best,
+            method, one.arms[place].build, one.task, one.metric, count, gap.n, gap.scenes,
+            mean, low, high, gap.value, gap.low, gap.high, knee.margin, one.away[place],
+            one.seconds.get(count), knee.settling, knee.steps, knee.low, knee.high, knee.words,
+            best,
         )  # fmt: skip
+
+
+def _mean(values: Values, scenes: Sequence[str]) -> tuple[float, float | None, float | None]:
+    """Return a mean with its interval; a constant has none."""
+    if is_constant(values):
+        return float(values.mean()), None, None
+    made = mean_estimate(values, scenes)
+    return made.value, made.low, made.high
 
 
 def _to_longest(arms: Sequence[MeasuredArm], task: str) -> list[float]:
@@ -186,16 +146,19 @@ def _seconds(store: Store, method: str, task: str) -> dict[int, float]:
     return {steps: float(np.mean(seconds)) for steps, seconds in found.items()}
 
 
-def study_steps(store: Store, seed: int) -> Sequence[StepRow]:
+def study_steps(
+    store: Store, seed: int, margins: Mapping[str, Margin] | None = None
+) -> Sequence[StepRow]:
     """Analyse the step counts of a run and write `<run>/studies/steps`."""
-    rows = list(step_rows(store, seed))
+    rows = list(step_rows(store, seed, margins))
     text = (
         f"Every image starts from the same noise at every step count (seed {seed}), protocol "
         f"{store.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
-        f"in 8-bit levels. The knee is the smallest count from which the mean stays within "
-        f"{SHARE:.0%} of the whole change; its interval resamples scenes. `best` is the count with "
-        "the best mean: where it lies below the knee, more steps make this metric worse, and the "
-        "knee only says where it settles."
+        f"in 8-bit levels, `gap` the mean difference of the metric from the longest schedule, "
+        "image by image, with its 95% interval. A metric is flat (within `margin` at every count), "
+        "not settled, or has a knee: the smallest count from which on it differs from the longest "
+        "by less than the margin. `best` is the count with the best mean: more steps may make a "
+        "metric worse, and the knee only says where it settles."
     )
     write_study(
         store.folder / "studies" / "steps", "Sampler steps", text, [asdict(row) for row in rows],

@@ -77,6 +77,8 @@ def _write_pictures(store: Store, cell: Cell, k: int, spread: float) -> None:
     generator = np.random.default_rng([k, cell.draw.seed, cell.draw.steps, len(cell.method)])
     clean = np.random.default_rng(k).integers(60, 190, (8, 8, 3))
     write_png(store.clean_path(TASK, cell.image), clean.astype(np.uint8))
+    degraded = np.clip(clean + np.random.default_rng([k, 1]).normal(0, 25, clean.shape), 0, 255)
+    write_png(store.degraded_path(TASK, cell.image), degraded.astype(np.uint8))
     moved = np.clip(clean + generator.normal(0, spread, clean.shape), 0, 255)
     write_png(store.path(cell), moved.astype(np.uint8))
 

@@ -1,5 +1,6 @@
 """Arms: run once, options where a method has them, failures where they belong, training data."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +13,18 @@ import pytest
 from e2r_baselines.controls import CLEAN, DEGRADED
 from e2r_baselines.method import Build, Draw, Method, MethodSpec, NoOptions, Photo, Restored, fixed
 from e2r_baselines.tasks import Task
-from e2r_bench.arms.claims import Arm, Training
+from e2r_bench.arms.claims import Arm, Claim, Claims, Training, load_claims
+from e2r_bench.arms.judge import Reading, judge_claims
+from e2r_bench.arms.parts import record_of
+from e2r_bench.arms.power import Known, known_spreads
 from e2r_bench.arms.running import ArmRunner, wrong_prompt
 from e2r_bench.arms.study import ArmStudy
+from e2r_bench.arms.tables import read_tables
 from e2r_bench.arms.train_data import PAINTED, TrainData, train_data
 from e2r_bench.arms.training import ArmTraining, is_trained, plan_training
 from e2r_bench.run.config import Experiment
-from e2r_bench.studies.compare import Criteria
+from e2r_bench.statistics.power import Spread
+from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pictures import write_png
 
@@ -134,13 +140,88 @@ def test_a_picture_that_failed_strikes_the_parts_that_need_it_and_no_others(
     runner: ArmRunner,
 ) -> None:
     names = ("dark", "darker", "refuser")
-    study = ArmStudy(runner, Criteria(None))
+    study = ArmStudy(runner, _criteria(runner))
     parts = study.parts(
         {name: Arm(method=name) for name in names}, [("dark", "darker"), ("refuser", "darker")]
     )
-    assert [part.verdict for part in parts] == ["better", "not measured"]
-    assert "unequal n between arms, 11 images of refuser and 12 of darker" in parts[1].note
+    assert [part.verdict.label for part in parts] == ["better", "not measured"]
+    assert (
+        "unequal n between arms, 11 images of refuser and 12 of darker"
+        in (parts[1].verdict.notes[0])
+    )
     assert [str(cell) for cell in runner.failures] == [f"refuser on {TASK}/photo03"]
+
+
+def _criteria(runner: ArmRunner) -> Criteria:
+    from e2r_bench.run.services import open_services
+
+    return Criteria(open_services(runner.base, print)[1])
+
+
+def _claims(**changes: object) -> Claims:
+    known = load_claims("edit2restore")
+    names = ("dark", "darker", "weightless", "kontext_lora")
+    arms = {name: Arm(method=name) for name in names}
+    claim = Claim(
+        id="X", statement="x", kind="better", first="dark", second=("darker",), published=(),
+        metrics=("psnr",),
+    )  # fmt: skip
+    return known.model_copy(update={"arms": arms, "claims": (claim.model_copy(update=changes),)})
+
+
+def _told(claims: Claims, runner: ArmRunner, **more: object) -> list[str]:
+    reading = Reading(runner, _criteria(runner), **more)
+    return list(judge_claims(claims, read_tables(claims), reading))
+
+
+def test_studies_and_claims_label_the_same_data_alike(runner: ArmRunner) -> None:
+    study = ArmStudy(runner, _criteria(runner))
+    arms = {name: Arm(method=name) for name in ("dark", "darker")}
+    (part,) = study.parts(arms, [("dark", "darker")])
+    _told(_claims(), runner)
+    out = runner.base.out / "studies" / "claims"
+    (row,) = json.loads((out / "results.json").read_text())
+    ours = json.loads(json.dumps(record_of(part)))
+    assert {key: row[key] for key in ours} == ours
+    fixed = json.loads((out / "margins.json").read_text())
+    assert row["margins_sha256"] == fixed["sha256"]
+    assert fixed["margins"]["psnr"]["value"] == 0.5
+
+
+def test_what_cannot_be_judged_is_said_before_anything_runs(runner: ArmRunner) -> None:
+    small = replace(runner, base=runner.base.model_copy(update={"limit": 5}))
+    lines = _told(_claims(second=("darker", "weightless"), metrics=("psnr", "lpips")), small)
+    block = lines[: next(k for k, line in enumerate(lines) if line.startswith("margins"))]
+    assert block[0] == "before the run, what cannot be judged:"
+    assert "denoise25 5 scenes: no verdict of any kind below 10" in block[1]
+    assert "X: lpips is not asked for; give --metrics lpips" in block[2]
+    assert "X: method 'weightless' cannot run" in block[3]
+
+
+def test_a_claim_that_nothing_here_can_measure_is_not_run(runner: ArmRunner) -> None:
+    lines = _told(_claims(metrics=("clip_iqa",)), runner)
+    assert any("this run: not measured" in line for line in lines)
+    assert not (runner.base.out / "runs").exists()
+
+
+def test_power_is_told_before_and_after(runner: ArmRunner) -> None:
+    stated = Known({"psnr": Spread(0.6)}, "stated")
+    lines = "\n".join(_told(_claims(), runner, known=stated))
+    before, _, after = lines.partition("X  x")
+    assert "psnr: spread 0.6 between scenes; a difference of +0.5: 14 scenes" in before
+    assert "the spread between trainings is not known, and not counted" in before
+    assert "cost: 0 trainings, 2 restorations" in before
+    assert "denoise25 psnr:rgb: dark against darker: finds" in after
+    again = known_spreads({}, runner.base.out / "studies" / "claims" / "results.json")
+    assert again.spreads["psnr"].scene > 0
+    assert "measured earlier" in again.source
+    assumed = "\n".join(_told(_claims(), runner, known=Known({}, "")))
+    assert "none known; assumed, give --spread" in assumed
+    assert "were the spread 0.5: a difference of +0.5: 10 scenes" in assumed
+
+
+def test_all_claims_of_a_file_state_their_number(runner: ArmRunner) -> None:
+    assert any(line.startswith("1 claims, each wrong") for line in _told(_claims(), runner))
 
 
 def test_prompts_have_runs_of_their_own(runner: ArmRunner) -> None:

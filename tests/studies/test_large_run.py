@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from e2r_bench.statistics.components import components
 from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo
 from e2r_bench.store.store import create_store, open_store
 from e2r_bench.studies.measure import arm_of, measured_metrics
-from e2r_bench.studies.seeds import components, matrix
+from e2r_bench.studies.seeds import matrix
 
 IMAGES = tuple(f"photo{k:03}" for k in range(68))
 TASKS = tuple(f"task{k}" for k in range(5))

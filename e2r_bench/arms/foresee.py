@@ -1,0 +1,125 @@
+"""What cannot be judged, said before anything is trained: metrics, scenes, methods."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from e2r_bench.arms.claims import Arm
+from e2r_bench.arms.running import ArmRunner
+from e2r_bench.run.plan import Plan, make_plan
+from e2r_bench.run.services import open_resolver
+from e2r_bench.statistics.judge import MIN_SCENES
+from e2r_bench.studies.sides import Criteria
+from e2r_metrics.base.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a claim or study needs.
+
+    Attributes:
+        name: of the claim.
+        tasks: that it is judged on.
+        metrics: each with the proxies that may stand beside it.
+        arms: that are not trained here: their weights may be missing.
+        all_metrics: whether it takes every metric (a correlation), or any.
+    """
+
+    name: str
+    tasks: Sequence[str]
+    metrics: Sequence[tuple[str, ...]]
+    arms: Sequence[Arm]
+    all_metrics: bool = False
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known before the run.
+
+    Attributes:
+        lines: what cannot be judged, in one block; empty where all can.
+        hopeless: names of what no run on this machine can measure.
+        scenes: task to its independent units.
+    """
+
+    lines: tuple[str, ...]
+    hopeless: frozenset[str]
+    scenes: Mapping[str, int]
+
+
+def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> Foreseen:
+    """Look up data, metrics and weights; nothing is trained or run.
+
+    Raises:
+        UsageError: the user's mistakes: an unknown task or metric, data that cannot be read.
+    """
+    base = runner.base
+    resolver = open_resolver(base.weights, base.offline, runner.say)
+    # The controls alone: what arms need is looked up one by one.
+    bare = base.model_copy(update={"methods": ("degraded",), "method": {}})
+    plan = make_plan(bare, resolver, criteria.session, runner.catalog)
+    scenes = {
+        pictures.task.name: len({
+            one.scene if criteria.unit == "scene" else one.id for one in pictures.sources
+        })
+        for pictures in plan.tasks
+    }  # fmt: skip
+    refused = _refused(runner, needs)
+    found: list[str] = []
+    hopeless: set[str] = set()
+    few = [f"{task} {n}" for task, n in scenes.items() if n < MIN_SCENES]
+    if few:
+        found.append(
+            f"{', '.join(few)} scenes: no verdict of any kind below {MIN_SCENES}; "
+            "give more photographs with --data"
+        )
+    for need in needs:
+        lines = list(_metrics(need, plan))
+        gone = sum(not line.startswith(_PARTLY) for line in lines)
+        if gone == len(need.metrics) or (need.all_metrics and lines):
+            hopeless.add(need.name)
+        found += [f"{need.name}: {line.removeprefix(_PARTLY)}" for line in lines]
+        found += [f"{need.name}: {refused[a.method]}" for a in need.arms if a.method in refused]
+    lines = tuple(f"    {line}" for line in dict.fromkeys(found))
+    block = ("before the run, what cannot be judged:", *lines) if lines else ()
+    return Foreseen(block, frozenset(hopeless), scenes)
+
+
+_PARTLY = "by proxy: "
+
+
+def _metrics(need: Needs, plan: Plan) -> Iterator[str]:
+    """Yield a line for each metric that cannot be measured, and what stands in its place."""
+    for name, *proxies in need.metrics:
+        reason = _missing(name, plan, need.tasks)
+        if reason is None:
+            continue
+        there = [proxy for proxy in proxies if _missing(proxy, plan, need.tasks) is None]
+        if there and not need.all_metrics:
+            yield f"{_PARTLY}{name} {reason}; {there[0]} stands in, under its own name"
+        else:
+            yield f"{name} {reason}"
+
+
+def _missing(name: str, plan: Plan, tasks: Sequence[str]) -> str | None:
+    bare = name.partition(":")[0]
+    for task in tasks:
+        ids = [metric.id for metric in plan.metrics[task] if metric.name == bare]
+        if not ids:
+            return f"is not asked for; give --metrics {bare}"
+        for key in ids:
+            if key in plan.missing:
+                gone = plan.missing[key]
+                return f"not measured: {gone.reason}; to fetch: {gone.command}"
+    return None
+
+
+def _refused(runner: ArmRunner, needs: Sequence[Needs]) -> dict[str, str]:
+    """Return why methods cannot run that are not trained here."""
+    found: dict[str, str] = {}
+    arms = {arm.method: arm for need in needs for arm in need.arms if arm.training is None}
+    for name, arm in arms.items():
+        try:
+            runner.check(arm)
+        except UsageError as error:
+            found[name] = str(error)
+    return found
