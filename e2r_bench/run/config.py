@@ -35,7 +35,8 @@ class Experiment(BaseModel):
         recursive: search the folders' sub-folders; a sequence is one scene.
         pair: how a clean file is named for a degraded one, such as "{name}_GT".
         value_range: what white is in float files.
-        flatten: the colour that translucent pictures are blended onto.
+        flatten: the colour that translucent pictures are blended onto. This, the range and
+            `recursive` hold for the results of `folder:` as well, unless it has options of its own.
         protocol: a named protocol: crop, noise, rounding, metric variants.
         noise_seed: seed of the degradations, with the image id; not the sampler's seed.
         seeds: seeds of the samplers of stochastic methods.
@@ -87,6 +88,14 @@ class Experiment(BaseModel):
         """Return how files become pixels; UsageError for a colour that is none."""
         colour = None if self.flatten is None else parse_colour(self.flatten)
         return Reading(self.value_range, colour)
+
+    def how_read(self) -> dict[str, Any]:
+        """Return what was said of all picture files of the experiment, by setting."""
+        said = {
+            "value_range": self.value_range, "flatten": self.flatten,
+            "recursive": self.recursive or None,
+        }  # fmt: skip
+        return {key: value for key, value in said.items() if value is not None}
 
     def matching(self) -> Matching:
         """Return how files find their partners."""

@@ -246,7 +246,7 @@ def test_without_cuda_or_weights_auto_is_the_miniature(monkeypatch):
 def test_the_full_model_asks_for_an_adapter(tiny_pipe, tmp_path):
     tiny_pipe.save_pretrained(tmp_path / "own")
     spec = method("kontext_lora", backbone=str(tmp_path / "own"))
-    with pytest.raises(UsageError, match="needs --adapter FILE"):
+    with pytest.raises(UsageError, match="needs --set adapter=FILE"):
         spec.open(spec.builds[0], {}, Compute())
 
 
