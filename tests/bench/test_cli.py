@@ -304,19 +304,12 @@ def test_a_name_that_is_no_text_is_printed_escaped(
 def test_what_is_said_of_files_holds_for_results_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = _pictures(tmp_path / "data", "ab")
-    mine = tmp_path / "mine" / "sub"
-    mine.mkdir(parents=True)
+    data, mine = _pictures(tmp_path / "data", "ab"), tmp_path / "mine"
+    mine.mkdir()
     for name in "ab":
         pixels = cv2.imread(str(data / f"{name}.png")).astype(np.float32) / 255
         cv2.imwrite(str(mine / f"{name}.tif"), pixels)
-    (data / "sub").mkdir()
-    for name in "ab":
-        (data / f"{name}.png").rename(data / "sub" / f"{name}.png")
-    arguments = ["run", "--methods", f"m=folder:{mine.parent}", *QUICK, "--data", str(data)]
-    arguments += ["--out", str(tmp_path / "run"), "--recursive"]
-    assert main(arguments) == 1
+    arguments = ["run", "--methods", f"m=folder:{mine}", *QUICK, "--data", str(data)]
+    assert main([*arguments, "--out", str(tmp_path / "one")]) == 1
     assert "such as --range 1" in capsys.readouterr().err
-    assert (
-        main([*arguments[:-3], "--out", str(tmp_path / "two"), "--recursive", "--range", "1"]) == 0
-    )
+    assert main([*arguments, "--out", str(tmp_path / "two"), "--range", "1"]) == 0
