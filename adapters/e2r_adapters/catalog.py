@@ -17,6 +17,7 @@ from e2r_adapters.editors.backbones import (
 )
 from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
+from e2r_adapters.lora.dialects import PEFT_FILE, PEFT_SETTINGS, tensor_file
 from e2r_adapters.lora.header import ADAPTER_FILE
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import EditorOptions, KontextOptions, ResizeOptions, RoundTripOptions
@@ -60,7 +61,7 @@ def _kontext_lora(options: KontextOptions) -> MethodSpec:
         title="Edit2Restore (Kontext + LoRA)",
         source="Edit2Restore, 2026",
         licence=_licence(backbone),
-        builds=(_adapted_build(backbone, options.adapter, adapters),),
+        builds=(_adapted_build(backbone, options, adapters),),
         tasks=_NANO_KINDS if embedded else _KINDS,
         open=partial(_open_adapted, backbone, options, adapters),
         stochastic=True,
@@ -122,17 +123,27 @@ def _base_build(backbone: str) -> Build:
     return Build(name, miniature=is_miniature(backbone), own_files=files)
 
 
-def _adapted_build(backbone: str, given: Path | None, adapters: Mapping[str, Path]) -> Build:
+def _adapted_build(backbone: str, options: KontextOptions, adapters: Mapping[str, Path]) -> Build:
     base = _base_build(backbone)
+    given = options.adapter
     if given is None:
         embedded = (NANO, NANO_ADAPTERS) if backbone == NANO else base.files
         return Build(base.name, embedded, base.miniature, base.own_files)
     label = given.stem if given.suffix else given.name
-    if f"{label}.safetensors" == ADAPTER_FILE:
+    if given.name in (ADAPTER_FILE, PEFT_FILE):
         label = given.resolve().parent.name
+    if options.alpha is not None:
+        label += f" alpha {options.alpha:g}"
     own = {f"adapter/{kind}" if kind else "adapter": path for kind, path in adapters.items()}
-    files = {**base.own_files, **own}
+    beside = {f"{label}/settings": path.with_name(PEFT_SETTINGS) for label, path in own.items()}
+    settings = {label: path for label, path in beside.items() if _is_peft(own, label, path)}
+    files = {**base.own_files, **own, **settings}
     return Build(f"{base.name}+{label}", base.files, base.miniature, files)
+
+
+def _is_peft(own: Mapping[str, Path], label: str, settings: Path) -> bool:
+    """Return whether an adapter's scale stands in a file beside it."""
+    return own[label.removesuffix("/settings")].name == PEFT_FILE and settings.is_file()
 
 
 def _licence(backbone: str) -> str:
@@ -148,14 +159,14 @@ def _adapters_in(given: Path) -> Mapping[str, Path]:
     """
     if given.is_file():
         return {"": given}
-    if (given / ADAPTER_FILE).is_file():
-        return {"": given / ADAPTER_FILE}
-    found = {kind: given / kind / ADAPTER_FILE for kind in sorted(_KINDS)}
+    if tensor_file(given) != given:
+        return {"": tensor_file(given)}
+    found = {kind: tensor_file(given / kind) for kind in sorted(_KINDS)}
     by_kind = {kind: path for kind, path in found.items() if path.is_file()}
     if not by_kind:
         raise UsageError(
-            f"adapter {given}: expected a LoRA file, a folder with {ADAPTER_FILE}, or one with a "
-            "folder per task kind; found none"
+            f"--set adapter={given}: expected a LoRA file, a folder with {ADAPTER_FILE} or "
+            f"{PEFT_FILE}, or one with a folder per task kind; found none"
         )
     return by_kind
 
@@ -176,11 +187,11 @@ def _open_adapted(
 ) -> Restorer:
     if not adapters and NANO_ADAPTERS not in files:
         raise UsageError(
-            f"kontext_lora on {build.name} needs --set adapter=FILE: train it with "
-            f"`e2r-bench train`, or run the miniature with --set backbone={NANO}"
+            f"kontext_lora on {build.name} needs --set adapter=FILE: train one with `e2r-bench "
+            f"train`, or run the miniature with --set backbone={NANO}"
         )
     found = adapters or _adapters_in(files[NANO_ADAPTERS])
-    return _restorer(backbone, options, build, files, compute, found)
+    return _restorer(backbone, options, build, files, compute, found, options.alpha)
 
 
 def _restorer(
@@ -190,6 +201,7 @@ def _restorer(
     files: Mapping[str, Path],
     compute: Compute,
     adapters: Mapping[str, Path],
+    alpha: float | None = None,
 ) -> Restorer:
     """Load the model of a build, with a LoRA by task kind if it has any."""
     from e2r_adapters.restorer import EditorRestorer, Settings
@@ -207,7 +219,8 @@ def _restorer(
         batch=compute.batch,
     )
     editor = _editor(backbone, options, build, files, compute)
-    return EditorRestorer(editor, settings, {names[k]: adapters[k] for k in names}, router)
+    by_name = {names[kind]: path for kind, path in adapters.items()}
+    return EditorRestorer(editor, settings, by_name, router, alpha)
 
 
 def _open_round_trip(

@@ -55,6 +55,8 @@ class KontextOptions(EditorOptions):
     Attributes:
         adapter: a LoRA file, a folder that holds one, or a folder with one folder per task kind
             (task-specific adapters); None for those embedded with the miniature, one per task kind.
+        alpha: what the adapter was trained with, for a file that does not say; in every row then.
     """
 
     adapter: Path | None = None
+    alpha: float | None = None

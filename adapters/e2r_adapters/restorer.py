@@ -58,6 +58,7 @@ class EditorRestorer:
         settings: Settings,
         adapters: Mapping[str, Path] | None = None,
         router: Router | None = None,
+        alpha: float | None = None,
     ) -> None:
         """Load the adapters.
 
@@ -66,6 +67,7 @@ class EditorRestorer:
             settings: see `Settings`.
             adapters: name -> adapter file.
             router: chooses among them by name; None for the bare model.
+            alpha: what they were trained with, for files that do not say.
 
         Raises:
             UsageError: an adapter that is damaged or made for another base.
@@ -74,7 +76,7 @@ class EditorRestorer:
         self._settings = settings
         self._router = router
         for name, path in (adapters or {}).items():
-            load(editor, path, name)
+            load(editor, path, name, alpha)
         self._mixer = Mixer(editor, one_mix=isinstance(router, Unified))
 
     def restore(

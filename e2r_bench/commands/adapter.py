@@ -1,12 +1,14 @@
 """`e2r-bench adapter inspect`: what stands in a LoRA file and what diffusers makes of it."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from e2r_bench.commands.types import FILE
+from e2r_bench.commands.types import ABOVE_ZERO, FILE
 
 if TYPE_CHECKING:
     from e2r_adapters.lora import AdapterReport, PartReport
@@ -19,8 +21,11 @@ def command() -> None:
 
 @command.command("inspect", short_help="Rank, alpha, scale, targets, problems.")
 @click.argument("file", type=FILE)
+@click.option(
+    "--alpha", type=ABOVE_ZERO, help="What it was trained with, for a file that does not say."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def inspect_file(file: Path, as_json: bool) -> int:
+def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
     """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
 
     The exit code is 1 if something is wrong: alpha lost, unknown keys, keys that do not load.
@@ -29,7 +34,7 @@ def inspect_file(file: Path, as_json: bool) -> int:
 
     from e2r_adapters.lora import inspect
 
-    report = inspect(file)
+    report = inspect(file, alpha)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2, default=list))
     else:
@@ -63,9 +68,15 @@ def _print(report: "AdapterReport") -> None:
     Console().print(table)
 
 
+def _by_layer(scales: Mapping[str, float]) -> str:
+    each = sorted(Counter(scales.values()).items())
+    return ", ".join(f"{scale:g} in {count} Linears" for scale, count in each)
+
+
 def _rows(name: str, part: "PartReport") -> list[tuple[str, str]]:
-    alpha = "not recorded" if part.alpha is None else f"{part.alpha:g}"
-    scale = "differs by layer" if part.scale is None else f"{part.scale:g}"
+    several = "differs by layer" if not part.unstated else "not recorded"
+    alpha = several if part.alpha is None else f"{part.alpha:g}"
+    scale = _by_layer(part.scales) if part.scale is None else f"{part.scale:g}"
     ranks = ", ".join(str(rank) for rank in part.ranks)
     targets = ", ".join(f"{target} x{count}" for target, count in part.targets.items())
     return [

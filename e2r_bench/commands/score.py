@@ -23,6 +23,7 @@ _MEGA = 10**6
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
+@click.option("--shave", type=click.IntRange(min=0), default=0, help="Pixels cut at each border.")
 @click.option(
     "--format", "form", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "parquet"]),
@@ -72,7 +73,7 @@ def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
     )
     matching = Matching(bool(asked["recursive"]), asked["pair"])
     session = Session(resolver, FeatureStore(), device)
-    return score_folders(restored, clean, rows, session, reading, matching)
+    return score_folders(restored, clean, rows, session, reading, matching, shave=asked["shave"])
 
 
 def _gone(scores: "Scores") -> list[str]:

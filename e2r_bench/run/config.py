@@ -35,7 +35,8 @@ class Experiment(BaseModel):
         recursive: search the folders' sub-folders; a sequence is one scene.
         pair: how a clean file is named for a degraded one, such as "{name}_GT".
         value_range: what white is in float files.
-        flatten: the colour that translucent pictures are blended onto.
+        flatten: the colour that translucent pictures are blended onto. This, the range and
+            `recursive` hold for the results of `folder:` as well, unless it has options of its own.
         max_megapixels: larger pictures fail before they are decoded; None for 268.
         protocol: a named protocol: crop, noise, rounding, metric variants.
         noise_seed: seed of the degradations, with the image id; not the sampler's seed.
@@ -90,6 +91,14 @@ class Experiment(BaseModel):
         colour = None if self.flatten is None else parse_colour(self.flatten)
         most = MOST_PIXELS if self.max_megapixels is None else self.max_megapixels * 10**6
         return Reading(self.value_range, colour, most)
+
+    def how_read(self) -> dict[str, Any]:
+        """Return what was said of all picture files of the experiment, by setting."""
+        said = {
+            "value_range": self.value_range, "flatten": self.flatten,
+            "recursive": self.recursive or None,
+        }  # fmt: skip
+        return {key: value for key, value in said.items() if value is not None}
 
     def matching(self) -> Matching:
         """Return how files find their partners."""

@@ -159,8 +159,12 @@ def _instances(experiment: Experiment, known: Catalog) -> Iterator[_Instance]:
             )
         found[name] = method
     given = _options(experiment.method, found)
+    reading = experiment.how_read()
     for name, method in found.items():
-        yield _Instance(name, method, given[name])
+        # What is said of the pictures' files holds for results that are files too.
+        has = {field.name for field in fields(method.options)}
+        read = {key: value for key, value in reading.items() if key in has}
+        yield _Instance(name, method, read | given[name])
 
 
 def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:

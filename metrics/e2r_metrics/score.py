@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def score_folders(
     reading: Reading = AS_STORED,
     matching: Matching = EXACT,
     watch: Callable[[int, int], None] | None = None,
+    shave: int = 0,
 ) -> Scores:
     """Score a folder of restored images against a folder of clean ones.
 
@@ -95,15 +96,16 @@ def score_folders(
         reading: how files become pixels where they alone do not say.
         matching: how files find their partners.
         watch: called with the number of pairs done and their total; None is silent.
+        shave: pixels left out at each border of both pictures; every protocol says so.
 
     Raises:
         UsageError: files without partner, or folders that are none.
     """
     pairs = pair_folders(restored, clean, matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
-    here = [m for m in metrics if m.id not in missing]
+    here = [_shaved(m, shave) for m in metrics if m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {})
-    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, reading), 1):
+    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, reading, shave), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
         else:
@@ -111,6 +113,12 @@ def score_folders(
         if watch:
             watch(done, len(pairs))
     return _scores(made, here, missing, session)
+
+
+def _shaved(metric: Metric, shave: int) -> Metric:
+    if not shave:
+        return metric
+    return replace(metric, crop=f"{shave} pixels at each border, then {metric.crop}")
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -175,14 +183,18 @@ _Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError
 
 
 def _decoded(
-    pairs: Sequence[Pair], metrics: Sequence[Metric], session: Session, reading: Reading
+    pairs: Sequence[Pair],
+    metrics: Sequence[Metric],
+    session: Session,
+    reading: Reading,
+    shave: int,
 ) -> Iterator[_Decoded]:
     """Yield pairs in order with their pixels and the values that need no network."""
     light = [m for m in metrics if m.per_image and not m.weights]
 
     def work(pair: Pair) -> _Decoded:
         try:
-            images = _read(pair, reading)
+            images = _read(pair, reading, shave)
         except PictureError as error:
             return pair, error, {}
         return pair, images, {m.id: _light(session, m, images) for m in light}
@@ -204,7 +216,7 @@ def _light(session: Session, metric: Metric, images: _Images) -> float | Picture
         return error
 
 
-def _read(pair: Pair, reading: Reading) -> _Images:
+def _read(pair: Pair, reading: Reading, shave: int) -> _Images:
     """Return both pictures at one depth: where one file is deeper, both are float32."""
     first, clean = read_pixels(pair.first, reading), read_pixels(pair.clean, reading)
     if first.shape != clean.shape:
@@ -212,6 +224,14 @@ def _read(pair: Pair, reading: Reading) -> _Images:
             f"{pair.name}: expected restored and clean of one size, found {_size(first)} and "
             f"{_size(clean)}; resize or cut one of them"
         )
+    if shave:
+        if min(first.shape[:2]) <= 2 * shave:
+            raise PictureError(
+                f"{pair.name}: expected more than {2 * shave} pixels a side for --shave {shave}, "
+                f"found {_size(first)}"
+            )
+        inside = slice(shave, -shave)
+        first, clean = first[inside, inside], clean[inside, inside]
     if first.dtype == clean.dtype:
         return first, clean
     return to_unit(first), to_unit(clean)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+import cv2
 import numpy as np
 import pytest
 
@@ -298,3 +299,17 @@ def test_a_name_that_is_no_text_is_printed_escaped(
     assert main([*score, "csv", "--out", str(tmp_path / "x.csv")]) == 0
     assert main([*score, "json"]) == 0
     assert "bad\\udcff" in capsys.readouterr().out
+
+
+def test_what_is_said_of_files_holds_for_results_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, mine = _pictures(tmp_path / "data", "ab"), tmp_path / "mine"
+    mine.mkdir()
+    for name in "ab":
+        pixels = cv2.imread(str(data / f"{name}.png")).astype(np.float32) / 255
+        cv2.imwrite(str(mine / f"{name}.tif"), pixels)
+    arguments = ["run", "--methods", f"m=folder:{mine}", *QUICK, "--data", str(data)]
+    assert main([*arguments, "--out", str(tmp_path / "one")]) == 1
+    assert "such as --range 1" in capsys.readouterr().err
+    assert main([*arguments, "--out", str(tmp_path / "two"), "--range", "1"]) == 0

@@ -117,3 +117,18 @@ def test_a_users_mistake_is_one_line(
 ) -> None:
     assert main(["score", *folders, *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_border_is_shaved_and_every_protocol_says_so(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    framed = _picture(0) + np.uint8(3)
+    framed[:4], framed[-4:], framed[:, :4], framed[:, -4:] = 0, 0, 0, 0
+    write_png(Path(folders[0]) / "a.png", framed)
+    asked = ["score", *folders, "--metrics", "psnr", "--format", "json", "--shave"]
+    assert main([*asked, "4"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["summary"]
+    assert told["value"] == pytest.approx(20 * np.log10(255 / 3))
+    assert "crop 4 pixels at each border" in told["protocol"]
+    assert main([*asked, "16"]) == 1
+    assert "failed: a: a: expected more than 32 pixels a side" in capsys.readouterr().err

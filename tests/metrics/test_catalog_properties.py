@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from e2r_metrics import CATALOG, EXTRACTORS, PROFILES, PictureError, UsageError, resolve
+from e2r_metrics.base.errors import E2RError
 
 PER_IMAGE = [m for m in CATALOG.values() if m.scope == "image"]
 SETS = [m for m in CATALOG.values() if m.scope == "set"]
@@ -127,7 +128,7 @@ def test_unequal_pairs_are_refused(metric, session, photo):
         ([photo], [photo / 255.0]),
         ([photo], [photo, photo]),
     ):
-        with pytest.raises(PictureError, match=r"expected .*found"):
+        with pytest.raises(E2RError, match=r"expected .*found"):
             session.per_image(metric, restored, clean)
 
 
@@ -190,7 +191,7 @@ def test_bad_features_are_refused(distance, fault):
         "integers": X.astype(int),
         "dimension": X[:, 1:],
     }[fault]
-    with pytest.raises(PictureError, match=r"expected .*found"):
+    with pytest.raises(UsageError, match=r"expected .*found"):
         function(bad, X)
 
 

@@ -20,6 +20,8 @@ Targets = Literal["full", "attention"]
 """Which Linears of the transformer a LoRA is trained on."""
 Networks = Mapping[str, "torch.nn.Module"]
 """The parts of an editor that may carry a LoRA, by the name that adapter files call them."""
+LoraSource = Path | Mapping[str, "torch.Tensor"]
+"""An adapter's file, or its tensors by key."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ class LoraFacts:
         parts: network -> where its LoRA sits.
         foreign: regular expression of the names that kohya's trainers have for the Linears.
         marked: the Linear of the transformer whose weights tell one base from another.
-        width_of: ending of a Linear whose input is as wide as the transformer.
+        width_of: endings of Linears whose input is as wide as the transformer.
         bases: width -> which base has it, in words.
     """
 
     parts: Mapping[str, LoraPart]
     foreign: str
     marked: str
-    width_of: str
+    width_of: tuple[str, ...]
     bases: Mapping[int, str]
 
 
@@ -202,12 +204,12 @@ class Editor(Protocol):
         """Write LoRA tensors by network, with the settings of the trained ones, as diffusers."""
         ...
 
-    def lora_shapes(self, path: Path) -> Mapping[str, tuple[int, ...]]:
-        """Return the shapes of an adapter file's tensors, converted to this family's names."""
+    def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
+        """Return the shapes of an adapter's tensors, converted to this family's names."""
         ...
 
-    def load_lora(self, path: Path, name: str) -> None:
-        """Load an adapter file under a name that is free."""
+    def load_lora(self, source: LoraSource, name: str) -> None:
+        """Load an adapter under a name that is free."""
         ...
 
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from e2r_adapters.editors.editor import Conditioning, Family, Instruction, Networks, Sizes
+from e2r_adapters.editors.editor import (
+    Conditioning,
+    Family,
+    Instruction,
+    LoraSource,
+    Networks,
+    Sizes,
+)
 from e2r_adapters.editors.kontext_facts import LORA, PREFERRED
 from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text, stacked
 from e2r_baselines.method import Photo, Pixels
@@ -221,14 +228,19 @@ class KontextEditor:
         settings = _collate_lora_metadata(dict(trained))
         self.pipe.save_lora_weights(folder, **named, **settings)
 
-    def lora_shapes(self, path: Path) -> Mapping[str, tuple[int, ...]]:
+    def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
         """See `Editor.lora_shapes`."""
-        tensors: Any = self.pipe.lora_state_dict(str(path))
+        tensors: Any = self.pipe.lora_state_dict(_given(source))
         return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
-    def load_lora(self, path: Path, name: str) -> None:
+    def load_lora(self, source: LoraSource, name: str) -> None:
         """See `Editor.load_lora`."""
-        self.pipe.load_lora_weights(str(path), adapter_name=name)
+        self.pipe.load_lora_weights(_given(source), adapter_name=name)
+
+
+def _given(source: LoraSource) -> Any:
+    # diffusers takes tensors out of the mapping that it is handed.
+    return str(source) if isinstance(source, Path) else dict(source)
 
 
 def _open(pipe: Any) -> KontextEditor:

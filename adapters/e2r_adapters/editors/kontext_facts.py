@@ -41,7 +41,7 @@ LORA = LoraFacts(
         r"|(img|txt|time|vector|guidance)_in(_(in|out)_layer)?|final_layer_(linear|adaLN_.*)"
     ),
     marked="proj_out",
-    width_of="to_q",
+    width_of=("attn.to_q", "attn.to_out.0"),
     bases=MappingProxyType(
         {3072: "FLUX.1 [dev] size (guess: dev, Kontext, Fill and schnell share these shapes)"}
     ),

@@ -70,6 +70,17 @@ def scales(model: "torch.nn.Module") -> Mapping[str, float]:
     return {name: values.pop() for name, values in found.items()}
 
 
+def layer_scales(model: "torch.nn.Module", name: str) -> Mapping[str, float]:
+    """Return the scale, alpha / rank times weight, of one adapter in each layer that has it."""
+    from peft.tuners.lora import LoraLayer
+
+    return {
+        layer: float(module.scaling[name])
+        for layer, module in model.named_modules()
+        if isinstance(module, LoraLayer) and name in module.scaling
+    }
+
+
 def lora_layers(model: "torch.nn.Module") -> Iterator[Any]:
     """Yield the layers of a network that carry adapters."""
     from peft.tuners.lora import LoraLayer

@@ -1,6 +1,7 @@
 """Adapter files: written as diffusers writes them, read back only if they are what they say."""
 
 import json
+import math
 import os
 import tempfile
 import warnings
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from e2r_adapters.compat import check_peft
 from e2r_adapters.editors.backbones import weight_fingerprint
 from e2r_adapters.editors.editor import Editor
-from e2r_adapters.lora.attach import scales
+from e2r_adapters.lora.attach import layer_scales
+from e2r_adapters.lora.dialects import loadable, read_adapter
 from e2r_adapters.lora.header import ADAPTER_FILE, DIFFUSERS_ENTRY, RECORD_KEY, Shapes, linears
 from e2r_adapters.lora.inspection import AdapterReport, inspect
 from e2r_adapters.quiet import quiet_loading
@@ -97,26 +99,31 @@ def _has_lora(model: "torch.nn.Module | None") -> bool:
     return model is not None and "default" in getattr(model, "peft_config", {})
 
 
-def load(editor: Editor, path: Path, name: str) -> float:
+def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> float:
     """Load an adapter into an editor under a name, and check what diffusers made of it.
 
     Args:
         editor: with the base that the adapter was trained on.
         path: an adapter file in diffusers' layout, or one that diffusers converts.
         name: of the adapter in the editor; must be free.
+        alpha: what it was trained with, for a file that does not say.
 
     Returns:
-        The scale with which its transformer part acts, alpha / rank; 1 if it has none.
+        The scale with which its transformer part acts, alpha / rank; the largest where layers
+        differ, 1 where it has none.
 
     Raises:
         UsageError: `inspect` finds a problem, the file is for another base, or it loads at another
             scale than its metadata says; or the installed PEFT is too old.
     """
-    report = inspect(path)
+    report = inspect(path, alpha)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
+    said = {"transformer": report.transformer, "text_encoder": report.text_encoder}
+    expected = {part: told.scales for part, told in said.items() if told}
+    source = loadable(read_adapter(path), expected, alpha)
     with _named_failures(path, "convert"):
-        shapes = editor.lora_shapes(path)
+        shapes = editor.lora_shapes(source)
     for part, network in editor.networks.items():
         _check_shapes(network, part, shapes, path)
         if linears(shapes, part):
@@ -125,9 +132,11 @@ def load(editor: Editor, path: Path, name: str) -> float:
     with _named_failures(path, "load"), warnings.catch_warnings():
         # PEFT warns whoever loads a second adapter that there will be several; that is meant.
         warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
-        editor.load_lora(path, name)
-    _check_scales(editor, report, path, name)
-    return scales(editor.networks["transformer"]).get(name, 1.0)
+        editor.load_lora(source, name)
+    folded = report.layout == "kohya"
+    for part, network in editor.networks.items():
+        _check_scales(network, expected.get(part, {}), folded, f"{path}: {part}", name)
+    return max(layer_scales(editor.networks["transformer"], name).values(), default=1.0)
 
 
 @contextmanager
@@ -176,12 +185,27 @@ def _check_fingerprint(editor: Editor, report: AdapterReport, path: Path) -> Non
     )
 
 
-def _check_scales(editor: Editor, report: AdapterReport, path: Path, name: str) -> None:
-    """Compare the scales that an adapter loaded at with what its file says."""
-    said = {"transformer": report.transformer, "text_encoder": report.text_encoder}
-    for part, network in editor.networks.items():
-        found, expected = scales(network).get(name), said[part]
-        # A converted file has alpha / rank folded into A.
-        scale = 1.0 if report.layout == "kohya" else expected and expected.scale
-        if expected is not None and found != scale:
-            raise UsageError(f"{path}: {part}: expected scale {scale}, loaded at {found}")
+def _check_scales(
+    network: "torch.nn.Module", expected: Mapping[str, float], folded: bool, what: str, name: str
+) -> None:
+    """Compare the scale that each layer of an adapter loaded at with what its file says.
+
+    A converted file has alpha / rank folded into A.
+    """
+    found = layer_scales(network, name)
+    if folded:
+        wanted = dict.fromkeys(found, 1.0)
+    else:
+        # transformers 5 dropped the level `text_model`, which files keep for older versions.
+        wanted = {_known_name(key, found): scale for key, scale in expected.items()}
+    for layer in sorted(wanted.keys() | found.keys()):
+        says, acts = wanted.get(layer), found.get(layer)
+        if says is None or acts is None or not math.isclose(says, acts, rel_tol=1e-6):
+            raise UsageError(
+                f"{what}.{layer}: expected scale {says}, loaded at {acts}; the installed diffusers "
+                "misreads this file: convert it to diffusers' own layout"
+            )
+
+
+def _known_name(key: str, found: Mapping[str, float]) -> str:
+    return key if key in found else key.removeprefix("text_model.")

@@ -18,13 +18,15 @@ DIFFUSERS_ENTRY = "lora_adapter_metadata"
 Shapes = Mapping[str, tuple[int, ...]]
 
 PART = re.compile(r"^(transformer|text_encoder)\.(.+)\.lora_(A|B)\.weight$")
-_KOHYA = re.compile(r"^(lora_unet|lora_te1?)_(.+)\.lora_(down|up)\.weight$")
+# kohya's names, and ComfyUI's, which are those of the original model behind a prefix.
+_KOHYA = re.compile(r"^(?:(lora_unet|lora_te1?)_|(diffusion_model)\.)(.+)\.lora_(down|up)\.weight$")
 _PARTS = {
     "transformer": "transformer",
     "text_encoder": "text_encoder",
     "lora_unet": "transformer",
     "lora_te": "text_encoder",
     "lora_te1": "text_encoder",
+    "diffusion_model": "transformer",
 }
 _HALVES = {"A": "A", "B": "B", "down": "A", "up": "B"}
 
@@ -52,14 +54,37 @@ def read_header(path: Path) -> tuple[Shapes, tuple[str, ...], Mapping[str, str]]
 def linears(shapes: Shapes, part: str) -> Mapping[str, tuple[tuple[int, int], tuple[int, int]]]:
     """Return Linear name -> (shape of A, shape of B) for one network, "transformer" or such.
 
-    kohya's names are kept as they are; halves without a partner are left out.
+    Names of kohya's kind are kept, with "_" for "."; halves without a partner are left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for key, shape in shapes.items():
-        match = PART.match(key) or _KOHYA.match(key)
-        if match and _PARTS[match[1]] == part and len(shape) == 2:
-            found.setdefault(match[2], {})[_HALVES[match[3]]] = shape
+        half = _half_of(key)
+        if half and len(shape) == 2 and split_key(key)[0] == part:
+            found.setdefault(split_key(key)[1], {})[half] = shape
     return {name: (m["A"], m["B"]) for name, m in found.items() if m.keys() == {"A", "B"}}
+
+
+def _half_of(key: str) -> str:
+    """Return "A" or "B", "" for what is no matrix of a LoRA."""
+    if match := PART.match(key):
+        return match[3]
+    match = _KOHYA.match(key)
+    return _HALVES[match[4]] if match else ""
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return network and Linear of a key, whatever it holds of that Linear; ("", key) for others.
+
+    "transformer.proj_out.alpha" is ("transformer", "proj_out").
+    """
+    stem = re.sub(r"\.(alpha|lora_(A|B|down|up)\.weight)$", "", key)
+    for prefix, part in _PARTS.items():
+        if stem.startswith(f"{prefix}_") and prefix.startswith("lora_"):
+            return part, stem.removeprefix(f"{prefix}_")
+        if stem.startswith(f"{prefix}."):
+            name = stem.removeprefix(f"{prefix}.")
+            return part, name.replace(".", "_") if prefix == "diffusion_model" else name
+    return "", stem
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

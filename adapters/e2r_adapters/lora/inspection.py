@@ -11,28 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters.editors.kontext import KONTEXT
-from e2r_adapters.lora.header import (
-    DIFFUSERS_ENTRY,
-    PART,
-    RECORD_KEY,
-    Shapes,
-    entry,
-    linears,
-    read_header,
+from e2r_adapters.lora.dialects import (
+    AdapterFile,
+    Layout,
+    converted,
+    loadable,
+    read_adapter,
+    scaling_of,
 )
-from e2r_adapters.lora.problems import Layout, PartReport, problems_of
-
-_PREFIXES = {
-    "transformer": ("transformer.", "lora_unet_"),
-    "text_encoder": ("text_encoder.", "lora_te_", "lora_te1_"),
-}
-# Marks of the foreign layouts, in the order in which diffusers tests them.
-_MARKS: Mapping[Layout, str] = {
-    "kohya": ".lora_down.weight",
-    "xlabs": "processor",
-    "bfl-control": "query_norm.scale",
-    "fal": "base_model",
-}
+from e2r_adapters.lora.header import RECORD_KEY, Shapes, entry, linears
+from e2r_adapters.lora.problems import PartReport, problems_of
+from e2r_adapters.quiet import quiet_loading
 
 
 @dataclass(frozen=True)
@@ -61,77 +50,69 @@ class AdapterReport:
     problems: tuple[str, ...]
 
 
-def inspect(path: Path) -> AdapterReport:
-    """Read an adapter's header.
+def inspect(path: Path, alpha: float | None = None) -> AdapterReport:
+    """Read an adapter without its matrices, and let diffusers convert what it would convert.
 
     Args:
-        path: a safetensors file.
+        path: a safetensors file, or a folder that holds an adapter.
+        alpha: what it was trained with, for a file that does not say.
 
     Raises:
         UsageError: it is missing or not a safetensors file.
     """
-    shapes, dtypes, header = read_header(path)
-    layout = _layout(shapes)
-    metadata = entry(path, header, DIFFUSERS_ENTRY) or {}
-    record = entry(path, header, RECORD_KEY)
-    alphas = {key for key in shapes if key.endswith(".alpha")}
-    parts = {name: _part(name, shapes, metadata, alphas, path) for name in KONTEXT.lora.parts}
-    problems = problems_of(shapes, layout, parts, metadata, KONTEXT.lora)
+    adapter = read_adapter(path)
+    record = entry(adapter.path, adapter.header, RECORD_KEY)
+    parts = {name: _part(name, adapter, alpha) for name in KONTEXT.lora.parts}
+    problems = problems_of(adapter, parts, KONTEXT.lora, alpha)
+    shapes = adapter.shapes
+    if adapter.layout == "kohya" and not problems:
+        shapes, problems = _after_conversion(adapter, parts, alpha)
     return AdapterReport(
         path=str(path),
-        layout=layout,
-        dtypes=dtypes,
+        layout=adapter.layout,
+        dtypes=adapter.dtypes,
         transformer=parts["transformer"],
         text_encoder=parts["text_encoder"],
         base=_base(shapes, record),
         record=record,
-        outcome=_outcome(parts, layout, problems),
+        outcome=_outcome(parts, adapter.layout, problems),
         problems=problems,
     )
 
 
-def _layout(shapes: Shapes) -> Layout:
-    for layout, mark in _MARKS.items():
-        if any(mark in key for key in shapes):
-            return layout
-    return "diffusers" if any(PART.match(key) for key in shapes) else "unknown"
+def _after_conversion(
+    adapter: AdapterFile, parts: Mapping[str, PartReport | None], alpha: float | None
+) -> tuple[Shapes, tuple[str, ...]]:
+    """Return the shapes that diffusers makes of foreign names, or what keeps it from that."""
+    scales = {name: part.scales for name, part in parts.items() if part}
+    try:
+        with quiet_loading():
+            return converted(loadable(adapter, scales, alpha)), ()
+    except Exception as error:  # noqa: BLE001  # its converters raise whatever they meet
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return {}, (f"diffusers cannot convert it ({reason}); choose an adapter of this family",)
 
 
-def _part(
-    name: str, shapes: Shapes, metadata: Mapping[str, Any], alphas: set[str], path: Path
-) -> PartReport | None:
+def _part(name: str, adapter: AdapterFile, alpha: float | None) -> PartReport | None:
     """Sum up one network's LoRA; None if there is none."""
-    found = linears(shapes, name)
+    found = linears(adapter.shapes, name)
     if not found:
         return None
-    own = {k.removeprefix(f"{name}."): v for k, v in metadata.items() if k.startswith(f"{name}.")}
-    ranks = tuple(sorted({a[0] for a, _ in found.values()}))
-    alpha = own.get("lora_alpha")
-    if alpha is None:
-        alpha = _tensor_alpha(path, [key for key in alphas if key.startswith(_PREFIXES[name])])
-    rank = own.get("r", ranks[0])
-    # Rank-stabilised LoRA: Kalajdzievski, 2023.
-    divisor = rank**0.5 if own.get("use_rslora") else rank
-    mixed = bool(own.get("rank_pattern") or own.get("alpha_pattern"))
+    prefix, scaling = f"{name}.", scaling_of(adapter, name, alpha)
+    own = {k.removeprefix(prefix): v for k, v in adapter.settings.items() if k.startswith(prefix)}
+    distinct = set(scaling.scales.values())
     return PartReport(
-        ranks=ranks,
-        alpha=alpha,
-        # With nothing recorded diffusers takes alpha = rank, hence 1.
-        scale=None if mixed else 1.0 if alpha is None else alpha / divisor,
-        targets=dict(Counter(re.sub(r"^.*?(blocks|layers)\.\d+\.", "", t) for t in found)),
+        ranks=tuple(sorted({a[0] for a, _ in found.values()})),
+        alpha=scaling.alphas[0] if len(scaling.alphas) == 1 and not scaling.unstated else None,
+        scale=distinct.pop() if len(distinct) == 1 else None,
+        scales=scaling.scales,
+        unstated=scaling.unstated,
+        targets=dict(Counter(re.sub(r"^.*?(blocks|layers)[._]\d+[._]", "", t) for t in found)),
         linears=len(found),
         parameters=sum(a[0] * a[1] + b[0] * b[1] for a, b in found.values()),
         metadata=own,
+        faults=scaling.problems,
     )
-
-
-def _tensor_alpha(path: Path, keys: list[str]) -> float | None:
-    """Return the alpha that all `keys` share; None if they differ or there are none."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        values = {float(file.get_tensor(key)) for key in keys}
-    return values.pop() if len(values) == 1 else None
 
 
 def _base(shapes: Shapes, record: Mapping[str, Any] | None) -> str:
@@ -140,7 +121,7 @@ def _base(shapes: Shapes, record: Mapping[str, Any] | None) -> str:
         return str(record["base"])
     facts = KONTEXT.lora
     inputs = linears(shapes, "transformer").items()
-    widths = {a[1] for name, (a, _) in inputs if facts.width_of in name}
+    widths = {a[1] for name, (a, _) in inputs if name.endswith(facts.width_of)}
     if len(widths) == 1 and (known := facts.bases.get(min(widths))):
         return known
     return f"unknown, of width {sorted(widths)}" if widths else "unknown"
@@ -152,10 +133,14 @@ def _outcome(
     if problems:
         return "fails, or acts otherwise than it was trained; see the problems"
     if layout == "kohya":
-        return "load_lora_weights converts it and folds alpha / rank into A"
+        said = ", ".join(f"{name} at {_scale(part)}" for name, part in parts.items() if part)
+        return f"load_lora_weights converts it and folds alpha / rank into A: {said}"
     said = [f"{name} at {_scale(part)}" for name, part in parts.items() if part]
     return f"load_lora_weights loads {' and '.join(said)}"
 
 
 def _scale(part: PartReport) -> str:
-    return "scales that differ by layer" if part.scale is None else f"scale {part.scale:g}"
+    if part.scale is not None:
+        return f"scale {part.scale:g}"
+    each = Counter(part.scales.values())
+    return "scales " + ", ".join(f"{scale:g} x{n}" for scale, n in sorted(each.items()))

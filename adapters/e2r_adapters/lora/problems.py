@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from e2r_adapters.editors.editor import LoraFacts
+from e2r_adapters.lora.dialects import AdapterFile, Layout, stated_rank
 from e2r_adapters.lora.header import PART, Shapes, linears
-
-Layout = Literal["diffusers", "kohya", "xlabs", "bfl-control", "fal", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -17,41 +16,44 @@ class PartReport:
 
     Attributes:
         ranks: the distinct ranks.
-        alpha: None where the file does not say.
+        alpha: None where the file does not say, or says several.
         scale: what multiplies B A after loading, alpha / rank; None where it differs by layer.
+        scales: the same by Linear.
+        unstated: for how many Linears nobody states an alpha.
         targets: name ending -> number of Linears.
         linears, parameters: how many the LoRA has.
-        metadata: what diffusers recorded about it; empty if nothing.
+        metadata: what diffusers or PEFT recorded about it; empty if nothing.
+        faults: what cannot be used in its settings.
     """
 
     ranks: tuple[int, ...]
     alpha: float | None
     scale: float | None
+    scales: Mapping[str, float]
+    unstated: int
     targets: Mapping[str, int]
     linears: int
     parameters: int
     metadata: Mapping[str, Any]
+    faults: tuple[str, ...]
 
 
 def problems_of(
-    shapes: Shapes,
-    layout: Layout,
+    adapter: AdapterFile,
     parts: Mapping[str, PartReport | None],
-    metadata: Mapping[str, Any],
     facts: LoraFacts,
+    alpha: float | None,
 ) -> tuple[str, ...]:
     """Return the reasons not to use an adapter; none for a sound one.
 
     Args:
-        shapes: of its tensors.
-        layout: whose key names it has.
+        adapter: as it lies on disk.
         parts: what it holds for each network.
-        metadata: what diffusers recorded about it.
         facts: of the family that it is for.
+        alpha: what the user states for a file that states none.
     """
-    alphas = {key for key in shapes if key.endswith(".alpha")}
-    found = [*_key_problems(shapes, layout, facts)]
-    return (*found, *_part_problems(parts, metadata, alphas, layout))
+    found = _key_problems(adapter.shapes, adapter.layout, facts)
+    return (*found, *_part_problems(parts, adapter, alpha))
 
 
 def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]:
@@ -63,20 +65,32 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
             "('Could not automatically infer state dict type'); remove or convert them"
         ]
     if layout == "kohya":
-        return _of_another_family(shapes, facts)
-    if layout != "diffusers":
+        return [*_of_another_family(shapes, facts), *_odd(shapes)]
+    if layout not in ("diffusers", "peft"):
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
     unknown = [key for key in shapes if not (_known(key, facts) or key.endswith(".alpha"))]
     problems = [f"{len(unknown)} unknown keys, such as {unknown[0]!r}"] if unknown else []
-    for part in ("transformer", "text_encoder"):
-        odd = [n for n, (a, b) in linears(shapes, part).items() if a[0] != b[1]]
-        problems += [f"{part}.{odd[0]}: the ranks of A and B differ"] if odd else []
+    problems += _odd(shapes)
     halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
     return problems + ([f"{halves[0]!r} has no partner"] if halves else [])
 
 
+def _odd(shapes: Shapes) -> list[str]:
+    """Find matrices whose ranks differ, or are none."""
+    problems: list[str] = []
+    for part in ("transformer", "text_encoder"):
+        found = linears(shapes, part)
+        odd = [name for name, (a, b) in found.items() if a[0] != b[1]]
+        problems += [f"{part}.{odd[0]}: the ranks of A and B differ"] if odd else []
+        void = [name for name, (a, b) in found.items() if not (a[0] and a[1] and b[0])]
+        problems += [f"{part}.{void[0]}: expected matrices, found empty ones"] if void else []
+    return problems
+
+
 def _of_another_family(shapes: Shapes, facts: LoraFacts) -> list[str]:
     names = linears(shapes, "transformer")
+    if not names:
+        return [f"expected keys of a LoRA, found none, such as {next(iter(shapes), '')!r}"]
     other = [name for name in names if not re.fullmatch(facts.foreign, name)]
     if not other:
         return []
@@ -99,29 +113,56 @@ def _other_half(key: str) -> str:
 
 
 def _part_problems(
-    parts: Mapping[str, PartReport | None],
-    metadata: Mapping[str, Any],
-    alphas: set[str],
-    layout: Layout,
+    parts: Mapping[str, PartReport | None], adapter: AdapterFile, alpha: float | None
 ) -> list[str]:
     """Find what loads at another scale than it was trained with, or not at all."""
-    if metadata and alphas:
+    if adapter.settings and adapter.alphas:
         return ["alpha stands in the metadata and in .alpha tensors; diffusers refuses both"]
-    if layout == "kohya" and not alphas:
-        return ["alpha lost: no .alpha tensor, so diffusers loads it at scale 1"]
-    problems: list[str] = []
-    for name, part in parts.items():
-        if part is None:
-            continue
-        if metadata and not part.metadata:
-            problems.append(f"{name}: no metadata for it, so diffusers builds a LoRA of rank 8")
-        elif part.alpha is None:
-            problems.append(
-                f"{name}: alpha lost: no metadata, so diffusers loads it at scale 1; trained with "
-                f"the paper's alpha 4 at rank {part.ranks[0]} it would act {part.ranks[0] / 4:g} "
-                "times too strong"
-            )
-        elif part.metadata and part.metadata.get("r") not in part.ranks:
-            found = part.metadata.get("r")
-            problems.append(f"{name}: the metadata says rank {found}, the matrices {part.ranks}")
-    return problems
+    wrong = [f"{name}.alpha" for (_, name), value in adapter.alphas.items() if not value > 0]
+    if wrong:
+        return [f"expected alphas above 0, found another in {wrong[0]!r}"]
+    stated = adapter.alphas or any(part and _says_alpha(part) for part in parts.values())
+    if alpha is not None and stated:
+        return [f"it states its alpha itself; expected no --alpha, found {alpha:g}"]
+    return [
+        problem
+        for name, part in parts.items()
+        if part is not None
+        for problem in _scale_problems(name, part, adapter)
+    ]
+
+
+def _says_alpha(part: PartReport) -> bool:
+    return part.metadata.get("lora_alpha") is not None
+
+
+def _scale_problems(name: str, part: PartReport, adapter: AdapterFile) -> list[str]:
+    """Find what keeps the scale of one network's Linears from being known."""
+    if part.faults:
+        return [f"{name}: {fault}" for fault in part.faults]
+    if adapter.settings and not part.metadata:
+        return [f"{name}: no metadata for it, so diffusers builds a LoRA of rank 8"]
+    if part.unstated:
+        return [f"{name}: {_lost(part, adapter)}"]
+    for linear, (a, _) in linears(adapter.shapes, name).items():
+        said = stated_rank(part.metadata, linear) if part.metadata else a[0]
+        if said != a[0]:
+            return [f"{name}: the metadata says rank {said}, the matrices {a[0]} ({linear})"]
+    return []
+
+
+def _lost(part: PartReport, adapter: AdapterFile) -> str:
+    """Say what becomes of Linears whose alpha nobody states."""
+    what = "no .alpha tensor" if adapter.layout == "kohya" else "no metadata"
+    if adapter.layout == "peft":
+        what = "no adapter_config.json beside it that says"
+    remedy = "state what it was trained with, --alpha N (in a run: --set alpha=N)"
+    if part.unstated < part.linears:
+        return (
+            f"alpha lost for {part.unstated} of {part.linears} Linears: {what}; find the whole file"
+        )
+    rank = part.ranks[0]
+    return (
+        f"alpha lost: {what}, so diffusers loads it at scale 1; trained with the paper's alpha 4 "
+        f"at rank {rank} it would act {rank / 4:g} times too strong; {remedy}"
+    )
