@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.running import ArmRunner
+from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Plan, make_plan
-from e2r_bench.run.services import open_resolver
+from e2r_bench.run.services import open_resolver, open_services
 from e2r_bench.statistics.judge import MIN_SCENES
+from e2r_bench.studies.measure import Unit
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import UsageError
 
@@ -57,21 +59,11 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
     # The controls alone: what arms need is looked up one by one.
     bare = base.model_copy(update={"methods": ("degraded",), "method": {}})
     plan = make_plan(bare, resolver, criteria.session, runner.catalog)
-    scenes = {
-        pictures.task.name: len({
-            one.scene if criteria.unit == "scene" else one.id for one in pictures.sources
-        })
-        for pictures in plan.tasks
-    }  # fmt: skip
+    scenes = _scenes(plan, criteria.unit)
     refused = _refused(runner, needs)
     found: list[str] = []
     hopeless: set[str] = set()
-    few = [f"{task} {n}" for task, n in scenes.items() if n < MIN_SCENES]
-    if few:
-        found.append(
-            f"{', '.join(few)} scenes: no verdict of any kind below {MIN_SCENES}; "
-            "give more photographs with --data"
-        )
+    found += _few(scenes)
     for need in needs:
         lines = list(_metrics(need, plan))
         gone = sum(not line.startswith(_PARTLY) for line in lines)
@@ -82,6 +74,39 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
     lines = tuple(f"    {line}" for line in dict.fromkeys(found))
     block = ("before the run, what cannot be judged:", *lines) if lines else ()
     return Foreseen(block, frozenset(hopeless), scenes)
+
+
+def _scenes(plan: Plan, unit: Unit) -> dict[str, int]:
+    """Return task to the independent units of its pictures."""
+    return {
+        pictures.task.name: len({
+            one.scene if unit == "scene" else one.id for one in pictures.sources
+        })
+        for pictures in plan.tasks
+    }  # fmt: skip
+
+
+def _few(scenes: Mapping[str, int]) -> Iterator[str]:
+    few = [f"{task} {n}" for task, n in scenes.items() if n < MIN_SCENES]
+    if few:
+        yield (
+            f"{', '.join(few)} scenes: no verdict of any kind below {MIN_SCENES}; "
+            "give more photographs with --data"
+        )
+
+
+def _unsaid(line: str) -> None:
+    del line
+
+
+def few_scenes(experiment: Experiment) -> Iterator[str]:
+    """Yield, before a run, what its pictures are too few for.
+
+    Raises:
+        UsageError: the user's mistakes.
+    """
+    resolver, session, _ = open_services(experiment, _unsaid)
+    yield from _few(_scenes(make_plan(experiment, resolver, session), "scene"))
 
 
 _PARTLY = "by proxy: "

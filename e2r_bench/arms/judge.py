@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_bench.arms.claims import Claim, Claims
 from e2r_bench.arms.foresee import Foreseen, Needs, foreseen
-from e2r_bench.arms.parts import Fixed, fixed_margins
 from e2r_bench.arms.power import Known, cost_words, found_lines, plan_lines
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.tables import TableReading
 from e2r_bench.arms.verdicts import PROXIES, Conditions, Judged, asked_of, judge_claim, tasks_of
+from e2r_bench.statistics.margins import Fixed, fixed_margins
 from e2r_bench.statistics.ruling import Family, family
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import markdown_table, new_figure, write_study

@@ -1,13 +1,10 @@
 """What claims and studies are made of: two arms on one task under one metric, judged together."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from e2r_bench.statistics.judge import judge
-from e2r_bench.statistics.margins import Margin, margin_of
 from e2r_bench.statistics.verdict import Unmeasured, Verdict
 from e2r_bench.studies.compare import Comparison, compare
 from e2r_bench.studies.sides import Criteria, Side
@@ -145,38 +142,3 @@ def record_of(part: Part, **more: Any) -> dict[str, Any]:
         "note": "; ".join(note for note in (part.note, *verdict.notes) if note),
         **more,
     }
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The margins of a run, fixed before anything is known.
-
-    Attributes:
-        margins: by bare name.
-        sha256: digest of all of them, with units and reasons; every result carries it.
-    """
-
-    margins: Mapping[str, Margin]
-    sha256: str
-
-    @property
-    def words(self) -> str:
-        """Return the margins in a line, with the start of their digest."""
-        rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
-        return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
-
-
-def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin]) -> Fixed:
-    """Return the margin of every metric that will be judged.
-
-    Args:
-        metrics: names or ids.
-        given: those that replace the metrics' own.
-
-    Raises:
-        UsageError: a metric that has none.
-    """
-    names = sorted({name.partition(":")[0] for name in metrics})
-    found = {name: margin_of(name, given) for name in names}
-    text = json.dumps({name: asdict(row) for name, row in found.items()}, sort_keys=True)
-    return Fixed(found, hashlib.sha256(text.encode()).hexdigest())

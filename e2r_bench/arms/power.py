@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from e2r_bench.arms.claims import Arm
-from e2r_bench.arms.parts import Fixed, Part
+from e2r_bench.arms.parts import Part
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.statistics.judge import MIN_SCENES
-from e2r_bench.statistics.margins import Margin
+from e2r_bench.statistics.margins import Fixed, Margin
 from e2r_bench.statistics.power import Spread, scenes_needed, trainings_needed
 
 POWER = 0.8

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.foresee import Needs, foreseen
-from e2r_bench.arms.parts import Asked, Part, fixed_margins, judged
+from e2r_bench.arms.parts import Asked, Part, judged
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
+from e2r_bench.statistics.margins import fixed_margins
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import write_study
 

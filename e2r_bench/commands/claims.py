@@ -73,13 +73,16 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
     from e2r_bench.arms.judge import Reading, judge_claims
     from e2r_bench.arms.power import known_spreads
     from e2r_bench.commands.arms import criteria_of, repeats_of, runner_of, say_failures
+    from e2r_bench.statistics.margins import margin_of
     from e2r_metrics.base.locks import locked
 
     runner = runner_of(asked)
     criteria = criteria_of(runner.base, asked, asked["permutations"], claims.own_margins())
     reading = Reading(runner, criteria, repeats_of(asked))
     if asked["power"]:
-        given = {name: value for one in asked["spreads"] for name, value in one.items()}
+        given = {
+            margin_of(name).metric: value for one in asked["spreads"] for name, value in one.items()
+        }
         reading = replace(reading, known=known_spreads(given, reading.out / "results.json"))
     elif asked["spreads"]:
         raise click.UsageError("--spread: expected --power, which it is for; give both or none")

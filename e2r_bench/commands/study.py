@@ -42,6 +42,7 @@ def _store(
         asked: the flags of a new run.
         more: settings of a new run.
     """
+    from e2r_bench.arms.foresee import few_scenes
     from e2r_bench.commands.arms import settings_of
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.runner import run_experiment
@@ -52,10 +53,18 @@ def _store(
         return open_store(folder), 0
     settings = settings_of(asked) | more
     experiment = make_experiment(settings, "the command line")
+    for line in few_scenes(experiment):
+        click.echo(line)
     outcome = run_experiment(experiment, settings, say=click.echo)
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return outcome.store, 1 if outcome.failures else 0
+
+
+def _enough(name: str, values: Sequence[int], least: int, run: Path | None) -> None:
+    """Refuse a new run that would leave a study nothing to say."""
+    if run is None and len(set(values)) < least:
+        raise click.UsageError(f"--{name}: expected at least {least} of them, found {list(values)}")
 
 
 def _refuse_idle(used: str) -> None:
@@ -92,6 +101,7 @@ def seeds_command(
     from e2r_metrics.base.locks import locked
 
     margins = margins_of(asked["margins"])
+    _enough("seeds", seeds, 2, run)
     store, code = _store(run, "steps", asked, methods=methods, seeds=seeds, steps=[steps])
     with locked(store.folder):
         rows = study_seeds(store, steps, margins)
@@ -127,6 +137,7 @@ def steps_command(
     from e2r_metrics.base.locks import locked
 
     margins = margins_of(asked["margins"])
+    _enough("steps", steps, 3, run)
     store, code = _store(run, "seed", asked, methods=methods, seeds=[seed], steps=steps)
     with locked(store.folder):
         rows = study_steps(store, seed, margins)

@@ -6,8 +6,10 @@ Distances of sets have no scale of their own, so theirs is a share of the contro
 worse the degraded input is than the best control under the same metric, images and n.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from e2r_metrics.base.errors import UsageError, unknown
@@ -97,3 +99,38 @@ def absolute(margin: Margin, worst: float | None = None, best: float | None = No
             "is a margin; give one in the metric's unit"
         )
     return margin.value * gap
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The margins of a run, fixed before anything is known.
+
+    Attributes:
+        margins: by bare name.
+        sha256: digest of all of them, with units and reasons; every result carries it.
+    """
+
+    margins: Mapping[str, Margin]
+    sha256: str
+
+    @property
+    def words(self) -> str:
+        """Return the margins in a line, with the start of their digest."""
+        rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
+        return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
+
+
+def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> Fixed:
+    """Return the margin of every metric that will be judged.
+
+    Args:
+        metrics: names or ids.
+        given: those that replace the metrics' own.
+
+    Raises:
+        UsageError: a metric that has none.
+    """
+    names = sorted({name.partition(":")[0] for name in metrics})
+    found = {name: margin_of(name, given) for name in names}
+    text = json.dumps({name: asdict(row) for name, row in found.items()}, sort_keys=True)
+    return Fixed(found, hashlib.sha256(text.encode()).hexdigest())

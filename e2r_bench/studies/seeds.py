@@ -10,7 +10,7 @@ import numpy as np
 from e2r_baselines.method import Draw
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.statistics.components import SeedsNeeded, components, seeds_needed
-from e2r_bench.statistics.margins import Margin, absolute, margin_of
+from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, summary_lines
@@ -177,16 +177,19 @@ def study_seeds(
     """Analyse the seeds of a run and write `<run>/studies/seeds`."""
     rows = list(seed_rows(store, steps, margins))
     info = store.info
+    fixed = fixed_margins([row.metric for row in rows], margins)
     text = (
         f"{len(info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
         "degraded input is the same for every seed. `seeds_low` to `seeds_high` (95%) is the "
         "number of seeds that brings the mean over these images to +- `half_width`, half the "
         "metric's margin, by Student's t; `seeds_enough` is enough with a chance of 80%. The "
-        "per-image spread is what one viewer of one picture sees change."
+        "per-image spread is what one viewer of one picture sees change. Margins: "
+        f"{fixed.words}."
     )
     figure = _plot(rows)
     write_study(
-        store.folder / "studies" / "seeds", "Seeds", text, [asdict(row) for row in rows],
+        store.folder / "studies" / "seeds", "Seeds", text,
+        [{**asdict(row), "margins_sha256": fixed.sha256} for row in rows],
         {"seeds": figure},
     )  # fmt: skip
     return rows

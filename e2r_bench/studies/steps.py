@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2r_bench.statistics.knee import Settling, find_knee
-from e2r_bench.statistics.margins import Margin, absolute, margin_of
+from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
@@ -151,6 +151,7 @@ def study_steps(
 ) -> Sequence[StepRow]:
     """Analyse the step counts of a run and write `<run>/studies/steps`."""
     rows = list(step_rows(store, seed, margins))
+    fixed = fixed_margins([row.metric for row in rows], margins)
     text = (
         f"Every image starts from the same noise at every step count (seed {seed}), protocol "
         f"{store.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
@@ -158,10 +159,12 @@ def study_steps(
         "image by image, with its 95% interval. A metric is flat (within `margin` at every count), "
         "not settled, or has a knee: the smallest count from which on it differs from the longest "
         "by less than the margin. `best` is the count with the best mean: more steps may make a "
-        "metric worse, and the knee only says where it settles."
+        "metric worse, and the knee only says where it settles. "
+        f"Margins: {fixed.words}."
     )
     write_study(
-        store.folder / "studies" / "steps", "Sampler steps", text, [asdict(row) for row in rows],
+        store.folder / "studies" / "steps", "Sampler steps", text,
+        [{**asdict(row), "margins_sha256": fixed.sha256} for row in rows],
         {"steps": _plot(rows)},
     )  # fmt: skip
     return rows

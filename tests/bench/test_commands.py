@@ -108,3 +108,23 @@ def test_verdicts_say_on_what_arms_were_trained(places: dict[str, str]) -> None:
         assert said in (studies / study / "README.md").read_text()
     told = [json.loads(p.read_text()) for p in studies.parent.glob("adapters/*/training.json")]
     assert [one["trained_on"] for one in told] == [{"denoise": "noise painted on clean"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["study", "steps", "--steps", "1,2"], "--steps: expected at least 3 of them"),
+        (["study", "seeds", "--seeds", "0"], "--seeds: expected at least 2 of them"),
+        (["study", "steps", "--margin", "psnr=nan"], "expected a finite number above 0"),
+        (["study", "prompts", "--margin", "psrn=1"], "did you mean 'psnr'"),
+        (["claims", "--spread", "psnr=0.5"], "--spread: expected --power"),
+        (["claims", "--power", "--spread", "psrn=0.5"], "did you mean 'psnr'"),
+    ],
+)
+def test_what_says_nothing_is_refused_before_a_run(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--backbone", "kontext-nano"] if arguments[0] == "claims" else []
+    assert main([*arguments, *out, "--offline", "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "runs").exists()
