@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from e2r_bench.statistics.blocks import Blocks
-from e2r_bench.statistics.results import Estimate, Values, is_constant, scene_index, score_ends
+from e2r_bench.statistics.results import Estimate, Values, scene_index, score_ends
 from e2r_bench.statistics.sets import swapped
 from e2r_metrics.base.errors import UsageError
 
@@ -88,5 +88,5 @@ def _jackknife(
     half = _quantile(level, count) * error
     return Estimate(
         value, error, value - half, value + half, level, blocks.n, count, "jackknife over scenes",
-        0.0 if is_constant(without) else float(stats.skew(-without, bias=False)),
+        float(stats.skew(-without, bias=False)),
     )  # fmt: skip

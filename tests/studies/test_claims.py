@@ -327,7 +327,7 @@ def test_a_gain_that_differs_between_trainings_alone(run_maker, tmp_path, pixel_
 
 
 def test_one_training_whose_pictures_are_the_same(run_maker, tmp_path, pixel_session):
-    """Its set distances do not differ in any jackknife sample, and have no skewness."""
+    """Nothing is to be swapped there: refused in a line."""
     values = {
         (f"{name}-{k}", 0, 28): _psnr(24, 30 + up * k, 7 * k)
         for up, name in enumerate(("two", "one")) for k in range(3)
@@ -335,8 +335,8 @@ def test_one_training_whose_pictures_are_the_same(run_maker, tmp_path, pixel_ses
     claim = _claim("better", ("fd_effnet",))
     run = run_maker(tmp_path, values)
     judged = _rule(run, claim, pixel_session, trainings=(0, 1, 2))
-    assert judged.records[0]["by_training"][0] == 0.0
-    assert judged.ruling.decision == "not resolved"
+    assert judged.ruling.decision == "not measured"
+    assert "the two arms have the same features" in judged.line
 
 
 def test_a_margin_of_a_set_metric_is_a_share_of_the_controls_gap(
