@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
+from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
     from e2r_bench.arms.parts import Part
@@ -21,7 +21,7 @@ _METRICS = click.option(
 )
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
 _MARGIN = click.option(
-    "--margin", type=click.FloatRange(min=0, min_open=True), default=0.05, show_default=True,
+    "--margin", type=ABOVE_ZERO, default=0.05, show_default=True,
     help="What counts as no difference, as a share.",
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import Reading, parse_colour
 
@@ -64,7 +65,7 @@ class Experiment(BaseModel):
     data: tuple[str, ...] = ("mini",)
     recursive: bool = False
     pair: str | None = None
-    value_range: float | None = Field(default=None, gt=0)
+    value_range: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     flatten: str | None = None
     protocol: str = "e2r"
     noise_seed: int = 0
@@ -111,10 +112,10 @@ NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out"})
 def read_toml(path: Path) -> dict[str, Any]:
     """Read the settings of a TOML file; UsageError if it is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"{path}: expected a TOML file, found: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected TOML, found: {error}") from error
 
 

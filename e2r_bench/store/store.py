@@ -15,7 +15,7 @@ from e2r_bench.store.info import Row, RunInfo
 from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import appending, write_text
+from e2r_metrics.base.files import appending, read_text, write_text
 from e2r_metrics.base.pictures import EightBit, write_png
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ def open_store(folder: Path) -> Store:
     """
     path = folder / RUN_JSON
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{folder}: expected a run folder with {RUN_JSON}, found none; make one with "
             "`e2r-bench run`"
@@ -228,10 +228,10 @@ def create_store(folder: Path, info: RunInfo) -> Store:
 
 def _read_failures(path: Path) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected JSON of a run, found: {error}; delete it") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected failures by cell; delete it")

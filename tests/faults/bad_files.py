@@ -51,7 +51,7 @@ DAMAGES: Mapping[str, Damage] = {
     "torn in the middle": _changed(_middle_row),
     "twice": _changed(lambda content: content + content),
     "foreign keys": _changed(lambda content: content.replace(b'"', b'"x', 3)),
-    "a pipe": _special(lambda path: os.mkfifo(path)),
+    "a pipe": _special(os.mkfifo),
     "a folder": _special(lambda path: path.mkdir()),
     "absent": _special(lambda path: None),
 }
@@ -184,9 +184,7 @@ def pickles(witness: Path) -> Mapping[str, Damage]:
         torch.save({"params": _Runs(witness, "os.system")}, path)
 
     def old_torch(path: Path) -> None:
-        torch.save(
-            {"params": _Runs(witness, "exec")}, path, _use_new_zipfile_serialization=False
-        )
+        torch.save({"params": _Runs(witness, "exec")}, path, _use_new_zipfile_serialization=False)
 
     ways = {f"pickle {how}": plain(how) for how in ("os.system", "exec", "eval", "open", "popen")}
     return {**ways, "torch": in_torch, "old torch": old_torch}
