@@ -99,7 +99,11 @@ class Experiment(BaseModel):
         return {key: value for key, value in said.items() if value is not None}
 
     def matching(self) -> Matching:
-        """Return how files find their partners."""
+        """Return how files find their partners; UsageError for a pattern without a name."""
+        if self.pair is not None and "{name}" not in self.pair:
+            raise UsageError(
+                f'--pair: expected {{name}} in it, such as "{{name}}_GT", found {self.pair!r}'
+            )
         return Matching(self.recursive, self.pair)
 
 

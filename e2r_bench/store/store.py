@@ -170,15 +170,28 @@ class Store:
         return pd.DataFrame(rows, columns=list(Row.model_fields))
 
     def summary(self) -> "pd.DataFrame":
-        """Return summary.csv as a frame; UsageError if the run has not got that far."""
+        """Return summary.csv as a frame.
+
+        Raises:
+            UsageError: the run has not got that far, or the file is damaged.
+        """
+        import io
+
         import pandas as pd
 
         path = self.folder / "summary.csv"
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(
                 f"{self.folder}: expected summary.csv, found none; finish the run first"
             )
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        try:
+            text = io.StringIO(read_text(path))
+            found = pd.read_csv(text, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise UsageError(_damaged(path, " ".join(str(error).split()))) from error
+        if not {"method", "task", "metric", "value", "status"} <= set(found.columns):
+            raise UsageError(_damaged(path, f"columns {', '.join(map(str, found.columns))[:80]}"))
+        return found
 
     def timings(self) -> Iterator[Mapping[str, Any]]:
         """Yield the wall times of pictures; lines that are damaged are left out."""
@@ -192,6 +205,10 @@ class Store:
                 continue
             if isinstance(row, dict) and "seconds" in row:
                 yield row
+
+
+def _damaged(path: Path, found: str) -> str:
+    return f"{path}: expected a run's summary, found {found}; give the command of the run again"
 
 
 def open_store(folder: Path) -> Store:

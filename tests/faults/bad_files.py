@@ -86,7 +86,6 @@ TOML: Mapping[str, bytes] = {
     "colour": b'methods = ["degraded"]\nflatten = "whit"\n',
     "twice": b'methods = ["degraded"]\nmethods = ["clean"]\n',
     "deep": b"methods = " + b"[" * 5000 + b"]" * 5000,
-    "large number": b'methods = ["degraded"]\nnoise_seed = 99999999999999999999999999\n',
 }
 """Experiments, and claims, that cannot be meant; each is one line and exit code 2."""
 

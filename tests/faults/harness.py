@@ -4,6 +4,7 @@ Commands run in forked children, so that the packages are imported once. An audi
 operations that Python does on files below one folder, and sends the signal before the chosen one.
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -129,6 +130,22 @@ def _writes(event: str, arguments: tuple[object, ...], below: str) -> bool:
     mode, flags = arguments[1], arguments[2]
     written = any(sign in str(mode or "") for sign in "wax+")
     return written or bool(isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
+
+
+def at_once(command: Command, folder: Path, count: int) -> list[int]:
+    """Run a command several times at once and return the exit codes."""
+    context = multiprocessing.get_context("fork")
+    codes = context.Array("i", count)
+
+    def one(index: int) -> None:
+        codes[index] = run(command, folder)
+
+    workers = [context.Process(target=one, args=(k,)) for k in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    return list(codes)
 
 
 def operations(command: Command, folder: Path) -> int:

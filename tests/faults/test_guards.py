@@ -137,3 +137,18 @@ def test_a_training_is_never_moved_to_another_device_unsaid(
     assert main(["train", "--device", device, "--out", str(tmp_path / "out")]) == 2
     assert "--device" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"1\n", b"[]\n", b"\xff\xfe\n", b"a,b\n1\n1,2,3\n"])
+def test_a_damaged_summary_is_one_line(
+    run: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "summary.csv").write_bytes(content)
+    assert main(["report", str(run)]) == 2
+    assert "summary.csv: expected a run's summary" in capsys.readouterr().err
+
+
+def test_a_pattern_without_a_name_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--methods", "degraded", "--data", str(run.parent / "data"), *QUICK]
+    assert main([*words, "--pair", "x", "--out", str(run.parent / "out")]) == 2
+    assert "expected {name} in it" in capsys.readouterr().err
