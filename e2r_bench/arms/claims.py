@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2r_bench.statistics.margins import GAP, MARGINS, Margin
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.files import read_text
 
 BUILT_IN = "edit2restore"
 
@@ -165,18 +166,18 @@ def load_claims(where: str) -> Claims:
         if where == BUILT_IN:
             text = files("e2r_bench.arms").joinpath("data", f"{BUILT_IN}.toml").read_text("utf-8")
         else:
-            text = Path(where).read_text(encoding="utf-8")
+            text = read_text(Path(where))
         claims = Claims.model_validate(tomllib.loads(text))
     except OSError as error:
         raise UsageError(
             f"{where}: expected a TOML file of claims, found: {error.strerror}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{where}: expected TOML, found: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{where}: {place}: {first['msg']}, found {first['input']!r}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: expected TOML, found: {error}") from error
     _check_names(claims, where)
     return claims
 

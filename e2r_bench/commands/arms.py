@@ -31,12 +31,15 @@ def runner_of(asked: dict[str, Any]) -> "ArmRunner":
     from e2r_bench.arms.running import ArmRunner
     from e2r_bench.arms.training import plan_training
     from e2r_bench.run.config import make_experiment
+    from e2r_metrics.catalog import resolve
 
     options = method_options(asked["options"])
     if "backbone" in options:
         raise click.UsageError("--set backbone=...: arms are trained too; give --backbone")
     settings = settings_of(asked) | {"methods": ["kontext_lora"]}
     base = make_experiment(settings, "the command line")
+    # A name that nobody knows is said before anything is trained.
+    resolve(base.metrics, base.profile, base.variant)
     training = plan_training(asked["backbone"], asked["train_data"], base, asked["epochs"])
     return ArmRunner(base, training, click.echo)
 

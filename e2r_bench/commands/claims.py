@@ -42,8 +42,11 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
     help="METRIC=NUMBER: standard deviation of differences between scenes, for --power.",
 )
 @click.option("--permutations", type=click.IntRange(min=99), default=999, show_default=True)
+@click.option("--allow-commands", is_flag=True, help="Start programs that FILE names.")
 @click.option("--out", type=OUTPUT, default=Path("results/claims"), show_default=True)
-def command(file: str, table_only: bool, only: Sequence[str] | None, **asked: Any) -> int:
+def command(
+    file: str, table_only: bool, only: Sequence[str] | None, allow_commands: bool, **asked: Any
+) -> int:
     """Judge the claims of FILE (TOML), by default Edit2Restore's C1 to C9.
 
     Two readings: what the published tables alone support, and what a run here supports. The run
@@ -51,12 +54,15 @@ def command(file: str, table_only: bool, only: Sequence[str] | None, **asked: An
     """
     from e2r_bench.arms.claims import load_claims
     from e2r_bench.arms.tables import read_tables
+    from e2r_bench.run.plan import refuse_programs
 
     claims = load_claims(file).only(only)
     readings = read_tables(claims)
     if table_only:
         _print_tables(claims, readings)
         return 0
+    if not allow_commands:
+        refuse_programs((arm.method for arm in claims.arms.values()), file)
     return _judge(claims, readings, asked)
 
 

@@ -15,7 +15,7 @@ def command(write_goldens: bool, reason: str | None) -> int:
     from e2r_metrics.goldens import catalog_numbers
 
     if write_goldens != (reason is not None):
-        raise click.UsageError("--write-goldens and --reason go together")
+        raise click.UsageError("expected --write-goldens and --reason together, found one of them")
     if reason is not None:
         record = drift.write(reason, drift.GOLDENS, catalog_numbers)
         click.echo(f"{len(record.goldens)} goldens written to {drift.GOLDENS}: {record.reason}")

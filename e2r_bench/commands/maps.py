@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import FILE, NAMES
+from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, SHARE
 
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.option("--tasks", type=NAMES, help="Only these.  [all]")
 @click.option("--maps", "names", type=NAMES, help="Only these, e.g. invented,lost.  [all]")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures of a task.")
-@click.option("--bound", type=float, help="Draw trust masks: mean CIEDE2000 allowed inside.")
-@click.option("--level", type=float, default=0.1, show_default=True, help="Chance to break it.")
+@click.option("--bound", type=ABOVE_ZERO, help="Draw trust masks: mean CIEDE2000 allowed inside.")
+@click.option("--level", type=SHARE, default=0.1, show_default=True, help="Chance to break it.")
 @click.option("--score", help="Trust by inconsistency, unexplained or seed_deviation.")
 @options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
@@ -44,11 +44,14 @@ def command(
     picture could not be mapped; it is named, and the others are there.
     """
     from e2r_bench.console import Console
-    from e2r_bench.maps.trust import trust_masks
+    from e2r_bench.maps.trust import SCORES, trust_masks
     from e2r_bench.maps.write import Wanted, write_maps
     from e2r_bench.store.store import open_store
+    from e2r_metrics.base.errors import unknown
     from e2r_metrics.base.locks import locked
 
+    if score is not None and score not in SCORES:
+        raise unknown("score of trust", score, SCORES)
     store = open_store(run)
     wanted = Wanted(methods or (), tasks or (), names or (), limit)
     with locked(store.folder), Console() as console:

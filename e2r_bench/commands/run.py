@@ -48,8 +48,9 @@ from e2r_bench.commands.types import (
 @options.weights
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
+@click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
-def command(experiment: Path | None, redo: bool, **flags: Any) -> int:
+def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: Any) -> int:
     """Restore photographs with several methods, score them, and report.
 
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
@@ -57,10 +58,14 @@ def command(experiment: Path | None, redo: bool, **flags: Any) -> int:
     """
     from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment, read_toml
+    from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.runner import run_experiment
 
+    typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
     made = make_experiment(settings, str(experiment) if experiment else "the command line")
+    if experiment and not (typed or allow_commands):
+        refuse_programs(made.methods, str(experiment))
     with Console() as console:
         outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
     console.table(outcome.store)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from e2r_metrics.score import Scores
 
 _MEGA = 10**6
+_HEAD = 10
+"""Bytes by which files of each format are known; run.json differs in them."""
 
 
 @click.command("score", short_help="Score two folders.")
@@ -187,11 +189,12 @@ def _parquet(scores: "Scores", shown: bool) -> bytes:
 
 
 def _write(content: str | bytes, out: Path | None) -> None:
-    from e2r_metrics.base.files import write_bytes
+    from e2r_metrics.base.files import refuse_foreign, write_bytes
 
     if out is None:
         click.echo(content, nl=False)
         return
     # A file name may hold bytes that are no text; they are written escaped.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    refuse_foreign(out, lambda head: head[:_HEAD] == data[:_HEAD])
     write_bytes(out, data)

@@ -46,7 +46,9 @@ _PLAIN = (
 @click.option("--resolution", type=click.IntRange(min=16), help="Instead of the profile's.")
 @click.option("--test", type=NAMES, help="FOLDER,... of test pictures; training on one is refused.")
 @click.option("--allow-overlap", is_flag=True, default=None, help="Record such pictures instead.")
-@click.option("--device", help="auto, cpu or cuda.  [auto]")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where it is trained.  [auto]"
+)
 @click.option("--checkpoint-every", type=click.IntRange(min=0), help="Steps.  [500]")
 @click.option("--sample-every", type=click.IntRange(min=0), help="Steps; 0 for none.  [500]")
 @click.option("--out", type=OUTPUT, help="Folder of the adapter.")
@@ -58,10 +60,14 @@ def command(settings: Path | None, **flags: Any) -> int:
     """
     from e2r_adapters.train import train
     from e2r_bench.run.config import read_toml
+    from e2r_bench.run.services import choose_device
 
     said = read_toml(settings) if settings else {}
     said |= {key: value for key, value in flags.items() if value is not None}
     config = train_config(said, str(settings) if settings else "the command line")
+    # Without it the library would train on the CPU and not say so.
+    if config.device != "auto":
+        choose_device(config.device)
     with _Bar() as bar:
         result = train(config, bar.update)
     click.echo(

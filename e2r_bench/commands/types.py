@@ -1,5 +1,6 @@
 """Click parameter types: what a flag's text means, and what is wrong with it, said once for all."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -159,6 +160,17 @@ class MethodOption(click.ParamType):
         return instance, option, given
 
 
+class Finite(click.FloatRange):
+    """A number in a range; neither infinity nor NaN, which every comparison lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See the class."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, found {value}", param, ctx)
+        return number
+
+
 class Output(click.Path):
     """A file or folder of this machine to write to; addresses are refused."""
 
@@ -201,7 +213,8 @@ NUMBERS_OF = NumbersOf()
 OPTION = MethodOption()
 OUTPUT = Output()
 COLOUR = Colour()
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+ABOVE_ZERO = Finite(min=0, min_open=True)
+SHARE = Finite(min=0, max=1, min_open=True, max_open=True)
 FILE = click.Path(path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from e2r_bench.report.page import write_page
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import refuse_foreign
 
 
 def write_comparison(first: Store, second: Store, out: Path, embed: bool = True) -> Path:
@@ -17,7 +18,8 @@ def write_comparison(first: Store, second: Store, out: Path, embed: bool = True)
         embed: as for `write_report`.
 
     Raises:
-        UsageError: the runs may not be compared; every difference is named.
+        UsageError: the runs may not be compared, every difference is named; or another file has
+            the name of the page.
     """
     differ = list(differences(first, second))
     if differ:
@@ -25,9 +27,23 @@ def write_comparison(first: Store, second: Store, out: Path, embed: bool = True)
             f"{first.folder} and {second.folder} may not be compared: {'; '.join(differ)}; run "
             "both under one protocol, on the same pictures"
         )
+    _refuse_foreign(out)
     names = _origins(first.folder, second.folder)
     stores = dict(zip(names, (first, second), strict=True))
     return write_page(out, stores, " and ".join(names), embed)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never write over a run, or over anything else that is no page of ours."""
+    refuse_foreign(out, lambda head: head.startswith(b"<!doctype html>") and b"e2r-bench" in head)
+    # A page of ours has its twin; without the page, the twin is somebody's text.
+    if not out.is_file():
+        refuse_foreign(out.with_suffix(".md"), _nobodys)
+
+
+def _nobodys(head: bytes) -> bool:
+    del head
+    return False
 
 
 def differences(first: Store, second: Store) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import read_text
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected JSON of a study, found: {error}") from error
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
@@ -19,7 +19,7 @@ from e2r_bench.store.info import RunInfo
 from e2r_bench.store.store import Store
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import write_text
+from e2r_metrics.base.files import read_text, write_text
 
 INPUTS = "inputs.json"
 _SHOWN = 6
@@ -120,8 +120,8 @@ def read_inputs(folder: Path) -> Inputs:
     """
     path = folder / INPUTS
     try:
-        return Inputs.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        return Inputs.model_validate_json(read_text(path))
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{path}: expected the record of a run's inputs, found none that can be read; choose "
             "another --out"

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
 
@@ -65,7 +66,7 @@ class Experiment(BaseModel):
     data: tuple[str, ...] = ("mini",)
     recursive: bool = False
     pair: str | None = None
-    value_range: float | None = Field(default=None, gt=0)
+    value_range: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     flatten: str | None = None
     max_megapixels: int | None = Field(default=None, ge=1)
     protocol: str = "e2r"
@@ -101,7 +102,11 @@ class Experiment(BaseModel):
         return {key: value for key, value in said.items() if value is not None}
 
     def matching(self) -> Matching:
-        """Return how files find their partners."""
+        """Return how files find their partners; UsageError for a pattern without a name."""
+        if self.pair is not None and "{name}" not in self.pair:
+            raise UsageError(
+                f'--pair: expected {{name}} in it, such as "{{name}}_GT", found {self.pair!r}'
+            )
         return Matching(self.recursive, self.pair)
 
 
@@ -114,10 +119,10 @@ NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapi
 def read_toml(path: Path) -> dict[str, Any]:
     """Read the settings of a TOML file; UsageError if it is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"{path}: expected a TOML file, found: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected TOML, found: {error}") from error
 
 

@@ -140,7 +140,23 @@ def _name(path: Path) -> str:
 
 def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
     """Return `mini`, or the folder at a path; UsageError if it is neither."""
-    return mini() if where == "mini" else folder(Path(where).expanduser(), matching)
+    if where == "mini":
+        return mini()
+    found = folder(Path(where).expanduser(), matching)
+    for source in found.sources:
+        _check_name(source)
+    return found
+
+
+def _check_name(source: Source) -> None:
+    """Refuse a name that no record can hold: JSON, CSV and pages are UTF-8."""
+    try:
+        source.id.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{str(source.clean)!a}: expected a file name in UTF-8, found bytes that are none; "
+            "rename it"
+        ) from error
 
 
 def read_clean(source: Source, reading: Reading = AS_STORED) -> EightBit:

@@ -1,6 +1,7 @@
 """From an experiment to a plan: every name looked up, every file found, before anything runs."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -181,6 +182,23 @@ def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:
     if ":" not in wanted:
         raise unknown("method", wanted, known)
     return name, method_named(wanted)
+
+
+def refuse_programs(entries: Iterable[str], origin: str) -> None:
+    """Raise `UsageError` where methods that a file names would start somebody's program.
+
+    Args:
+        entries: NAME or INSTANCE=NAME.
+        origin: the file, for the error.
+    """
+    for entry in entries:
+        # Only names with an argument start a program; no plugin is imported to know that.
+        method = instance_of(entry, {})[1] if ":" in entry else None
+        if method is not None and method.runs:
+            raise UsageError(
+                f"{origin}: would start the program {shlex.join(method.runs)!r}; expected "
+                "--allow-commands where a file names one; read it, then give that"
+            )
 
 
 def _options(given: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:

@@ -35,7 +35,9 @@ def differences(first: Values, second: Values) -> Values:
             f"paired arms: expected values for the same images, found {len(first)} and "
             f"{len(second)}; compare the images that both have"
         )
-    return check_values(np.subtract(first, second), "differences of the two arms")
+    # Two infinite values have no difference; that is refused below, and not warned of.
+    with np.errstate(invalid="ignore"):
+        return check_values(np.subtract(first, second), "differences of the two arms")
 
 
 def mean_estimate(values: Values, scenes: Sequence[str], level: float = 0.95) -> Estimate:

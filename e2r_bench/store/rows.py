@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -43,12 +44,13 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         UsageError: a line that is no row, or two rows of one cell and metric; the line is named.
     """
-    if not path.is_file():
+    if not path.exists():
         return
     seen: set[tuple[str, str, str, int, int, str, str]] = set()
-    with path.open(encoding="utf-8") as stream:
+    with _opened(path) as stream:
+        # Bytes that are no text are those of a row that is none; the line is then named.
         for number, line in enumerate(stream, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             row = _parsed(path, number, line)
             if row.key() in seen:
@@ -61,7 +63,19 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield row
 
 
-def _parsed(path: Path, number: int, line: str) -> Row:
+def _opened(path: Path) -> BinaryIO:
+    if not path.is_file():
+        raise UsageError(
+            f"{path}: expected a file of rows, found a folder, pipe or device; remove it: the "
+            "pictures are scored again"
+        )
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: expected a file of rows, found: {error.strerror}") from error
+
+
+def _parsed(path: Path, number: int, line: bytes) -> Row:
     try:
         return Row.model_validate_json(line)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from e2r_bench.store.info import Row, RunInfo
 from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import appending, write_text
+from e2r_metrics.base.files import appending, read_text, write_text
 from e2r_metrics.base.pictures import EightBit, write_png
 
 if TYPE_CHECKING:
@@ -172,15 +172,28 @@ class Store:
         return pd.DataFrame(rows, columns=list(Row.model_fields))
 
     def summary(self) -> "pd.DataFrame":
-        """Return summary.csv as a frame; UsageError if the run has not got that far."""
+        """Return summary.csv as a frame.
+
+        Raises:
+            UsageError: the run has not got that far, or the file is damaged.
+        """
+        import io
+
         import pandas as pd
 
         path = self.folder / "summary.csv"
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(
                 f"{self.folder}: expected summary.csv, found none; finish the run first"
             )
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        try:
+            text = io.StringIO(read_text(path))
+            found = pd.read_csv(text, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise UsageError(_damaged(path, " ".join(str(error).split()))) from error
+        if not {"method", "task", "metric", "value", "status"} <= set(found.columns):
+            raise UsageError(_damaged(path, f"columns {', '.join(map(str, found.columns))[:80]}"))
+        return found
 
     def timings(self) -> Iterator[Mapping[str, Any]]:
         """Yield the wall times of pictures; lines that are damaged are left out."""
@@ -196,6 +209,10 @@ class Store:
                 yield row
 
 
+def _damaged(path: Path, found: str) -> str:
+    return f"{path}: expected a run's summary, found {found}; give the command of the run again"
+
+
 def open_store(folder: Path) -> Store:
     """Open a run folder.
 
@@ -204,8 +221,8 @@ def open_store(folder: Path) -> Store:
     """
     path = folder / RUN_JSON
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{folder}: expected a run folder with {RUN_JSON}, found none; make one with "
             "`e2r-bench run`"
@@ -239,10 +256,10 @@ def _remove_maps(folder: Path, image: str) -> None:
 
 def _read_failures(path: Path) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected JSON of a run, found: {error}; delete it") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected failures by cell; delete it")

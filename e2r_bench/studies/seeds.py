@@ -65,7 +65,10 @@ def seed_rows(
     """
     methods = [name for name, info in store.info.methods.items() if info.stochastic]
     if not methods:
-        raise UsageError(f"{store.folder}: no method there depends on a seed; run kontext_lora")
+        raise UsageError(
+            f"{store.folder}: expected a method whose results depend on a seed, found none; "
+            "run kontext_lora"
+        )
     lines = cache(lambda: summary_lines(store))
     for method in methods:
         arms = [arm_of(store, method, seed, steps) for seed in store.info.seeds]

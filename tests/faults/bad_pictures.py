@@ -14,6 +14,7 @@ from PIL import Image
 SIDE = 24
 Writer = Callable[[Path], Path]
 """Puts a bad picture in the place of a PNG and returns where it is now."""
+Stored = npt.NDArray[np.generic]
 
 
 def pixels(seed: int, side: int = SIDE) -> npt.NDArray[np.uint8]:
@@ -38,9 +39,7 @@ def _changed(change: Callable[[bytes], bytes]) -> Writer:
     return write
 
 
-def _stored(
-    suffix: str, make: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]
-) -> Writer:
+def _stored(suffix: str, make: Callable[[npt.NDArray[np.uint8]], Stored]) -> Writer:
     def write(path: Path) -> Path:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         path.unlink()
@@ -119,6 +118,13 @@ def _flipped(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
 
 
+def _linked(path: Path) -> Path:
+    kept = path.parent.parent / f"{path.name}.kept"
+    path.rename(kept)
+    path.symlink_to(kept)
+    return path
+
+
 FAULTY: Mapping[str, Writer] = {
     "empty": _bytes(b""),
     "text": _bytes(b"this is no picture\n"),
@@ -150,7 +156,7 @@ FAULTY: Mapping[str, Writer] = {
     "cmyk jpeg": _pillow(".jpg", "CMYK"),
     "cmyk tiff": _pillow(".tif", "CMYK"),
     "lab tiff": _pillow(".tif", "LAB"),
-    "a pipe": _special(lambda path: os.mkfifo(path)),
+    "a pipe": _special(os.mkfifo),
     "a folder": _special(lambda path: path.mkdir()),
     "a link to nothing": _special(lambda path: path.symlink_to("nothing")),
     "a link to a device": _special(lambda path: path.symlink_to("/dev/zero")),
@@ -167,15 +173,7 @@ SOUND: Mapping[str, Writer] = {
     "bmp": _stored(".bmp", lambda image: image),
     "tiff": _stored(".tif", lambda image: image),
     "lossless webp": _pillow(".webp", "RGB", lossless=True),
-    "jpeg called png": lambda path: path,
     "bytes after the end": _changed(lambda content: content + b"trailing"),
-    "a link": lambda path: _linked(path),
+    "a link": _linked,
 }
 """The same pixels in other clothes: the number must be that of the plain file."""
-
-
-def _linked(path: Path) -> Path:
-    kept = path.parent.parent / f"{path.name}.kept"
-    path.rename(kept)
-    path.symlink_to(kept)
-    return path

@@ -4,13 +4,16 @@ Commands run in forked children, so that the packages are imported once. An audi
 operations that Python does on files below one folder, and sends the signal before the chosen one.
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,15 +43,32 @@ class Kill:
     seconds: float | None = None
 
 
-def run(command: Command, folder: Path, kill: Kill | None = None, patience: float = 120) -> int:
+CRASHED = 70
+"""What a child ends with whose command raised."""
+
+
+def run(
+    command: Command,
+    folder: Path,
+    kill: Kill | None = None,
+    patience: float = 120,
+    log: Path | None = None,
+) -> int:
     """Run a command in a child and return its exit code, negative for the signal that ended it.
+
+    Args:
+        command: what it does.
+        folder: whose operations a `kill` counts.
+        kill: when it dies, None for never.
+        patience: seconds.
+        log: takes what it prints; nothing does without.
 
     Raises:
         TimeoutError: it neither ended nor died in `patience` seconds; it is killed.
     """
     pid = os.fork()
     if pid == 0:
-        _child(command, folder, kill)
+        _child(command, folder, kill, log)
     until = time.monotonic() + patience
     while time.monotonic() < until:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -60,11 +80,11 @@ def run(command: Command, folder: Path, kill: Kill | None = None, patience: floa
     raise TimeoutError(f"{command} did not end in {patience} seconds")
 
 
-def _child(command: Command, folder: Path, kill: Kill | None) -> None:
+def _child(command: Command, folder: Path, kill: Kill | None, log: Path | None) -> None:
     """Never returns: whatever happens, the child must not go on as its parent."""
-    code = 70
+    code = CRASHED
     try:
-        silence = os.open(os.devnull, os.O_WRONLY)
+        silence = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         if kill is not None:
@@ -72,7 +92,12 @@ def _child(command: Command, folder: Path, kill: Kill | None) -> None:
         code = command()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the parent reads what it was
+        traceback.print_exc()
     finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
 
 
@@ -105,6 +130,22 @@ def _writes(event: str, arguments: tuple[object, ...], below: str) -> bool:
     mode, flags = arguments[1], arguments[2]
     written = any(sign in str(mode or "") for sign in "wax+")
     return written or bool(isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
+
+
+def at_once(command: Command, folder: Path, count: int) -> list[int]:
+    """Run a command several times at once and return the exit codes."""
+    context = multiprocessing.get_context("fork")
+    codes = context.Array("i", count)
+
+    def one(index: int) -> None:
+        codes[index] = run(command, folder)
+
+    workers = [context.Process(target=one, args=(k,)) for k in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    return list(codes)
 
 
 def operations(command: Command, folder: Path) -> int:

@@ -23,6 +23,7 @@ from e2r_adapters.lora.header import (
     split_key,
 )
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import read_text
 
 if TYPE_CHECKING:
     import torch
@@ -111,10 +112,10 @@ def _peft_settings(file: Path) -> dict[str, Any]:
     """Read the settings that PEFT writes beside its tensors; empty where they were left behind."""
     path = file.with_name(PEFT_SETTINGS)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected PEFT's settings in JSON, found: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected PEFT's settings as a JSON object")

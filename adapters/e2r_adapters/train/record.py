@@ -18,7 +18,7 @@ from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.profiles import prompt_for, total_steps
 from e2r_adapters.train.selection import Selection
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import write_json
+from e2r_metrics.base.files import read_text, write_json
 
 SETTINGS_FILE = "training.json"
 PAIRS_FILE = "pairs.json"
@@ -90,8 +90,8 @@ def is_finished(out: Path, told: Record) -> bool:
 
 def _read(path: Path) -> Record:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: Any = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         content = str(error)
     if not isinstance(content, dict):
         raise UsageError(

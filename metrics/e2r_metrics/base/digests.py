@@ -1,6 +1,8 @@
 """SHA-256 of files and folders: what a result stands on goes by content, never by name or time."""
 
+import errno
 import hashlib
+import stat
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +15,12 @@ def sha256_of(path: Path) -> str:
     no copy or `touch` can forge.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe or a device, which may never end.
     """
-    stat = path.stat()
-    return _digest(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return _digest(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @lru_cache(maxsize=65536)

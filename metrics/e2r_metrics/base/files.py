@@ -1,11 +1,12 @@
 """Writing whole files: nothing is left half-written, and nothing but regular files is replaced."""
 
+import errno
 import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -48,15 +49,51 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Return the UTF-8 text of a regular file.
+
+    Raises:
+        OSError: it is not there, cannot be read, or is a pipe or a device, which may never end.
+        ValueError: it is not UTF-8.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.read_text(encoding="utf-8")
+
+
 def refuse_special(path: Path) -> None:
     """Raise `UsageError` where a folder, device, pipe or socket has the name of an output file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
         raise UsageError(f"cannot write {path}: expected a file name, found {kind}; choose another")
+
+
+def refuse_foreign(path: Path, ours: Callable[[bytes], bool]) -> None:
+    """Raise `UsageError` where a file that is not ours has the name of an output file.
+
+    Args:
+        path: where something is to be written.
+        ours: from a file's first 4096 bytes to whether a command of this kind wrote it.
+    """
+    refuse_special(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+    if head and not ours(head):
+        raise UsageError(
+            f"cannot write {path}: expected a new file, or one that this command wrote, found "
+            "another; remove it, or choose another --out"
+        )
 
 
 def unfinished(folder: Path) -> Iterator[Path]:
