@@ -17,8 +17,7 @@ from e2r_adapters.editors.backbones import (
 )
 from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
-from e2r_adapters.lora.dialects import PEFT_FILE, PEFT_SETTINGS, tensor_file
-from e2r_adapters.lora.header import ADAPTER_FILE
+from e2r_adapters.lora.places import adapters_in, files_of, label_of
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import EditorOptions, KontextOptions, ResizeOptions, RoundTripOptions
 from e2r_baselines.method import Build, Compute, Method, MethodSpec, Restorer
@@ -54,7 +53,7 @@ def _kontext(options: EditorOptions) -> MethodSpec:
 
 def _kontext_lora(options: KontextOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
-    adapters = {} if options.adapter is None else _adapters_in(options.adapter)
+    adapters = {} if options.adapter is None else adapters_in(options.adapter)
     embedded = backbone == NANO and not adapters
     return MethodSpec(
         name="kontext_lora",
@@ -129,46 +128,16 @@ def _adapted_build(backbone: str, options: KontextOptions, adapters: Mapping[str
     if given is None:
         embedded = (NANO, NANO_ADAPTERS) if backbone == NANO else base.files
         return Build(base.name, embedded, base.miniature, base.own_files)
-    label = given.stem if given.suffix else given.name
-    if given.name in (ADAPTER_FILE, PEFT_FILE):
-        label = given.resolve().parent.name
+    label = label_of(given)
     if options.alpha is not None:
         label += f" alpha {options.alpha:g}"
-    own = {f"adapter/{kind}" if kind else "adapter": path for kind, path in adapters.items()}
-    beside = {f"{label}/settings": path.with_name(PEFT_SETTINGS) for label, path in own.items()}
-    settings = {label: path for label, path in beside.items() if _is_peft(own, label, path)}
-    files = {**base.own_files, **own, **settings}
+    files = {**base.own_files, **files_of(adapters)}
     return Build(f"{base.name}+{label}", base.files, base.miniature, files)
-
-
-def _is_peft(own: Mapping[str, Path], label: str, settings: Path) -> bool:
-    """Return whether an adapter's scale stands in a file beside it."""
-    return own[label.removesuffix("/settings")].name == PEFT_FILE and settings.is_file()
 
 
 def _licence(backbone: str) -> str:
     known = {NANO: "Apache-2.0", FULL: "FLUX.1 [dev] non-commercial"}
     return known.get(backbone, "that of its weights")
-
-
-def _adapters_in(given: Path) -> Mapping[str, Path]:
-    """Return the adapter files by task kind, "" for one that serves every task.
-
-    Raises:
-        UsageError: there is none at the path.
-    """
-    if given.is_file():
-        return {"": given}
-    if tensor_file(given) != given:
-        return {"": tensor_file(given)}
-    found = {kind: tensor_file(given / kind) for kind in sorted(_KINDS)}
-    by_kind = {kind: path for kind, path in found.items() if path.is_file()}
-    if not by_kind:
-        raise UsageError(
-            f"--set adapter={given}: expected a LoRA file, a folder with {ADAPTER_FILE} or "
-            f"{PEFT_FILE}, or one with a folder per task kind; found none"
-        )
-    return by_kind
 
 
 def _open_bare(
@@ -190,7 +159,7 @@ def _open_adapted(
             f"kontext_lora on {build.name} needs --set adapter=FILE: train one with `e2r-bench "
             f"train`, or run the miniature with --set backbone={NANO}"
         )
-    found = adapters or _adapters_in(files[NANO_ADAPTERS])
+    found = adapters or adapters_in(files[NANO_ADAPTERS])
     return _restorer(backbone, options, build, files, compute, found, options.alpha)
 
 

@@ -1,7 +1,6 @@
 """The layouts that trainers write adapters in, and the scale that each Linear of one acts at.
 
-Sources: diffusers' and PEFT's loaders; kohya's and ai-toolkit's key names; rank-stabilised LoRA
-after Kalajdzievski, 2023.
+Sources: diffusers' and PEFT's loaders; kohya's, ai-toolkit's key names; rsLoRA (Kalajdzievski, 2023).
 """
 
 import json
@@ -244,7 +243,7 @@ def converted(source: "Path | Mapping[str, torch.Tensor]") -> Shapes:
     Raises:
         Exception: whatever its converters meet in a file that is none of theirs.
     """
-    from diffusers.loaders import FluxLoraLoaderMixin
+    from diffusers.loaders.lora_pipeline import FluxLoraLoaderMixin
 
     given = str(source) if isinstance(source, Path) else dict(source)
     tensors: Any = FluxLoraLoaderMixin.lora_state_dict(given)
