@@ -1,7 +1,6 @@
 """A run folder: pictures, rows, failures and timings by cell; the one way to read and add."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row, RunInfo
 from e2r_bench.store.names import cell_folder, cell_of
+from e2r_bench.store.reading import read_failures, read_summary, remove_maps
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import appending, read_text, write_text
@@ -44,7 +44,7 @@ class Store:
 
     def __post_init__(self) -> None:
         self._row_file = RowFile(self.folder / ROWS)
-        self._failed = _read_failures(self.folder / FAILURES)
+        self._failed = read_failures(self.folder / FAILURES)
         self._scenes = {
             name: dict(zip(task.images, task.scenes, strict=True))
             for name, task in self.info.tasks.items()
@@ -116,7 +116,7 @@ class Store:
         names = {str(cell) for cell in gone}
         for cell in gone:
             self.path(cell).unlink(missing_ok=True)
-            _remove_maps(self.folder / "maps" / cell_folder(cell), cell.image)
+            remove_maps(self.folder / "maps" / cell_folder(cell), cell.image)
         self.replace_rows([row for row in self.rows().all if str(cell_of(row)) not in names])
         self._failed = {key: note for key, note in self._failed.items() if key not in names}
         self._write_failures()
@@ -172,28 +172,8 @@ class Store:
         return pd.DataFrame(rows, columns=list(Row.model_fields))
 
     def summary(self) -> "pd.DataFrame":
-        """Return summary.csv as a frame.
-
-        Raises:
-            UsageError: the run has not got that far, or the file is damaged.
-        """
-        import io
-
-        import pandas as pd
-
-        path = self.folder / "summary.csv"
-        if not path.exists():
-            raise UsageError(
-                f"{self.folder}: expected summary.csv, found none; finish the run first"
-            )
-        try:
-            text = io.StringIO(read_text(path))
-            found = pd.read_csv(text, keep_default_na=False, na_values=[""])
-        except (OSError, ValueError) as error:
-            raise UsageError(_damaged(path, " ".join(str(error).split()))) from error
-        if not {"method", "task", "metric", "value", "status"} <= set(found.columns):
-            raise UsageError(_damaged(path, f"columns {', '.join(map(str, found.columns))[:80]}"))
-        return found
+        """Return summary.csv as a frame; see `reading.read_summary`."""
+        return read_summary(self.folder)
 
     def timings(self) -> Iterator[Mapping[str, Any]]:
         """Yield the wall times of pictures; lines that are damaged are left out."""
@@ -207,10 +187,6 @@ class Store:
                 continue
             if isinstance(row, dict) and "seconds" in row:
                 yield row
-
-
-def _damaged(path: Path, found: str) -> str:
-    return f"{path}: expected a run's summary, found {found}; give the command of the run again"
 
 
 def open_store(folder: Path) -> Store:
@@ -243,24 +219,3 @@ def create_store(folder: Path, info: RunInfo) -> Store:
     content = json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False)
     write_text(folder / RUN_JSON, content + "\n")
     return Store(folder, info)
-
-
-def _remove_maps(folder: Path, image: str) -> None:
-    """Remove the maps of one image, and of none whose name goes on after a dot."""
-    own = re.compile(rf"{re.escape(Path(image).name)}\.(npz|[a-z0-9_]+\.png)")
-    place = (folder / image).parent
-    for path in [*place.iterdir()] if place.is_dir() else []:
-        if own.fullmatch(path.name):
-            path.unlink()
-
-
-def _read_failures(path: Path) -> dict[str, str]:
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: expected JSON of a run, found: {error}; delete it") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected failures by cell; delete it")
-    return {str(key): str(note) for key, note in content.items()}

@@ -4,7 +4,6 @@ Files are decoded, and metrics without networks computed, in threads beside the 
 a few pictures are in memory at a time.
 """
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,56 +21,10 @@ from e2r_metrics.base.pictures import AS_STORED, Reading, read_pixels
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.images import to_unit
+from e2r_metrics.numbers import Scores, Value, summary_of
 from e2r_metrics.session import Session
 
 _AHEAD = 4
-
-
-@dataclass(frozen=True)
-class Value:
-    """One number: of one image, or of the two sets when `image` is empty."""
-
-    image: str
-    metric: Metric
-    value: float
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One metric over all pairs.
-
-    Attributes:
-        metric: the row of the catalog.
-        n: number of pairs.
-        value: the mean over images, or the value of the sets.
-        low: lower end of the 95% Student interval of the mean; NaN for set metrics and n < 2.
-        high: its upper end.
-    """
-
-    metric: Metric
-    n: int
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What `score_folders` found.
-
-    Attributes:
-        values: every number, by image, then the set metrics.
-        summaries: one per measured metric, in the order asked for.
-        missing: why a metric, by id, was not measured: its weights are not here.
-        failed: why a picture failed, by "name" (all metrics) or "name metric-id" (that one).
-        unmeasured: why a set metric, by id, has no value although its weights are here.
-    """
-
-    values: tuple[Value, ...]
-    summaries: tuple[Summary, ...]
-    missing: Mapping[str, Missing]
-    failed: Mapping[str, str]
-    unmeasured: Mapping[str, str]
 
 
 def score_folders(
@@ -175,7 +128,9 @@ def _scores(
             made.values.append(Value("", metric, session.set_value(metric, *both)))
         elif counts[metric.id] == 0:
             unmeasured[metric.id] = "every picture failed"
-    summaries = [_summary(m, made.values, counts[m.id]) for m in metrics if m.id not in unmeasured]
+    summaries = [
+        summary_of(m, made.values, counts[m.id]) for m in metrics if m.id not in unmeasured
+    ]
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured)
 
 
@@ -245,19 +200,6 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _summary(metric: Metric, values: Sequence[Value], n: int) -> Summary:
-    own = np.array([row.value for row in values if row.metric is metric])
-    if not metric.per_image:
-        return Summary(metric, n, float(own[0]))
-    mean = float(own.mean())
-    if n < 2 or not math.isfinite(mean):
-        return Summary(metric, n, mean)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, 0.975) * own.std(ddof=1) / math.sqrt(n))
-    return Summary(metric, n, mean, mean - half, mean + half)
 
 
 def _size(image: npt.NDArray[Any]) -> str:

@@ -20,8 +20,15 @@ from e2r_adapters.editors.editor import (
     Networks,
     Sizes,
 )
+from e2r_adapters.editors.flow_schedule import fresh, schedule_of
 from e2r_adapters.editors.kontext_facts import LORA, PREFERRED
-from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text, stacked
+from e2r_adapters.editors.kontext_inputs import (
+    KontextConditioning,
+    Text,
+    given_to_diffusers,
+    read_text,
+    stacked,
+)
 from e2r_baselines.method import Photo, Pixels
 from e2r_metrics.base.errors import UsageError
 
@@ -171,27 +178,11 @@ class KontextEditor:
 
     def schedule(self, steps: int, shape: tuple[int, int, int]) -> "torch.Tensor":
         """See `Editor.schedule`: shifted by the target's tokens; the condition's do not count."""
-        from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift
-
-        scheduler = self._fresh_scheduler()
-        config: Any = scheduler.config
-        shift = calculate_shift(
-            (shape[1] // 2) * (shape[2] // 2),
-            config.base_image_seq_len,
-            config.max_image_seq_len,
-            config.base_shift,
-            config.max_shift,
-        )
-        scheduler.set_timesteps(sigmas=list(np.linspace(1.0, 1 / steps, steps)), mu=shift)
-        return scheduler.sigmas
+        return schedule_of(self.pipe.scheduler, steps, (shape[1] // 2) * (shape[2] // 2))
 
     def training_levels(self) -> "torch.Tensor":
         """See `Editor.training_levels`: 1 to 0.001, before any shift by resolution."""
-        return self._fresh_scheduler().sigmas
-
-    def _fresh_scheduler(self) -> Any:
-        scheduler: Any = self.pipe.scheduler
-        return type(scheduler).from_config(scheduler.config)
+        return fresh(self.pipe.scheduler).sigmas
 
     def loss_mask(self, shape: tuple[int, int, int]) -> None:
         """See `Editor.loss_mask`: latents are the target's alone."""
@@ -230,17 +221,12 @@ class KontextEditor:
 
     def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
         """See `Editor.lora_shapes`."""
-        tensors: Any = self.pipe.lora_state_dict(_given(source))
+        tensors: Any = self.pipe.lora_state_dict(given_to_diffusers(source))
         return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
     def load_lora(self, source: LoraSource, name: str) -> None:
         """See `Editor.load_lora`."""
-        self.pipe.load_lora_weights(_given(source), adapter_name=name)
-
-
-def _given(source: LoraSource) -> Any:
-    # diffusers takes tensors out of the mapping that it is handed.
-    return str(source) if isinstance(source, Path) else dict(source)
+        self.pipe.load_lora_weights(given_to_diffusers(source), adapter_name=name)
 
 
 def _open(pipe: Any) -> KontextEditor:

@@ -4,7 +4,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from e2r_adapters.editors.editor import LoraSource
 
 if TYPE_CHECKING:
     import torch
@@ -86,3 +89,8 @@ def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> Kon
 
     names = ("states", "pooled", "clip", "guidance")
     return KontextConditioning(column("tokens"), parts[0].shape, *(column(name) for name in names))
+
+
+def given_to_diffusers(source: LoraSource) -> Any:
+    """Return an adapter as its loaders take it, which remove tensors from what they are handed."""
+    return str(source) if isinstance(source, Path) else dict(source)

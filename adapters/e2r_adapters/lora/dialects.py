@@ -1,6 +1,6 @@
 """The layouts that trainers write adapters in, and the scale that each Linear of one acts at.
 
-Sources: diffusers' and PEFT's loaders; kohya's, ai-toolkit's key names; rsLoRA (Kalajdzievski, 2023).
+Sources: loaders of diffusers and PEFT; kohya's and ai-toolkit's names; rsLoRA, Kalajdzievski 2023.
 """
 
 import json

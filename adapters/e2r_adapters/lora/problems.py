@@ -68,12 +68,13 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
         return [*_of_another_family(shapes, facts), *_odd(shapes)]
     if layout not in ("diffusers", "peft"):
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
-    if not any(linears(shapes, part) for part in ("transformer", "text_encoder")):
+    halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
+    paired = any(linears(shapes, part) for part in ("transformer", "text_encoder"))
+    if not (halves or paired):
         return [f"expected pairs of matrices, found none, such as {next(iter(shapes))!r}"]
     unknown = [key for key in shapes if not (_known(key, facts) or key.endswith(".alpha"))]
     problems = [f"{len(unknown)} unknown keys, such as {unknown[0]!r}"] if unknown else []
     problems += _odd(shapes)
-    halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
     return problems + ([f"{halves[0]!r} has no partner"] if halves else [])
 
 

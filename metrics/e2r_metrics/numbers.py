@@ -1,0 +1,71 @@
+"""What scoring two folders gives: numbers, their means with intervals, and what has none."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from e2r_metrics.base.weights import Missing
+from e2r_metrics.catalog import Metric
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number: of one image, or of the two sets when `image` is empty."""
+
+    image: str
+    metric: Metric
+    value: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric over all pairs.
+
+    Attributes:
+        metric: the row of the catalog.
+        n: number of pairs.
+        value: the mean over images, or the value of the sets.
+        low: lower end of the 95% Student interval of the mean; NaN for set metrics and n < 2.
+        high: its upper end.
+    """
+
+    metric: Metric
+    n: int
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `score_folders` found.
+
+    Attributes:
+        values: every number, by image, then the set metrics.
+        summaries: one per measured metric, in the order asked for.
+        missing: why a metric, by id, was not measured: its weights are not here.
+        failed: why a picture failed, by "name" (all metrics) or "name metric-id" (that one).
+        unmeasured: why a set metric, by id, has no value although its weights are here.
+    """
+
+    values: tuple[Value, ...]
+    summaries: tuple[Summary, ...]
+    missing: Mapping[str, Missing]
+    failed: Mapping[str, str]
+    unmeasured: Mapping[str, str]
+
+
+def summary_of(metric: Metric, values: Sequence[Value], n: int) -> Summary:
+    """Return the summary of one metric from all values, n of which are its own."""
+    own = np.array([row.value for row in values if row.metric is metric])
+    if not metric.per_image:
+        return Summary(metric, n, float(own[0]))
+    mean = float(own.mean())
+    if n < 2 or not math.isfinite(mean):
+        return Summary(metric, n, mean)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(n - 1, 0.975) * own.std(ddof=1) / math.sqrt(n))
+    return Summary(metric, n, mean, mean - half, mean + half)
