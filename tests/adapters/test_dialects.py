@@ -214,3 +214,13 @@ def test_the_command_takes_an_alpha(tmp_path):
     run = CliRunner().invoke(command, ["inspect", str(path), "--alpha", "2"], standalone_mode=False)
     assert run.return_value == 0
     assert "alpha 2, scale after load 0.5" in run.output
+
+
+def test_matrices_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    three = {
+        f"transformer.{OUT}.lora_A.weight": torch.ones(4, 32, 1),
+        f"transformer.{OUT}.lora_B.weight": torch.ones(32, 4, 1),
+    }
+    save_file(three, path)
+    assert "expected pairs of matrices" in inspect(path).problems[0]

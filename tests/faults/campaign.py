@@ -76,6 +76,9 @@ def _readme(done: Sequence[Outcome]) -> str:
         "Made by `python tests/faults/campaign.py results/faults`; each try is a row of",
         "results.csv. A campaign that is cut short is a random sample of the matrix.",
         "",
+        f"Slowest: {max((one.seconds for one in done), default=0):.1f} s; a hang is what lasts",
+        "three times its case's patience, 10 s for most: other jobs may run beside it.",
+        "",
         "| | tried | right |",
         "|---|---|---|",
         *(

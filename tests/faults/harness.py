@@ -87,6 +87,11 @@ def _child(command: Command, folder: Path, kill: Kill | None, log: Path | None) 
         silence = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
+        # A test runner has its own streams in their places, which write elsewhere.
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(  # noqa: SIM115
+            2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+        )
         if kill is not None:
             _arm(kill, folder)
         code = command()
