@@ -1,7 +1,7 @@
 """Options that several commands share, each defined once."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,10 @@ from e2r_bench.commands.types import (
     WHOLE,
     Folders,
 )
+
+if TYPE_CHECKING:
+    from e2r_metrics.base.pairs import Matching
+    from e2r_metrics.base.pictures import Reading
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -43,14 +47,39 @@ def _all(*options: Decorator) -> Decorator:
     return add
 
 
-reading = _all(
-    click.option("--recursive", is_flag=True, default=None, help="Search sub-folders too."),
-    click.option("--pair", help='How a clean file is named for another, such as "{name}_GT".'),
+pixels = _all(
     click.option("--range", "value_range", type=ABOVE_ZERO, help="What white is in float files."),
     click.option("--flatten", type=COLOUR, help="Colour that translucent pictures lie on."),
     click.option("--max-megapixels", type=click.IntRange(min=1), help="Larger ones fail.  [268]"),
 )
-"""How folders are paired and files become pixels."""
+"""How files become pixels; see `reading_of`."""
+
+reading = _all(
+    click.option("--recursive", is_flag=True, default=None, help="Search sub-folders too."),
+    click.option("--pair", help='How a clean file is named for another, such as "{name}_GT".'),
+    pixels,
+)
+"""How folders are paired too; see `matching_of`."""
+
+
+def reading_of(asked: Mapping[str, Any]) -> "Reading":
+    """Return how files become pixels, from the flags of `pixels`; absent ones are the usual."""
+    from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
+
+    flatten, most = asked.get("flatten"), asked.get("max_megapixels")
+    return Reading(
+        asked.get("value_range"),
+        parse_colour(flatten) if flatten else None,
+        most * 10**6 if most else MOST_PIXELS,
+    )
+
+
+def matching_of(asked: Mapping[str, Any]) -> "Matching":
+    """Return how files find their partners, from the flags of `reading`."""
+    from e2r_metrics.base.pairs import Matching
+
+    return Matching(bool(asked.get("recursive")), asked.get("pair"))
+
 
 margin = click.option(
     "--margin", "margins", multiple=True, type=NUMBERS_OF,

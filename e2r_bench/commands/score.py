@@ -12,7 +12,6 @@ from e2r_bench.commands.types import FILE, NAMES, OUTPUT, joined
 if TYPE_CHECKING:
     from e2r_metrics.score import Scores
 
-_MEGA = 10**6
 _HEAD = 10
 """Bytes by which files of each format are known; run.json differs in them."""
 
@@ -56,8 +55,6 @@ def command(restored: Path, clean: Path, form: str, out: Path | None, **asked: A
 def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
     from e2r_bench.run.services import choose_device
     from e2r_metrics import FeatureStore, Resolver, Session, own_declarations, resolve
-    from e2r_metrics.base.pairs import Matching
-    from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
     from e2r_metrics.score import score_folders
 
     rows = resolve(asked["metrics"], asked["profile"], joined(asked["variant"]))
@@ -67,15 +64,16 @@ def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
         own_declarations(), asked["weights"], offline=asked["offline"],
         say=lambda line: click.echo(line, err=True),
     )  # fmt: skip
-    flatten, most = asked["flatten"], asked["max_megapixels"]
-    reading = Reading(
-        asked["value_range"],
-        parse_colour(flatten) if flatten else None,
-        most * _MEGA if most else MOST_PIXELS,
-    )
-    matching = Matching(bool(asked["recursive"]), asked["pair"])
     session = Session(resolver, FeatureStore(), device)
-    return score_folders(restored, clean, rows, session, reading, matching, shave=asked["shave"])
+    return score_folders(
+        restored,
+        clean,
+        rows,
+        session,
+        options.reading_of(asked),
+        options.matching_of(asked),
+        shave=asked["shave"],
+    )
 
 
 def _gone(scores: "Scores") -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, Folders
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -31,6 +32,7 @@ _PLAIN = (
 @click.option(
     "--data", type=Folders(), help="TASK=FOLDER,... of pairs; tasks without one are painted."
 )
+@options.pixels
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of everything but the choice of pairs.  [42]"
 )
@@ -107,6 +109,7 @@ def train_config(said: Mapping[str, Any], origin: str) -> "TrainConfig":
         pairs=given.get("pairs", profile.pairs),
         data={task: Path(folder).expanduser() for task, folder in given.get("data", {}).items()},
         test=tuple(Path(folder).expanduser() for folder in given.get("test", ())),
+        reading=options.reading_of(given),
         **{key: given[key] for key in _PLAIN if key in given},
     )
 

@@ -15,6 +15,8 @@ def test_settings_come_from_flags_and_toml(tmp_path):
     assert config.tasks == ("denoise15", "derain")
     assert {task: str(folder) for task, folder in config.data.items()} == {"derain": "here"}
     assert (config.profile.name, config.pairs, config.seed) == ("nano", 16, 42)
+    config = train_config({"out": "x", "value_range": 2, "flatten": "white"}, "here")
+    assert (config.reading.value_range, config.reading.flatten) == (2.0, (255, 255, 255))
     toml = {"out": "x", "profile": "g2", "tasks": ["derain"], "data": {"derain": "here"}}
     config = train_config(toml, "there")
     assert (config.profile.name, config.pairs, config.tasks) == ("g2", 32, ("derain",))
