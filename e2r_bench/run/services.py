@@ -18,7 +18,16 @@ _DECLARED_IN = ("e2r_metrics", "e2r_baselines", "e2r_adapters")
 def open_resolver(
     directories: Sequence[Path], offline: bool, say: Callable[[str], None]
 ) -> "Resolver":
-    """Return the one resolver, knowing the files that all three packages declare."""
+    """Return the one resolver, knowing the files that all three packages declare.
+
+    Raises:
+        UsageError: a folder of weights that is not there; without it a miniature might run instead.
+    """
+    for folder in directories:
+        if not folder.is_dir():
+            raise UsageError(
+                f"--weights {folder}: expected a folder of weight files, found no such folder"
+            )
     from e2r_metrics.base.weights import Resolver, read_declarations
 
     declared = [

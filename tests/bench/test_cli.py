@@ -117,6 +117,7 @@ def test_a_users_mistake_is_one_line_and_two(
         ('methods = "degraded"', "methods"),
         ("methods = [", "expected TOML"),
         ('methods = ["degraded"]\nlimit = 0', "limit"),
+        ('methods = ["degraded"]\nweights = ["/no/such/folder"]', "found no such folder"),
         ('methods = ["kontext"]\n[method.kontxt]\nguidance = 3', "did you mean 'kontext'"),
     ],
 )
