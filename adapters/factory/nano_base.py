@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e2r_adapters.editors.backbones import LENGTH
 from e2r_adapters.editors.kontext import KontextEditor
 from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text
+from e2r_adapters.editors.releases import LENGTH
 from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves

@@ -36,7 +36,7 @@ _PLAIN = (
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of everything but the choice of pairs.  [42]"
 )
-@click.option("--targets", help="full (the release) or attention (the paper's text).  [full]")
+@click.option("--targets", help="full, attention; klein: common too.  [full]")
 @click.option("--text-encoder", is_flag=True, default=None, help="Train CLIP's LoRA too.")
 @click.option(
     "--replicate-prompt-cache-bug",

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from e2r_adapters.editors.editor import (
     Conditioning,
     Family,
     Instruction,
     LoraSource,
     Networks,
+    Shift,
     Sizes,
 )
 from e2r_adapters.editors.flow_schedule import fresh, schedule_of
@@ -25,9 +24,15 @@ from e2r_adapters.editors.kontext_facts import LORA, PREFERRED
 from e2r_adapters.editors.kontext_inputs import (
     KontextConditioning,
     Text,
-    given_to_diffusers,
     read_text,
     stacked,
+)
+from e2r_adapters.editors.shared import (
+    given_to_diffusers,
+    lora_shapes,
+    pictures_of,
+    pixels_of,
+    save_lora,
 )
 from e2r_baselines.method import Photo, Pixels
 from e2r_metrics.base.errors import UsageError
@@ -75,16 +80,13 @@ class KontextEditor:
 
     def encode(self, pictures: Sequence[Pixels], sources: Sequence[Pixels]) -> "torch.Tensor":
         """See `Editor.encode`: the mode of the latents; the source has no part in them."""
-        del sources
-        return self._encode(pictures)
-
-    def _encode(self, pictures: Sequence[Pixels]) -> "torch.Tensor":
         import torch
 
-        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        del sources
         vae = self.pipe.vae
+        pixels = pixels_of(pictures, self.device, vae.dtype)
         with torch.no_grad():
-            mode = vae.encode((2 * pixels - 1).to(self.device, vae.dtype)).latent_dist.mode()
+            mode = vae.encode(pixels).latent_dist.mode()
         return (mode - vae.config.shift_factor) * vae.config.scaling_factor
 
     def decode(self, latents: "torch.Tensor") -> list[Pixels]:
@@ -100,7 +102,7 @@ class KontextEditor:
             pixels = vae.decode(raw.to(vae.dtype), return_dict=False)[0]
         if parked:
             vae.to("cpu")
-        return list((pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+        return pictures_of(pixels)
 
     def condition(
         self, photo: Photo, instructions: Sequence[Instruction]
@@ -108,7 +110,7 @@ class KontextEditor:
         """See `Editor.condition`."""
         import torch
 
-        latents = self._encode([photo.pixels])
+        latents = self.encode([photo.pixels], [photo.pixels])
         tokens = self.pack(latents).cpu()
         _, channels, height, width = latents.shape
         shape, given = (channels, height, width), list[KontextConditioning]()
@@ -176,8 +178,11 @@ class KontextEditor:
         copy[..., 0] = 1
         return torch.cat([grid, copy])
 
-    def schedule(self, steps: int, shape: tuple[int, int, int]) -> "torch.Tensor":
-        """See `Editor.schedule`: shifted by the target's tokens; the condition's do not count."""
+    def schedule(
+        self, steps: int, shape: tuple[int, int, int], shift: Shift = "own"
+    ) -> "torch.Tensor":
+        """See `Editor.schedule`: shifted by the target's tokens alone, whatever the steps."""
+        del shift
         return schedule_of(self.pipe.scheduler, steps, (shape[1] // 2) * (shape[2] // 2))
 
     def training_levels(self) -> "torch.Tensor":
@@ -213,16 +218,11 @@ class KontextEditor:
         self, folder: Path, layers: Mapping[str, Mapping[str, "torch.Tensor"]], trained: Networks
     ) -> None:
         """See `Editor.save_lora`."""
-        from diffusers.training_utils import _collate_lora_metadata
-
-        named: dict[str, Any] = {f"{name}_lora_layers": part for name, part in layers.items()}
-        settings = _collate_lora_metadata(dict(trained))
-        self.pipe.save_lora_weights(folder, **named, **settings)
+        save_lora(self.pipe, folder, layers, trained)
 
     def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
         """See `Editor.lora_shapes`."""
-        tensors: Any = self.pipe.lora_state_dict(given_to_diffusers(source))
-        return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        return lora_shapes(self.pipe, source)
 
     def load_lora(self, source: LoraSource, name: str) -> None:
         """See `Editor.load_lora`."""
@@ -244,4 +244,5 @@ KONTEXT = Family(
     quantized=("transformer", "text_encoder_2"),
     lora=LORA,
     open=_open,
+    guidance=2.5,  # the paper's inference
 )

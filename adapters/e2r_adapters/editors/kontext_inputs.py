@@ -4,10 +4,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from e2r_adapters.editors.editor import LoraSource
+from e2r_adapters.editors.shared import column
 
 if TYPE_CHECKING:
     import torch
@@ -78,19 +77,9 @@ def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
 
 def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> KontextConditioning:
     """Return one conditioning for several samples of one size."""
-    import torch
 
-    def column(name: str) -> "torch.Tensor":
-        each = [getattr(part, name) for part in parts]
-        if all(one is each[0] for one in each):
-            # One text for all: not copied, as the pipeline does not.
-            return each[0].to(device).expand(len(each), *each[0].shape[1:])
-        return torch.cat(each).to(device)
+    def joined(name: str) -> "torch.Tensor":
+        return column([getattr(part, name) for part in parts], device)
 
     names = ("states", "pooled", "clip", "guidance")
-    return KontextConditioning(column("tokens"), parts[0].shape, *(column(name) for name in names))
-
-
-def given_to_diffusers(source: LoraSource) -> Any:
-    """Return an adapter as its loaders take it, which remove tensors from what they are handed."""
-    return str(source) if isinstance(source, Path) else dict(source)
+    return KontextConditioning(joined("tokens"), parts[0].shape, *(joined(name) for name in names))

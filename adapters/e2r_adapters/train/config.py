@@ -29,7 +29,8 @@ class TrainConfig:
         reading, matching: how pictures are read and paired.
         pairs_seed: which pairs.
         seed: of everything else: LoRA, order, noise, levels.
-        targets: "full" (the release) or "attention" (the paper's text).
+        targets: a set that the backbone's family has: "full" (of Kontext: the release's list), or
+            "attention" (the paper's text); klein has "common" too, its trainers' usual list.
         text_encoder: train a LoRA on the text encoder too.
         replicate_prompt_cache_bug: show prompts as the release does without `text_encoder`.
         test: folders of test pictures that no training picture may stand in.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters import lora
-from e2r_adapters.editors.backbones import is_miniature, resolve_backbone
+from e2r_adapters.editors.backbones import is_miniature, read_family, resolve_backbone
 from e2r_adapters.train import checkpoint, journal
 from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
 from e2r_adapters.train.profiles import Profile, kind_of
@@ -45,7 +45,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         UsageError: a setting, pair or folder that cannot be used; a folder with another training;
             a loss that is not finite; a disk that is full. What was checkpointed before stays.
     """
-    config = replace(config, backbone=resolve_backbone(config.backbone))
+    config = _resolved(config)
     _check(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
     alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
@@ -59,6 +59,15 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             f"cannot write to {config.out}: {error.strerror or error}; {kept}"
             "free some space and give the same command again: it goes on from there"
         ) from error
+
+
+def _resolved(config: TrainConfig) -> TrainConfig:
+    """Return the training on a concrete backbone, at the guidance that its family is trained at."""
+    backbone = resolve_backbone(config.backbone)
+    own, profile = read_family(backbone).training_guidance, config.profile
+    if own is not None:
+        profile = replace(profile, guidance=own)
+    return replace(config, backbone=backbone, profile=profile)
 
 
 def _silent(done: int, steps: int, loss: float) -> None:
@@ -76,8 +85,9 @@ def _check(config: TrainConfig) -> None:
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
         raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
-    if config.targets not in ("full", "attention"):
-        raise unknown("set of targets", config.targets, ("full", "attention"))
+    known = read_family(config.backbone).lora.parts["transformer"].targets
+    if config.targets not in known:
+        raise unknown("set of targets", config.targets, known)
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
