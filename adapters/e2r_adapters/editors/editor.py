@@ -81,7 +81,8 @@ class LoraPart:
     """Where a LoRA sits in one network.
 
     Attributes:
-        targets: set of targets -> endings of the names of the Linears.
+        targets: set of targets -> endings of the names of the Linears; one that starts with a dot
+            leaves out a Linear that is called just so.
         linear: regular expression of every Linear's whole name.
     """
 

@@ -21,6 +21,7 @@ from e2r_adapters.editors.editor import (
     Sizes,
 )
 from e2r_adapters.editors.flow_schedule import fresh, shifted
+from e2r_adapters.editors.flux import check_scheduler
 from e2r_adapters.editors.klein_facts import LORA, PREFERRED
 from e2r_adapters.editors.klein_inputs import KleinConditioning, read_states, stacked
 from e2r_adapters.editors.shared import (
@@ -31,7 +32,6 @@ from e2r_adapters.editors.shared import (
     save_lora,
 )
 from e2r_baselines.method import Photo, Pixels
-from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -228,8 +228,7 @@ class KleinEditor:
 
 
 def _open(pipe: Any) -> KleinEditor:
-    if pipe.scheduler.config.get("stochastic_sampling"):
-        raise UsageError("expected a scheduler without noise of its own, found stochastic_sampling")
+    check_scheduler(pipe)
     return KleinEditor(pipe, pipe.transformer)
 
 

@@ -65,10 +65,7 @@ def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[s
     import torch
 
     modules = dict(model.named_modules())
-    hit = {
-        ending: [name for name in modules if f".{name}".endswith(f".{ending}")]
-        for ending in targets
-    }
+    hit = {ending: [name for name in modules if _ends(name, ending)] for ending in targets}
     found = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
     linear = set(found)
     chosen = sorted({name for names in hit.values() for name in names if name in linear})
@@ -81,7 +78,12 @@ def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[s
             f"network as it is; its Linears are {', '.join(_endings(found))}"
         )
     # An ending may be a Linear in one block and a list of modules in another.
-    return chosen if any(set(names) - linear for names in hit.values()) else list(targets)
+    exact = all(linear.issuperset(names) for names in hit.values())
+    return list(targets) if exact and not any(e.startswith(".") for e in targets) else chosen
+
+
+def _ends(name: str, ending: str) -> bool:
+    return (name if ending.startswith(".") else f".{name}").endswith(f".{ending.removeprefix('.')}")
 
 
 def _blocks(name: str) -> str:

@@ -33,7 +33,8 @@ class AdapterReport:
 
     Attributes:
         path: the file.
-        family: of editing models, whose names its Linears have.
+        family: of editing models, whose names its Linears have; several where these share a
+            transformer.
         layout: whose key names it has.
         dtypes: of its tensors, as safetensors names them.
         transformer, text_encoder: None where the file has no key for it.
@@ -68,7 +69,8 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
     """
     adapter = read_adapter(path)
     record = entry(adapter.path, adapter.header, RECORD_KEY)
-    family = family or _likely(adapter.shapes)
+    likely = _likely(adapter.shapes) if family is None else (family,)
+    family = likely[0]
     parts = {name: _part(name, adapter, alpha) for name in _NETWORKS}
     problems = problems_of(adapter, parts, family, alpha)
     shapes = adapter.shapes
@@ -76,7 +78,7 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
         shapes, problems = _after_conversion(adapter, parts, family.lora, alpha)
     return AdapterReport(
         path=str(path),
-        family=family.name,
+        family=" or ".join(one.name for one in likely),
         layout=adapter.layout,
         dtypes=adapter.dtypes,
         transformer=parts["transformer"],
@@ -88,8 +90,8 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
     )
 
 
-def _likely(shapes: Shapes) -> Family:
-    """Return the family that knows most of an adapter's Linears, the first of several."""
+def _likely(shapes: Shapes) -> tuple[Family, ...]:
+    """Return the families that know most of an adapter's Linears: of one transformer, several."""
     names = list(linears(shapes, "transformer"))
 
     def known(family: Family) -> int:
@@ -97,7 +99,9 @@ def _likely(shapes: Shapes) -> Family:
         pattern = f"(?:{facts.parts['transformer'].linear})|(?:{facts.foreign})"
         return sum(re.fullmatch(pattern, name) is not None for name in names)
 
-    return max(FAMILIES.values(), key=known)
+    counts = [known(family) for family in FAMILIES.values()]
+    found = zip(FAMILIES.values(), counts, strict=True)
+    return tuple(family for family, count in found if count == max(counts))
 
 
 def _after_conversion(

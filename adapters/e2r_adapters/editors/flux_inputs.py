@@ -1,24 +1,23 @@
 # Only the pipeline knows where offloading makes it run.
 # pyright: reportPrivateUsage=false
-"""What FLUX.1 Kontext's transformer is given beside the noisy target."""
+"""What FLUX.1's transformers are given beside the noisy target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.editors.shared import column
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
 
 
 @dataclass(frozen=True)
-class KontextConditioning:
+class FluxConditioning:
     """See `Conditioning`; B samples, M condition tokens of C channels.
 
     Attributes:
-        tokens: (B, M, C) packed latents of the degraded pictures.
+        tokens: (B, M, C) what stands for the degraded pictures, beside the target's tokens.
         shape: (c, h, w) of one sample's latents.
         states: (B, L, D) T5 states.
         pooled: (B, P) CLIP vectors.
@@ -53,14 +52,14 @@ class Text:
     clip: "torch.Tensor"
 
 
-def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
+def read_text(pipe: Any, text: str, length: int) -> Text:
     """Encode one text, padded or cut to `length` T5 tokens (at most 512) and 77 of CLIP's."""
     import torch
 
     with torch.no_grad():
-        encoded: Any = pipe.encode_prompt(
+        encoded = pipe.encode_prompt(
             text,
-            cast("Any", None),
+            None,
             device=pipe._execution_device,
             max_sequence_length=length,
         )
@@ -75,11 +74,11 @@ def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
     return Text(states.cpu(), pooled.cpu(), clip)
 
 
-def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> KontextConditioning:
+def stacked(parts: Sequence[FluxConditioning], device: "torch.device") -> FluxConditioning:
     """Return one conditioning for several samples of one size."""
 
     def joined(name: str) -> "torch.Tensor":
         return column([getattr(part, name) for part in parts], device)
 
     names = ("states", "pooled", "clip", "guidance")
-    return KontextConditioning(joined("tokens"), parts[0].shape, *(joined(name) for name in names))
+    return FluxConditioning(joined("tokens"), parts[0].shape, *(joined(name) for name in names))
