@@ -1,7 +1,7 @@
 """Which weights an editing method runs with, and how it is opened once they are on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,16 @@ from e2r_adapters.editors.backbones import (
 from e2r_adapters.editors.editor import Resize, Shift, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES
+from e2r_adapters.lora.dialects import tensor_file
+from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
-from e2r_adapters.options import AdapterOptions, RoundTripOptions
+from e2r_adapters.options import AdapterOptions, MixtureOptions, RoundTripOptions
 from e2r_baselines.method import Build, Compute, Restorer
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_adapters.editors.editor import Editor
+    from e2r_adapters.restorer import Settings
     from e2r_adapters.routing import Router
 
 NANO_ADAPTERS = "kontext-nano-adapters"
@@ -64,6 +67,15 @@ def adapted_build(backbone: str, options: AdapterOptions, adapters: Mapping[str,
         label += f" alpha {options.alpha:g}"
     files = {**base.own_files, **files_of(adapters)}
     return Build(f"{base.name}+{label}", base.files, base.miniature, files)
+
+
+def mixture_build(backbone: str, options: MixtureOptions) -> Build:
+    """Return the build of a backbone with a LoRA mixture; the bare one's where none is given."""
+    base, given = base_build(backbone), options.adapter
+    if given is None:
+        return base
+    name = f"{base.name}+{label_of(given)} routing {options.routing}"
+    return replace(base, name=name, own_files={**base.own_files, "adapter": tensor_file(given)})
 
 
 def licence_of(backbone: str) -> str:
@@ -135,23 +147,55 @@ def _restorer(
     alpha: float | None = None,
 ) -> Restorer:
     """Load the model of a build, with a LoRA by task kind if it has any."""
-    from e2r_adapters.restorer import EditorRestorer, Settings
+    from e2r_adapters.restorer import EditorRestorer
     from e2r_adapters.routing import TaskSpecific, Unified
 
     names = {kind: f"for-{kind or 'any'}" for kind in adapters}
     router: Router | None = None
     if names:
         router = Unified(names[""]) if "" in names else TaskSpecific(names)
-    settings = Settings(
-        guidance=sampling.guidance,
-        length=sampling.length or (LENGTH if build.miniature else FULL_LENGTH),
-        resize=options.resize,
-        batch=compute.batch,
-        shift=sampling.shift,
-    )
+    settings = _settings(sampling, options, build, compute)
     editor = _editor(backbone, options, build, files, compute)
     by_name = {names[kind]: path for kind, path in adapters.items()}
     return EditorRestorer(editor, settings, by_name, router, alpha)
+
+
+def open_mixture(
+    backbone: str,
+    options: MixtureOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> Restorer:
+    """Open a backbone with a LoRA mixture on it; see `MethodSpec.open`."""
+    path = None if options.adapter is None else tensor_file(options.adapter)
+    if path is None or not is_mixture(path):
+        raise UsageError(
+            "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
+            f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
+        )
+    from e2r_adapters.lora.mixture import put_on
+    from e2r_adapters.restorer import EditorRestorer
+
+    editor = _editor(backbone, options, build, files, compute)
+    transformer = editor.networks["transformer"]
+    put_on(transformer, read_mixture(path, transformer), options.routing)
+    how = Sampling(options.guidance, options.max_sequence_length)
+    return EditorRestorer(editor, _settings(how, options, build, compute))
+
+
+def _settings(
+    how: Sampling, options: RoundTripOptions, build: Build, compute: Compute
+) -> "Settings":
+    from e2r_adapters.restorer import Settings
+
+    return Settings(
+        guidance=how.guidance,
+        length=how.length or (LENGTH if build.miniature else FULL_LENGTH),
+        resize=options.resize,
+        batch=compute.batch,
+        shift=how.shift,
+    )
 
 
 def open_round_trip(

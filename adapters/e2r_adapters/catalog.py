@@ -13,22 +13,28 @@ from e2r_adapters.builds import (
     base_build,
     check_family,
     licence_of,
+    mixture_build,
     open_adapted,
     open_bare,
+    open_mixture,
     open_resized,
     open_round_trip,
 )
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.releases import NANO
+from e2r_adapters.lora.dialects import tensor_file
+from e2r_adapters.lora.mixture_files import is_mixture
 from e2r_adapters.lora.places import adapters_in
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import (
     AdapterOptions,
     EditorOptions,
+    IceditOptions,
     KleinLoraOptions,
     KleinOptions,
     KontextLoraOptions,
+    MixtureOptions,
     ResizeOptions,
     RoundTripOptions,
 )
@@ -43,6 +49,11 @@ _NANO_KINDS = frozenset({"denoise", "derain", "dehaze"})
 _KLEIN_NOTE = (
     "the shift of the noise levels depends on the number of steps (mu 2.29 at 4, 2.02 at 50, for "
     "4096 tokens)"
+)
+
+_ICEDIT_NOTE = (
+    "otherwise than its release: the condition's latents are the mode of the posterior and no "
+    "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
 )
 
 
@@ -136,6 +147,34 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
     return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
 
 
+def _icedit(options: IceditOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    check_family("icedit", backbone, "fill")
+    if options.adapter is not None and is_mixture(tensor_file(options.adapter)):
+        raise UsageError(
+            f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
+            "icedit_moe with it"
+        )
+    how = Sampling(options.guidance, options.max_sequence_length)
+    title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
+    bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
+
+
+def _icedit_moe(options: MixtureOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    check_family("icedit_moe", backbone, "fill")
+    title = f"ICEdit with its mixture, routing {options.routing}"
+    how = Sampling(options.guidance, options.max_sequence_length)
+    bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    return replace(
+        bare,
+        builds=(mixture_build(backbone, options),),
+        open=partial(open_mixture, backbone, options),
+        note=_ICEDIT_NOTE,
+    )
+
+
 def _clean_vae(options: RoundTripOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     return MethodSpec(
@@ -174,6 +213,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("kontext_lora", KontextLoraOptions, _kontext_lora),
             Method("klein", KleinOptions, _klein),
             Method("klein_lora", KleinLoraOptions, _klein_lora),
+            Method("icedit", IceditOptions, _icedit),
+            Method("icedit_moe", MixtureOptions, _icedit_moe),
             Method("clean_vae", RoundTripOptions, _clean_vae),
             Method("clean_resized", ResizeOptions, _clean_resized),
         )

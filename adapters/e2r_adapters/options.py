@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2r_adapters.editors.editor import Resize, Shift
-from e2r_adapters.editors.releases import Offload, Quantize
+from e2r_adapters.editors.releases import Offload, Quantize, Routing
 
 
 @dataclass(frozen=True)
@@ -88,3 +88,33 @@ class KleinOptions(RoundTripOptions):
 @dataclass(frozen=True)
 class KleinLoraOptions(KleinOptions, AdapterOptions):
     """What klein with adapters runs with."""
+
+
+@dataclass(frozen=True)
+class IceditOptions(RoundTripOptions, AdapterOptions):
+    """What ICEdit with a plain adapter runs with.
+
+    Attributes:
+        guidance: the embedded guidance scale; the release's inference uses 50.
+        max_sequence_length: text tokens; None for 512.
+    """
+
+    guidance: float = 50.0
+    max_sequence_length: int | None = None
+
+
+@dataclass(frozen=True)
+class MixtureOptions(RoundTripOptions):
+    """What ICEdit with its mixture of adapters runs with.
+
+    Attributes:
+        adapter: the mixture's file, or a folder that holds it.
+        routing: how experts are weighted; "released", or one of the controls that tell whether
+            routing means anything: see `e2r_adapters.lora.mixture.Routing`.
+        guidance, max_sequence_length: as ICEdit's.
+    """
+
+    adapter: Path | None = None
+    routing: Routing = "released"
+    guidance: float = 50.0
+    max_sequence_length: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.families import family_of
-from e2r_adapters.editors.releases import FULL, KLEIN_BASE, NANO, RELEASES, Quantize
+from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, NANO, RELEASES, Quantize
 from e2r_metrics.base.errors import UsageError
 
 
@@ -26,8 +26,8 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     """
     if name != "auto":
         return name
-    if family == "klein":
-        return KLEIN_BASE
+    if family != "kontext":
+        return {"klein": KLEIN_BASE, "fill": FILL_DEV}[family]
     return FULL if _cached(FULL) and _fits_cuda(RELEASES[FULL].needed[quantize]) else NANO
 
 

@@ -14,7 +14,7 @@ from e2r_baselines.method import Photo, Pixels
 if TYPE_CHECKING:
     import torch
 
-Resize = Literal["paper", "aspect", "native"]
+Resize = Literal["paper", "aspect", "native", "icedit"]
 """How pictures of any size meet a model; see `e2r_adapters.resize.fit`."""
 Targets = str
 """Which Linears of the transformer a LoRA is trained on: a name that the family's facts have."""

@@ -8,12 +8,17 @@ from typing import Literal
 Offload = Literal["none", "model", "sequential"]
 Quantize = Literal["none", "nf4", "int8"]
 
+Routing = Literal["released", "top2", "switch", "random", "one", "average"]
+"""How the experts of a mixture are weighted; see `e2r_adapters.lora.mixture`."""
+
 NANO = "kontext-nano"
 """The embedded miniature; see docs/kontext.md."""
 LENGTH = 32
 """Text tokens that the miniature and its adapters are trained with."""
 FULL = "black-forest-labs/FLUX.1-Kontext-dev"
 FULL_LENGTH = 512
+FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"
+"""What ICEdit's adapters are for."""
 KLEIN_BASE = "black-forest-labs/FLUX.2-klein-base-4B"
 """The undistilled klein: the one that adapters are trained on."""
 KLEIN = "black-forest-labs/FLUX.2-klein-4B"
@@ -55,6 +60,13 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
             "kontext",
             "FLUX.1-Kontext-dev",
             "flux1-kontext-dev",
+            "FLUX.1 [dev] non-commercial",
+            _needed(38, 21, 13),
+        ),
+        FILL_DEV: Release(
+            "fill",
+            "FLUX.1-Fill-dev",
+            "flux1-fill-dev",
             "FLUX.1 [dev] non-commercial",
             _needed(38, 21, 13),
         ),
