@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.backbones import (
+    family_named,
     is_miniature,
     own_files,
-    read_family,
     title_of,
 )
 from e2r_adapters.editors.editor import Resize, Shift, Sizes
@@ -91,12 +91,7 @@ def check_family(method: str, backbone: str, family: str) -> None:
     Raises:
         UsageError: it is another's; or a folder that is no pipeline.
     """
-    if backbone == NANO:
-        found = "kontext"
-    elif backbone in RELEASES:
-        found = RELEASES[backbone].family
-    else:
-        found = read_family(backbone).name
+    found = family_named(backbone).name
     if found != family:
         raise UsageError(
             f"method {method}: expected a backbone of the family {family}, found {backbone} of "
@@ -129,8 +124,8 @@ def open_adapted(
     given, adapters = chosen
     if not adapters and NANO_ADAPTERS not in files:
         raise UsageError(
-            f"{build.name} has no adapter of its own: expected --set adapter=FILE; train one with "
-            f"`e2r-bench train`, or run the miniature: kontext_lora with --set backbone={NANO}"
+            f"{build.name} has no adapter of its own and needs --set adapter=FILE: train one with "
+            f"`e2r-bench train`, or run the miniature, kontext_lora with --set backbone={NANO}"
         )
     found = adapters or adapters_in(files[NANO_ADAPTERS])
     return _restorer(backbone, options, sampling, build, files, compute, found, given.alpha)

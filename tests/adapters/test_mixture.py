@@ -212,7 +212,7 @@ def test_each_method_refuses_the_others_file_and_says_what_it_needs(make_fill, m
         restored(folder, "icedit", adapter=mixture)
     with pytest.raises(UsageError, match="expected --set adapter=FILE with a LoRA mixture"):
         restored(folder, "icedit_moe")
-    with pytest.raises(UsageError, match="expected --set adapter=FILE; train one"):
+    with pytest.raises(UsageError, match="needs --set adapter=FILE: train one"):
         restored(folder, "icedit")
     bare = spec_of(METHODS["icedit_moe"])
     assert isinstance(bare.builds[0], Build)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters.editors.editor import Family
-from e2r_adapters.editors.families import family_of
+from e2r_adapters.editors.families import FAMILIES, family_of
 from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, NANO, RELEASES, Quantize
 from e2r_metrics.base.errors import UsageError
 
@@ -79,6 +79,18 @@ def read_family(name: str) -> Family:
         UsageError: nothing there, no pipeline, or one of a family that is not known.
     """
     return family_of(str(read_index(name).get("_class_name")), f"backbone {name}")
+
+
+def family_named(name: str) -> Family:
+    """Return the family of a resolved backbone, also of a release that is not on this machine.
+
+    Raises:
+        UsageError: see `read_family`.
+    """
+    if name != NANO and name not in RELEASES:
+        return read_family(name)
+    wanted = "kontext" if name == NANO else RELEASES[name].family
+    return next(family for family in FAMILIES.values() if family.name == wanted)
 
 
 def read_index(name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters import lora
-from e2r_adapters.editors.backbones import is_miniature, read_family, resolve_backbone
+from e2r_adapters.editors.backbones import family_named, is_miniature, resolve_backbone
 from e2r_adapters.train import checkpoint, journal
 from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
 from e2r_adapters.train.profiles import Profile, kind_of
@@ -64,7 +64,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
 def _resolved(config: TrainConfig) -> TrainConfig:
     """Return the training on a concrete backbone, at the guidance that its family is trained at."""
     backbone = resolve_backbone(config.backbone)
-    own, profile = read_family(backbone).training_guidance, config.profile
+    own, profile = family_named(backbone).training_guidance, config.profile
     if own is not None:
         profile = replace(profile, guidance=own)
     return replace(config, backbone=backbone, profile=profile)
@@ -85,7 +85,7 @@ def _check(config: TrainConfig) -> None:
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
         raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
-    known = read_family(config.backbone).lora.parts["transformer"].targets
+    known = family_named(config.backbone).lora.parts["transformer"].targets
     if config.targets not in known:
         raise unknown("set of targets", config.targets, known)
     for task in config.tasks:
