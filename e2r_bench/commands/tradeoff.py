@@ -1,0 +1,42 @@
+"""`e2r-bench study tradeoff`: better, or only prettier, and was it invented?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from e2r_bench.commands.types import FILE, NAMES
+
+
+@click.command("tradeoff", short_help="Better, or only prettier, and was it invented?")
+@click.argument("study", type=FILE)
+@click.option("--runs", type=NAMES, help="Only these of its runs; said in the page.  [all]")
+@click.option("--allow-commands", is_flag=True, help="Start programs that STUDY names.")
+@click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
+def command(study: Path, runs: Sequence[str] | None, allow_commands: bool, redo: bool) -> int:
+    """Run what STUDY names, and judge the pairs it names: perception, fidelity, invention.
+
+    STUDY is a TOML file, fixed before anything is run. The same command resumes. Exit code 1 when a
+    picture failed; it is named, and the others are there.
+    """
+    from e2r_bench.console import Console
+    from e2r_bench.run.plan import refuse_programs
+    from e2r_bench.run.runner import run_experiment
+    from e2r_bench.studies.tradeoff_file import read_tradeoff
+    from e2r_metrics.base.errors import unknown
+
+    made = read_tradeoff(study)
+    for name in runs or ():
+        if name not in made.experiments:
+            raise unknown(f"run of {study}", name, made.experiments)
+    chosen = {k: v for k, v in made.experiments.items() if not runs or k in runs}
+    failed = 0
+    for experiment in chosen.values():
+        if not allow_commands:
+            refuse_programs(experiment.methods, str(study))
+        with Console() as console:
+            outcome = run_experiment(experiment, {}, console.watch, console.say, redo=redo)
+        for cell, reason in outcome.failures.items():
+            click.echo(f"failed: {cell}: {reason}", err=True)
+        failed += len(outcome.failures)
+    return 1 if failed else 0
