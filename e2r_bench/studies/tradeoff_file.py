@@ -6,7 +6,7 @@ came out.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,8 +33,8 @@ class TradeoffFile(_Frozen):
 
     Attributes:
         title: heading of what it leaves behind.
-        out: the folder of its run folders; `invention` etc. are read from these.
-        perception, fidelity: names of metrics that a picture has one value of.
+        out: the folder of its run folders.
+        perception, fidelity: bare names of metrics that a picture has one value of each.
         invention: a score of `e2r_bench.maps.bands`.
         settings: of all runs, as in an experiment's file.
         run: settings of each run, over those of all; `name` is its folder.
@@ -45,7 +45,7 @@ class TradeoffFile(_Frozen):
     out: Path
     perception: str = "lpips"
     fidelity: str = "psnr"
-    invention: str = "invented_share"
+    invention: Literal["invented_share", "lost_share", "unfaithful_share"] = "invented_share"
     settings: Mapping[str, Any] = Field(default_factory=dict)
     run: tuple[Mapping[str, Any], ...] = Field(min_length=1)
     pair: tuple[Pair, ...] = Field(min_length=1)
@@ -86,6 +86,7 @@ def read_tradeoff(path: Path) -> Tradeoff:
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path}: {where}: {first['msg']}, found {first['input']!r}") from error
     experiments = dict(_experiments(content, path))
+    _check_metrics(content, experiments, path)
     _check_pairs(content.pair, experiments, path)
     return Tradeoff(content=content, sha256=sha256_of(path), experiments=experiments)
 
@@ -103,6 +104,19 @@ def _experiments(content: TradeoffFile, path: Path) -> Sequence[tuple[str, Exper
         settings = {**content.settings, **own, "out": content.out / name}
         found[name] = make_experiment(settings, f"{path}: run {name}")
     return list(found.items())
+
+
+def _check_metrics(
+    content: TradeoffFile, experiments: Mapping[str, Experiment], path: Path
+) -> None:
+    for run, experiment in experiments.items():
+        measured = {name.partition(":")[0] for name in experiment.metrics}
+        for name in (content.perception, content.fidelity):
+            if name not in measured:
+                raise UsageError(
+                    f"{path}: expected {name} among the metrics of run {run}, found "
+                    f"{', '.join(experiment.metrics)}"
+                )
 
 
 def _check_pairs(pairs: Sequence[Pair], experiments: Mapping[str, Experiment], path: Path) -> None:
