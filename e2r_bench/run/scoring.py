@@ -1,15 +1,16 @@
 """Per-image numbers: from the pictures on disk to the rows of per_image.jsonl."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
+from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_bench.run.plan import Plan
 from e2r_bench.run.restore import Watch
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.index import Kind, kind_of
 from e2r_bench.store.info import Row
 from e2r_bench.store.store import Store
-from e2r_metrics.base.errors import E2RError, one_line
+from e2r_metrics.base.errors import E2RError, PictureError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric
 
@@ -30,8 +31,10 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     todo = list(missing_rows(plan, store))
     done = total - len(todo)
     watch("score", done, total)
-    for count, (cell, metrics) in enumerate(todo, done + 1):
-        store.put_rows(_rows(store, session, cell, metrics))
+    for count, (cell, keys) in enumerate(todo, done + 1):
+        metrics = [metric for metric in plan.metrics[cell.task] if metric.id in keys]
+        shares = [key for key in SHARES if key in keys]
+        store.put_rows(_rows(store, session, cell, metrics, shares))
         watch("score", count, total)
     store.order_rows()
 
@@ -41,18 +44,22 @@ def _asked(plan: Plan, cell: Cell) -> bool:
     return any(m.name == cell.method for m in plan.methods) and cell.task in plan.metrics
 
 
-def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Sequence[Metric]]]:
-    """Yield the cells that lack a row, with the metrics of the rows, in the plan's order."""
+def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
+    """Yield the cells that lack a row, with the ids of the rows' metrics, in the plan's order."""
     index = store.rows().index
     for method in plan.methods:
-        for task, every in plan.metrics.items():
-            metrics = [m for m in every if m.per_image and m.id not in plan.missing]
+        for task, metrics in plan.metrics.items():
+            keys = [*_measured(plan, metrics), *SHARES]
             for draw in store.draws(method.name):
-                there = {m.id: index.images((method.name, task, draw, m.id)) for m in metrics}
+                there = {key: index.images((method.name, task, draw, key)) for key in keys}
                 for image in store.images(task):
-                    gone = [m for m in metrics if image not in there[m.id]]
+                    gone = frozenset(key for key in keys if image not in there[key])
                     if gone:
                         yield Cell(method.name, task, draw, image), gone
+
+
+def _measured(plan: Plan, metrics: Sequence[Metric]) -> Iterator[str]:
+    return (m.id for m in metrics if m.per_image and m.id not in plan.missing)
 
 
 def _drop_void(store: Store) -> None:
@@ -80,12 +87,15 @@ def _holds(store: Store, kind: Kind) -> bool:
     return (kind.build, kind.protocol) == (store.info.methods[method].build, told)
 
 
-def _rows(store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric]) -> Iterator[Row]:
-    if not metrics:
+def _rows(
+    store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric], shares: Sequence[str]
+) -> Iterator[Row]:
+    keys = [*(metric.id for metric in metrics), *shares]
+    if not keys:
         return
     if not store.has(cell):
         note = store.failure(cell) or _NO_PICTURE
-        yield from (_row(store, cell, metric, None, note) for metric in metrics)
+        yield from (_row(store, cell, key, None, note) for key in keys)
         return
     restored = read_image(store.path(cell))
     clean = read_image(store.clean_path(cell.task, cell.image))
@@ -93,16 +103,31 @@ def _rows(store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric
         try:
             value = _value(session, metric, restored, clean)
         except E2RError as error:
-            yield _row(store, cell, metric, None, one_line(error))
+            yield _row(store, cell, metric.id, None, one_line(error))
         else:
-            yield _row(store, cell, metric, value)
+            yield _row(store, cell, metric.id, value)
+    yield from _share_rows(store, cell, shares, restored, clean)
+
+
+def _share_rows(
+    store: Store, cell: Cell, keys: Sequence[str], restored: EightBit, clean: EightBit
+) -> Iterator[Row]:
+    if not keys:
+        return
+    try:
+        values = measure_shares(restored, clean)
+    except PictureError as error:
+        yield from (_row(store, cell, key, None, one_line(error)) for key in keys)
+    else:
+        yield from (_row(store, cell, key, values[key]) for key in keys)
 
 
 def _value(session: "Session", metric: Metric, restored: EightBit, clean: EightBit) -> float:
     return float(session.per_image(metric, [restored], [clean])[0])
 
 
-def _row(store: Store, cell: Cell, metric: Metric, value: float | None, note: str = "") -> Row:
+def _row(store: Store, cell: Cell, key: str, value: float | None, note: str = "") -> Row:
+    metric = store.info.metrics[key]
     return Row(
         method=cell.method,
         build=store.info.methods[cell.method].build,
