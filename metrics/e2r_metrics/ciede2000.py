@@ -47,7 +47,7 @@ def lab(image: Image) -> Array:
     OpenCV's own conversion interpolates, which moves differences by up to 0.7. float64 comes out
     of float64 pictures, float32 of others.
     """
-    light = _levels()[image] if image.dtype == np.uint8 else _linear(image)
+    light = np.take(_levels(), image) if image.dtype == np.uint8 else _linear(image)
     xyz = light @ _TO_WHITE_XYZ.astype(light.dtype)
     f = np.where(xyz > _DARK, np.cbrt(xyz), xyz * (841 / 108) + 4 / 29)
     x, y, z = np.moveaxis(f, -1, 0)

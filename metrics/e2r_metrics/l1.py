@@ -22,7 +22,7 @@ def l1(restored: Image, clean: Image) -> float:
     """
     check_pair(restored, clean)
     x, y = (np.ascontiguousarray(z) for z in (restored, clean))
-    return cv2.norm(x, y, cv2.NORM_L1) / (x.size * peak(x))
+    return cv2.norm(x, y, cv2.NORM_L1) / (x.size * peak(restored))
 
 
 def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImage:
