@@ -47,6 +47,7 @@ from e2r_bench.commands.types import (
 )
 @options.weights
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
+@click.option("--shard", help="i/n: make this part of the pictures, for `e2r-bench merge`.")
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
@@ -68,7 +69,10 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
         refuse_programs(made.methods, str(experiment))
     with Console() as console:
         outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
-    console.table(outcome.store)
+    if made.shard is None:
+        console.table(outcome.store)
+    else:
+        click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0

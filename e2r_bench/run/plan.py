@@ -14,6 +14,7 @@ from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Dataset, load_dataset
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.shards import cut, parse_shard
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
@@ -78,6 +79,8 @@ def make_plan(
     """
     protocol = protocol_named(experiment.protocol)
     tasks = tuple(_task_sets(experiment, protocol))
+    if experiment.shard is not None:
+        tasks = cut(tasks, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
     methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}

@@ -79,8 +79,9 @@ def _run(
     store = _prepared(plan, store, watch)
     restore_all(plan, store, SerialExecutor(LocalWorker(plan, store, compute)), watch)
     score_all(plan, store, session, watch)
-    write_summary(store, session, watch)
-    write_report(store)
+    if plan.experiment.shard is None:  # a number of some of the pictures is none of the run
+        write_summary(store, session, watch)
+        write_report(store)
     return Outcome(store, store.failures())
 
 

@@ -1,0 +1,110 @@
+"""One small experiment, which every way to run must end in the same bytes of.
+
+Its methods pickle, count how often they are opened, and die where they are told to.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from e2r_baselines.controls import CLEAN, DEGRADED
+from e2r_baselines.method import Build, Compute, Draw, MethodSpec, Photo, Restored, fixed
+from e2r_baselines.tasks import Task
+from e2r_bench.run.config import Experiment
+from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.pictures import write_png
+
+NOTES = "E2R_LAB_NOTES"
+"""The environment names a folder: opened methods leave a note there, and orders are read there."""
+_TIMED = frozenset({"timing.jsonl", ".lock", ".lock.json", ".per_image.sqlite"})
+# run.json and the pages name their own folder, and how it was passed.
+_NAMED = frozenset({"run.json", "report.html", "report.md"})
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Adds noise named by (seed, image, method); obeys the orders in the notes."""
+
+    name: str
+
+    def restore(
+        self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
+    ) -> Iterator[Restored]:
+        """See `Restorer.restore`."""
+        for photo in photos:
+            _obey(self.name, photo.id)
+            for draw in draws:
+                noise = rng_for(draw.seed, photo.id, self.name).standard_normal(photo.pixels.shape)
+                yield Restored(photo.id, draw, (photo.pixels + 0.05 * noise).astype(np.float32))
+
+
+def _obey(name: str, image: str) -> None:
+    folder = os.environ.get(NOTES)
+    if folder is None:
+        return
+    pause = Path(folder, "pause")
+    if pause.is_file():
+        time.sleep(float(pause.read_text()))
+    if Path(folder, f"die-always-{image}").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    once = Path(folder, f"die-once-{name}-{image}")
+    if once.exists():
+        once.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _open(build: Build, files: Mapping[str, Path], compute: Compute) -> Drawing:
+    folder = os.environ.get(NOTES)
+    if folder is not None:
+        Path(folder, f"opened-{build.name}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    return Drawing(build.name)
+
+
+def _spec(name: str, stochastic: bool) -> MethodSpec:
+    return MethodSpec(
+        name=name, title="a test's own", source="tests", licence="none needed",
+        builds=(Build(name),), tasks=frozenset({"denoise"}), open=_open, stochastic=stochastic,
+    )  # fmt: skip
+
+
+NAMES = ("first", "second", "third")
+CATALOG = {
+    spec.name: fixed(spec)
+    for spec in (DEGRADED, CLEAN, *(_spec(name, name != "third") for name in NAMES))
+}
+
+
+def pictures(folder: Path, count: int = 24, side: int = 20) -> Path:
+    """Write pictures of noise, each named by its number."""
+    for k in range(count):
+        pixels = np.random.default_rng(k).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        write_png(folder / f"{k:02}.png", pixels)
+    return folder
+
+
+def experiment(data: Path, out: Path) -> Experiment:
+    """Three methods, two tasks, two seeds, 24 pictures."""
+    return Experiment(
+        methods=NAMES, tasks=("denoise25", "derain"), data=(str(data),), seeds=(0, 1),
+        metrics=("psnr", "ssim"), device="cpu", offline=True, out=out,
+    )  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that must not depend on who made it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in _TIMED | _NAMED
+    }
+
+
+def differing(one: Path, two: Path) -> list[str]:
+    """Return the names of files that are not the same in both folders."""
+    left, right = contents(one), contents(two)
+    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
