@@ -86,7 +86,7 @@ def runs_of(method: str, task: str, folder: Path, weights: Path) -> Callable[[],
         store = open_folder(whole, resolver.hashes, device, {}, redo=False)
         for pictures in plan.tasks:
             list(prepare(pictures, store.folder / "pairs" / pictures.task.name))
-        worker = LocalWorker(plan, store, Compute(device))
+        worker = LocalWorker(plan, store.folder, Compute(device), store.put_picture)
         began = time.process_time()
         restore_all(plan, store, SerialExecutor(worker), lambda *_: None)
         assert not store.failures()

@@ -74,7 +74,7 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         passed=json.loads(json.dumps(passed, default=str)),
         settings=experiment.model_dump(mode="json"),
         protocol=plan.protocol.describe(),
-        methods={m.name: _method_info(m, hashes) for m in plan.methods},
+        methods=describe_methods(plan, hashes),
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
         metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
         seeds=experiment.seeds,
@@ -83,6 +83,11 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         versions=package_versions(),
         git=git_revision(),
     )
+
+
+def describe_methods(plan: Plan, hashes: Hashes) -> dict[str, MethodInfo]:
+    """Return what each instance of a method really runs with on this machine, by its name."""
+    return {method.name: _method_info(method, hashes) for method in plan.methods}
 
 
 def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:

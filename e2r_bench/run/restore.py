@@ -22,6 +22,8 @@ def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> N
     done = dict.fromkeys(totals, 0)
     for finished in executor.map(works):
         work = finished.work
+        for (image, draw), seconds in finished.seconds.items():
+            store.made(Cell(work.method, work.task, draw, image), seconds)
         for (image, draw), note in finished.failed.items():
             store.fail(Cell(work.method, work.task, draw, image), note)
         done[_stage(work)] += len(work.images)

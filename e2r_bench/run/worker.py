@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
+from e2r_metrics.base.pictures import EightBit
 
 Failed = dict[tuple[str, Draw], str]
+Put = Callable[[Cell, EightBit, float], None]
 
 
 @dataclass
@@ -26,13 +28,15 @@ class LocalWorker:
 
     Attributes:
         plan: with this machine's files and builds.
-        store: takes the pictures.
+        folder: of the run, which has the pairs.
         compute: device, dtype and batch.
+        put: takes each picture with the wall time it took.
     """
 
     plan: Plan
-    store: Store
+    folder: Path
     compute: Compute
+    put: Put
     _open: tuple[str, Restorer] | None = field(default=None, init=False)
     _methods: Mapping[str, PlannedMethod] = field(init=False)
     _tasks: Mapping[str, TaskSet] = field(init=False)
@@ -47,7 +51,7 @@ class LocalWorker:
         """Restore the pictures of `work`; what fails is told, and the rest goes on."""
         method, pictures = self._methods[work.method], self._tasks[work.task]
         restorer = self._restorer(method)
-        folder = self.store.folder / "pairs" / work.task
+        folder = self.folder / "pairs" / work.task
         failed: Failed = {}
         photos: list[Photo] = []
         for image in work.images:
@@ -61,7 +65,7 @@ class LocalWorker:
         return Done(work, failed | call.restore(photos))
 
     def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
-        self.store.put_picture(cell, to_eight_bit(pixels), seconds)
+        self.put(cell, to_eight_bit(pixels), seconds)
 
     def _restorer(self, method: PlannedMethod) -> Restorer:
         """Return the open method; one network is held at a time, so the one before is let go."""

@@ -25,9 +25,8 @@ def serial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of orders and notes, which workers find by the environment."""
+def notes(tmp_path: Path) -> Path:
+    """A folder of orders and notes for `lab.catalog`."""
     folder = tmp_path / "notes"
     folder.mkdir()
-    monkeypatch.setenv(lab.NOTES, str(folder))
     return folder

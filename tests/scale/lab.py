@@ -8,19 +8,18 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from e2r_baselines.controls import CLEAN, DEGRADED
-from e2r_baselines.method import Build, Compute, Draw, MethodSpec, Photo, Restored, fixed
+from e2r_baselines.method import Build, Compute, Draw, Method, MethodSpec, Photo, Restored, fixed
 from e2r_baselines.tasks import Task
 from e2r_bench.run.config import Experiment
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.pictures import write_png
 
-NOTES = "E2R_LAB_NOTES"
-"""The environment names a folder: opened methods leave a note there, and orders are read there."""
 _TIMED = frozenset({"timing.jsonl", ".lock", ".lock.json", ".per_image.sqlite"})
 # run.json and the pages name their own folder, and how it was passed.
 _NAMED = frozenset({"run.json", "report.html", "report.md"})
@@ -31,52 +30,59 @@ class Drawing:
     """Adds noise named by (seed, image, method); obeys the orders in the notes."""
 
     name: str
+    notes: Path | None
 
     def restore(
         self, photos: Sequence[Photo], task: Task, draws: Sequence[Draw]
     ) -> Iterator[Restored]:
         """See `Restorer.restore`."""
         for photo in photos:
-            _obey(self.name, photo.id)
+            _obey(self.notes, self.name, photo.id)
             for draw in draws:
                 noise = rng_for(draw.seed, photo.id, self.name).standard_normal(photo.pixels.shape)
                 yield Restored(photo.id, draw, (photo.pixels + 0.05 * noise).astype(np.float32))
 
 
-def _obey(name: str, image: str) -> None:
-    folder = os.environ.get(NOTES)
-    if folder is None:
+def _obey(notes: Path | None, name: str, image: str) -> None:
+    if notes is None:
         return
-    pause = Path(folder, "pause")
+    pause = notes / "pause"
     if pause.is_file():
         time.sleep(float(pause.read_text()))
-    if Path(folder, f"die-always-{image}").exists():
+    if (notes / f"die-always-{name}-{image}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-    once = Path(folder, f"die-once-{name}-{image}")
+    once = notes / f"die-once-{name}-{image}"
     if once.exists():
         once.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _open(build: Build, files: Mapping[str, Path], compute: Compute) -> Drawing:
-    folder = os.environ.get(NOTES)
-    if folder is not None:
-        Path(folder, f"opened-{build.name}-{os.getpid()}-{time.monotonic_ns()}").touch()
-    return Drawing(build.name)
+def _open(
+    build: Build, files: Mapping[str, Path], compute: Compute, notes: Path | None = None
+) -> Drawing:
+    if notes is not None:
+        (notes / f"opened-{build.name}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    return Drawing(build.name, notes)
 
 
-def _spec(name: str, stochastic: bool) -> MethodSpec:
+def _spec(name: str, stochastic: bool, notes: Path | None) -> MethodSpec:
     return MethodSpec(
         name=name, title="a test's own", source="tests", licence="none needed",
-        builds=(Build(name),), tasks=frozenset({"denoise"}), open=_open, stochastic=stochastic,
+        builds=(Build(name),), tasks=frozenset({"denoise"}), open=partial(_open, notes=notes),
+        stochastic=stochastic,
     )  # fmt: skip
 
 
 NAMES = ("first", "second", "third")
-CATALOG = {
-    spec.name: fixed(spec)
-    for spec in (DEGRADED, CLEAN, *(_spec(name, name != "third") for name in NAMES))
-}
+
+
+def catalog(notes: Path | None = None) -> dict[str, Method]:
+    """The controls and three methods; `notes` is where they note what they do, and find orders."""
+    mine = (_spec(name, name != "third", notes) for name in NAMES)
+    return {spec.name: fixed(spec) for spec in (DEGRADED, CLEAN, *mine)}
+
+
+CATALOG = catalog()
 
 
 def pictures(folder: Path, count: int = 24, side: int = 20) -> Path:
