@@ -114,7 +114,7 @@ def _gray(image: Image) -> Image:
             "channel gray: expected a gray picture (R = G = B), found colours; for their "
             "luma take y, y_full, y709 or y709_full"
         )
-    return np.ascontiguousarray(image[..., :1])
+    return cast(Image, np.ascontiguousarray(image[..., :1]))
 
 
 def to_uint8(image: Image) -> npt.NDArray[np.uint8]:
