@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_bench.run.plan import Plan
 from e2r_bench.run.restore import Watch
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row
 from e2r_bench.store.names import cell_of
 from e2r_bench.store.store import Store
-from e2r_metrics.base.errors import E2RError, one_line
+from e2r_metrics.base.errors import E2RError, PictureError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric
 
@@ -29,8 +30,9 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     done = {row.key() for row in store.rows().all}
     cells = [cell for cell in store.cells() if _asked(plan, cell)]
     for count, cell in enumerate(cells, 1):
-        metrics = [m for m in _measured(plan, cell.task) if _key(cell, m) not in done]
-        store.put_rows(_rows(store, session, cell, metrics))
+        metrics = [m for m in _measured(plan, cell.task) if _key(cell, m.id) not in done]
+        shares = [key for key in SHARES if _key(cell, key) not in done]
+        store.put_rows(_rows(store, session, cell, metrics, shares))
         watch("score", count, len(cells))
     store.replace_rows(_ordered(store))
 
@@ -64,19 +66,20 @@ def _ordered(store: Store) -> list[Row]:
     return sorted(store.rows().all, key=lambda row: (cells[cell_of(row)], metrics[row.metric_id]))
 
 
-def _key(cell: Cell, metric: Metric) -> tuple[str, str, str, int, int, str, str]:
-    draw = cell.draw
-    return (
-        cell.method, cell.task, cell.image, draw.seed, draw.steps, metric.name, metric.variant
-    )  # fmt: skip
+def _key(cell: Cell, key: str) -> tuple[str, str, str, int, int, str, str]:
+    name, _, variant = key.partition(":")
+    return (cell.method, cell.task, cell.image, cell.draw.seed, cell.draw.steps, name, variant)
 
 
-def _rows(store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric]) -> Iterator[Row]:
-    if not metrics:
+def _rows(
+    store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric], shares: Sequence[str]
+) -> Iterator[Row]:
+    keys = [*(metric.id for metric in metrics), *shares]
+    if not keys:
         return
     if not store.has(cell):
         note = store.failure(cell) or _NO_PICTURE
-        yield from (_row(store, cell, metric, None, note) for metric in metrics)
+        yield from (_row(store, cell, key, None, note) for key in keys)
         return
     restored = read_image(store.path(cell))
     clean = read_image(store.clean_path(cell.task, cell.image))
@@ -84,16 +87,31 @@ def _rows(store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric
         try:
             value = _value(session, metric, restored, clean)
         except E2RError as error:
-            yield _row(store, cell, metric, None, one_line(error))
+            yield _row(store, cell, metric.id, None, one_line(error))
         else:
-            yield _row(store, cell, metric, value)
+            yield _row(store, cell, metric.id, value)
+    yield from _share_rows(store, cell, shares, restored, clean)
+
+
+def _share_rows(
+    store: Store, cell: Cell, keys: Sequence[str], restored: EightBit, clean: EightBit
+) -> Iterator[Row]:
+    if not keys:
+        return
+    try:
+        values = measure_shares(restored, clean)
+    except PictureError as error:
+        yield from (_row(store, cell, key, None, one_line(error)) for key in keys)
+    else:
+        yield from (_row(store, cell, key, values[key]) for key in keys)
 
 
 def _value(session: "Session", metric: Metric, restored: EightBit, clean: EightBit) -> float:
     return float(session.per_image(metric, [restored], [clean])[0])
 
 
-def _row(store: Store, cell: Cell, metric: Metric, value: float | None, note: str = "") -> Row:
+def _row(store: Store, cell: Cell, key: str, value: float | None, note: str = "") -> Row:
+    metric = store.info.metrics[key]
     return Row(
         method=cell.method,
         build=store.info.methods[cell.method].build,
