@@ -179,7 +179,7 @@ def test_another_build_or_plugin_is_refused_and_redone_when_asked(
 def test_an_image_that_fails_is_recorded_and_the_rest_goes_on(
     experiment: Experiment, run: Run, shaker: object, batch: int
 ) -> None:
-    image = "chelsea_022_030"
+    image = "chelsea_022_160"
     shaker.fails_on = frozenset({image})
     outcome = run(experiment.model_copy(update={"batch": batch}))
     assert {(c.method, c.task, c.image) for c in outcome.failures} == {
