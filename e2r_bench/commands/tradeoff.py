@@ -32,7 +32,8 @@ def command(
     picture failed; it is named, and the others are there.
     """
     from e2r_bench.run.plan import refuse_programs
-    from e2r_bench.studies.tradeoff import Measured, contests
+    from e2r_bench.run.services import open_services
+    from e2r_bench.studies.tradeoff import contests
     from e2r_bench.studies.tradeoff_file import read_tradeoff
     from e2r_bench.studies.tradeoff_page import line_of, write_page
     from e2r_metrics.base.errors import unknown
@@ -46,10 +47,11 @@ def command(
         for experiment in chosen.values():
             refuse_programs(experiment.methods, str(study))
     outcomes = {name: _run(experiment, redo) for name, experiment in chosen.items()}
-    measured = Measured({name: outcome.store for name, outcome in outcomes.items()})
-    judged = contests(made, measured)
+    stores = {name: outcome.store for name, outcome in outcomes.items()}
+    _, session, _ = open_services(next(iter(chosen.values())), click.echo)
+    judged = contests(made, stores, session)
     folder = page or made.content.out / "tradeoff"
-    write_page(made, measured, judged, folder)
+    write_page(made, stores, judged, folder)
     for one in judged:
         for found in (one.perception, one.fidelity, one.invention):
             click.echo(line_of(found))

@@ -12,7 +12,7 @@ from e2r_bench.cli import main
 from e2r_bench.maps.bands import band_split
 from e2r_bench.statistics.verdict import Direction, Verdict
 from e2r_bench.store.store import open_store
-from e2r_bench.studies.tradeoff import Measured, contests, words
+from e2r_bench.studies.tradeoff import words
 from e2r_bench.studies.tradeoff_file import Pair, read_tradeoff
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image, write_png
@@ -157,14 +157,16 @@ def test_what_is_invented_is_what_the_maps_say(pictures: Path) -> None:
 
 def test_fewer_runs_are_fewer_parts(pictures: Path) -> None:
     study = file(pictures)
-    assert main(["study", "tradeoff", str(study)]) == 0
-    made = read_tradeoff(study)
-    stores = {name: open_store(pictures / "runs" / name) for name in made.experiments}
-    both = contests(made, Measured(stores))
-    one = contests(made, Measured({"noise": stores["noise"]}))
-    assert [contest.task for contest in both] == ["denoise25", "denoise50"]
-    assert [contest.task for contest in one] == ["denoise25"]
-    assert one[0].fidelity.p == both[0].fidelity.p
+    page = pictures / "page"
+    assert main(["study", "tradeoff", str(study), "--page", str(page)]) == 0
+    both = pd.read_csv(page / "results.csv")
+    assert main(["study", "tradeoff", str(study), "--runs", "noise", "--page", str(page)]) == 0
+    one = pd.read_csv(page / "results.csv")
+    assert list(dict.fromkeys(both.task)) == ["denoise25", "denoise50"]
+    assert list(dict.fromkeys(one.task)) == ["denoise25"]
+    # The same difference, adjusted over half as many parts.
+    assert one.difference[1] == both.difference[1]
+    assert one.p_holm[1] < both.p_holm[1]
 
 
 @pytest.mark.parametrize(
