@@ -49,8 +49,8 @@ def contests(
     """Judge every pair of the study on those of its tasks that were run, all together.
 
     Args:
-        study: what is judged.
-        stores: run name -> run.
+        study: what is judged; pairs that were left out are not.
+        stores: run name -> run, of all that it holds.
         session: computes features, where a metric is one of whole sets.
 
     Raises:
@@ -63,7 +63,7 @@ def contests(
         (pair, task, stores[run])
         for pair in told.pair
         for task in pair.tasks
-        if (run := study.run_of(pair, task)) in stores
+        if (run := study.run_of(pair, task)) is not None
     ]
     verdicts = judge([
         _part(store, pair, task, name, criteria) for pair, task, store in asked for name in names

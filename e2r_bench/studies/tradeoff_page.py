@@ -34,7 +34,7 @@ def write_page(
 
     Args:
         study: what was asked.
-        stores: run name -> run; registered runs that are not here are named.
+        stores: run name -> run, of all that it holds; what was left out is named.
         judged: its pairs.
         folder: where to.
 
@@ -130,7 +130,6 @@ def _with_half(row: Mapping[str, Any], name: str) -> str:
 
 def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> str:
     first = next(iter(stores.values())).info
-    left = [name for name in study.experiments if name not in stores]
     methods = [
         store.info.methods[name]
         for run, store in stores.items()
@@ -148,8 +147,9 @@ def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> st
     ]
     if small:
         lines.append(f"Miniatures, never the full models: {', '.join(small)}.")
-    if left:
-        lines.append(f"**Registered and not run: {', '.join(left)}**; nothing is said of them.")
+    if study.left:
+        left = ", ".join(study.left)
+        lines.append(f"**Registered and left out here: {left}**; nothing is said of them.")
     return "\n\n".join(lines)
 
 

@@ -151,7 +151,7 @@ def test_what_is_invented_is_what_the_maps_say(pictures: Path) -> None:
     assert numbers.invented_share[swirled] == pytest.approx(share)
     assert numbers.invented_share["nlm"] < share
     page = (pictures / "runs" / "tradeoff" / "README.md").read_text(encoding="utf-8")
-    assert "Registered and not run: more" in page
+    assert "Registered and left out here: run more**" in page
     assert "denoise50" not in page
 
 
@@ -191,6 +191,16 @@ def test_a_file_that_cannot_be_is_one_line(
     path.write_text(text.replace(*change, 1), encoding="utf-8")
     with pytest.raises(UsageError, match=said):
         read_tradeoff(path)
+
+
+def test_fewer_methods_are_said(pictures: Path) -> None:
+    page = pictures / "page"
+    asked = ["study", "tradeoff", str(file(pictures)), "--methods", "wavelet", "--page", str(page)]
+    assert main(asked) == 0
+    text = (page / "README.md").read_text(encoding="utf-8")
+    assert "left out here: nlm in noise, folder:" in text
+    assert "nlm in more**" in text
+    assert "against" not in text.split("Differences")[0]
 
 
 def test_an_unknown_run_is_named(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
