@@ -13,6 +13,7 @@ from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.statistics.margins import margin_of
 from e2r_bench.statistics.verdict import Verdict
+from e2r_bench.store.costs import read_costs, seconds_of
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import measured_metrics, metric_of, summary_lines
 from e2r_bench.studies.tradeoff import PERMUTATIONS, Contest
@@ -69,7 +70,7 @@ def _records(judged: Sequence[Contest]) -> Iterator[dict[str, Any]]:
 
 def _numbers(experiment: Experiment, store: Store) -> Iterator[dict[str, Any]]:
     """Yield a row a method and task: means with intervals, seconds, and what it ran with."""
-    lines, seconds = summary_lines(store), _seconds(store)
+    lines, seconds, costs = summary_lines(store), seconds_of(store), read_costs(store.folder)
     for task in experiment.tasks:
         metrics = [(key, info.name) for key, info in measured_metrics(store, task)]
         for method in _names(experiment):
@@ -80,6 +81,8 @@ def _numbers(experiment: Experiment, store: Store) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
             for key, name in metrics:
                 row |= _named(name, lines[method, task, shown_draw(store, method), key])
+            cost = costs.get(method)
+            row["parameters"] = cost.parameters if cost is not None else None
             yield row | {"seconds": seconds.get((method, task))}
 
 
@@ -97,14 +100,6 @@ def _number(value: Any) -> float | None:
     return None if value is None or np.isnan(float(value)) else float(value)
 
 
-def _seconds(store: Store) -> dict[tuple[str, str], float]:
-    """Return the median wall time of a picture, (method, task) -> seconds."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in store.timings():
-        found.setdefault((str(row["method"]), str(row["task"])), []).append(float(row["seconds"]))
-    return {key: float(np.median(values)) for key, values in found.items()}
-
-
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for task in dict.fromkeys(row["task"] for row in rows):
         here = [row for row in rows if row["task"] == task and row["method"] != "clean"]
@@ -116,7 +111,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {"method": f"{row['method']}{_OUTSIDE if row['outside'] else ''}"}
     told |= {"runs with": row["runs with"] or row["method"]}
     told |= {name.replace("_share", ", %"): _with_half(row, name) for name in names}
-    return told | {"seconds": row["seconds"]}
+    return told | {"parameters": row["parameters"] or "", "seconds": row["seconds"]}
 
 
 def _with_half(row: Mapping[str, Any], name: str) -> str:
