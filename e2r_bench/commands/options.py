@@ -9,6 +9,7 @@ from e2r_bench.commands.types import (
     ABOVE_ZERO,
     COLOUR,
     EXISTING_FOLDER,
+    FILE,
     NAMES,
     NUMBERS_OF,
     OPTION,
@@ -135,8 +136,16 @@ training_seeds = click.option(
 )  # fmt: skip
 seeds = click.option("--seeds", type=WHOLE, help="Sample every arm once with each.")
 
+cut = _all(
+    click.option("--crop", type=click.IntRange(min=32),
+                 help="Centre crops of so many pixels square, of any set."),
+    click.option("--scenes", type=FILE, help="CSV of image,scene: what shows the same."),
+)  # fmt: skip
+"""Which part of a picture is looked at, and which pictures are of one scene."""
+
 studied = _all(
     click.option("--data", type=NAMES, default="mini", help="'mini', a folder, or TASK=FOLDER,..."),
+    cut,
     click.option("--limit", type=click.IntRange(min=3), help="The first so many of each set."),
     click.option("--device", default="auto", show_default=True, help="A torch device."),
     weights,
