@@ -3,12 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from e2r_baselines.method import Compute
 from e2r_bench.run.executor import Executor, SerialExecutor
 from e2r_bench.run.plan import Catalog, Plan
 from e2r_bench.run.worker import LocalWorker
+from e2r_bench.store.costs import put_cost
 from e2r_bench.store.info import MethodInfo
 from e2r_bench.store.store import Store
 
@@ -37,7 +39,8 @@ def make_executor(
         UsageError: Ray is asked for and not there, or does not answer.
     """
     if engine.executor == "serial":
-        return SerialExecutor(LocalWorker(plan, store.folder, compute, store.put_picture))
+        note = partial(put_cost, store.folder)
+        return SerialExecutor(LocalWorker(plan, store.folder, compute, store.put_picture, note))
     from e2r_bench.run.remote import Post
 
     wanted: Mapping[str, MethodInfo] = {m.name: store.info.methods[m.name] for m in plan.methods}

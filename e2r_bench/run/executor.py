@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from e2r_baselines.method import Draw
+from e2r_bench.store.costs import Cost
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class Done:
         work: what was asked.
         failed: (image, draw) -> what went wrong.
         seconds: (image, draw) -> wall time, of pictures whose worker does not keep the records.
+        costs: instance -> what it costs, from such a worker.
     """
 
     work: Work
     failed: Mapping[tuple[str, Draw], str]
     seconds: Mapping[tuple[str, Draw], float] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 Worker = Callable[[Work], Done]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from e2r_bench.run.binding import Inputs, read_inputs, write_inputs
 from e2r_bench.run.config import NEUTRAL
 from e2r_bench.run.shards import Shard, parse_shard
+from e2r_bench.store.costs import put_cost, read_costs
 from e2r_bench.store.info import RunInfo, TaskInfo
 from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, TIMING, Store, create_store, open_store
 from e2r_metrics.base.errors import UsageError
@@ -190,6 +191,10 @@ def _write_records(shards: Sequence[Store], out: Path) -> None:
     write_inputs(out, reduce(_both, (read_inputs(store.folder) for store in shards)), _NONE)
     write_parts(out / ROWS, _lines(shards, ROWS))
     write_parts(out / TIMING, _lines(shards, TIMING))
+    # Each shard counted what its machine saw; as in one run, the first one's stands.
+    for store in reversed(shards):
+        for name, cost in read_costs(store.folder).items():
+            put_cost(out, name, cost)
     failures = [store.folder / FAILURES for store in shards if (store.folder / FAILURES).is_file()]
     joined = {k: v for path in failures for k, v in json.loads(path.read_text("utf-8")).items()}
     if failures:

@@ -13,6 +13,7 @@ from e2r_bench.run.plan import Catalog, make_plan
 from e2r_bench.run.services import open_services
 from e2r_bench.run.worker import LocalWorker
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.costs import Cost
 from e2r_bench.store.info import MethodInfo
 from e2r_bench.store.names import picture_path
 from e2r_metrics.base.errors import UsageError
@@ -48,6 +49,7 @@ class RemoteWorker:
 
     post: Post
     _seconds: dict[tuple[str, Draw], float] = field(default_factory=dict, init=False)
+    _costs: dict[str, Cost] = field(default_factory=dict, init=False)
     _local: LocalWorker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,17 +63,21 @@ class RemoteWorker:
         plan = make_plan(experiment, resolver, session, self.post.catalog)
         _refuse_other(self.post.methods, describe_methods(plan, resolver.hashes))
         compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
-        self._local = LocalWorker(plan, experiment.out, compute, self._put)
+        self._local = LocalWorker(plan, experiment.out, compute, self._put, self._note)
 
     def __call__(self, work: Work) -> Done:
         """Restore the pictures of a work; see `LocalWorker`."""
         self._seconds.clear()
+        self._costs.clear()
         done = self._local(work)
-        return Done(done.work, done.failed, dict(self._seconds))
+        return Done(done.work, done.failed, dict(self._seconds), dict(self._costs))
 
     def _put(self, cell: Cell, picture: EightBit, seconds: float) -> None:
         write_png(picture_path(self.post.experiment.out, cell), picture)
         self._seconds[cell.image, cell.draw] = seconds
+
+    def _note(self, method: str, cost: Cost) -> None:
+        self._costs[method] = cost
 
 
 def _refuse_other(expected: Mapping[str, MethodInfo], found: Mapping[str, MethodInfo]) -> None:

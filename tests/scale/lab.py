@@ -20,7 +20,7 @@ from e2r_bench.run.config import Experiment
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.pictures import write_png
 
-_TIMED = frozenset({"timing.jsonl", ".lock", ".lock.json", ".per_image.sqlite"})
+_TIMED = frozenset({"timing.jsonl", "costs.json", ".lock", ".lock.json", ".per_image.sqlite"})
 # run.json and the pages name their own folder, and how it was passed.
 _NAMED = frozenset({"run.json", "report.html", "report.md"})
 
