@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from e2r_metrics.base.errors import unknown
-from e2r_metrics.rows import extractors, fidelity, perceptual, sets
+from e2r_metrics.rows import blind, extractors, fidelity, perceptual, sets
 from e2r_metrics.rows.types import VERSION, Distance, Extractor, Metric
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "resolve",
 ]
 
-_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *sets.ROWS)
+_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *blind.ROWS, *sets.ROWS)
 
 CATALOG: Mapping[str, Metric] = MappingProxyType({row.id: row for row in _ROWS})
 EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
