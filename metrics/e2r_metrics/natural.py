@@ -14,8 +14,8 @@ Array = npt.NDArray[Any]
 
 GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
 """MATLAB's rgb2gray."""
-_WINDOW = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
-_WINDOW /= _WINDOW.sum()
+_TAPS = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
+_WINDOW = _TAPS / _TAPS.sum()
 _ROUNDING = 1e-9
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError
-from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_image
+from e2r_metrics.channels import LUMA_STUDIO
+from e2r_metrics.images import Image, PerImage, check_image
 from e2r_metrics.natural import GREY, Array, fitted, halved_bicubic, normalised, rounded_grey
 
 BLOCK = 96
