@@ -35,7 +35,8 @@ class Degrading:
 def _noise(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
     """White Gaussian noise; sigma in 8-bit units."""
     del depth
-    return x + rng.standard_normal(x.shape, dtype=np.float32) * np.float32(p["sigma"] / 255)
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    return (x + noise * (p["sigma"] / 255)).astype(np.float32)
 
 
 def _jpeg(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
@@ -111,7 +112,8 @@ def _filtered(x: Pixels, kernel: npt.NDArray[np.float64]) -> Pixels:
     import cv2
 
     weights = (kernel / kernel.sum()).astype(np.float32)
-    return np.asarray(cv2.filter2D(x, cv2.CV_32F, weights, borderType=cv2.BORDER_REFLECT_101))
+    done = cv2.filter2D(x, cv2.CV_32F, weights, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(done, np.float32)
 
 
 def _low_resolution(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:

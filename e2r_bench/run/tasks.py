@@ -91,7 +91,8 @@ class TaskTable(_Frozen):
             found: tuple[Step, ...] = ()
         else:
             found = tuple(table.step() for table in self.degradation)
-        enlarged = Step("low_resolution", {"scale": (float(self.scale or 1),) * 2})
+        scale = float(self.scale or 1)
+        enlarged = Step("low_resolution", {"scale": (scale, scale)})
         return (*found, enlarged) if self.scale else found
 
 
