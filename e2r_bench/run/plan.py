@@ -75,7 +75,7 @@ def make_plan(
         UsageError: an unknown task, metric, protocol, method or option, a data set that cannot be
             read, or a method whose weights are not to be had.
     """
-    protocol = protocol_named(experiment.protocol)
+    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
     tasks = tuple(task_sets(experiment, protocol))
     known = known_methods() if catalog is None else catalog
     methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from e2r_baselines.mixtures import MIXTURES
-from e2r_baselines.tasks import TASKS, Task, with_prompts
+from e2r_baselines.tasks import Task, with_prompts
 from e2r_bench.run.config import Experiment
-from e2r_bench.run.data import Dataset, load_dataset
+from e2r_bench.run.datasets import datasets_of
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol
 from e2r_bench.run.tasks import task_named
@@ -19,13 +18,8 @@ def task_sets(experiment: Experiment, protocol: Protocol) -> Iterable[TaskSet]:
     Raises:
         UsageError: an unknown task, a set that cannot be read, or one that a task cannot use.
     """
-    loaded: dict[str, Dataset] = {}
-    for name in dict.fromkeys(experiment.tasks):
+    for name, dataset in datasets_of(experiment).items():
         known = task_named(name, experiment.task)
-        where = _data_for(name, experiment)
-        if where not in loaded:
-            loaded[where] = load_dataset(where, experiment.matching())
-        dataset = loaded[where]
         task = _prompted(known, experiment)
         cut = dataset.sources[: experiment.limit]
         yield _made(
@@ -50,21 +44,3 @@ def _prompted(task: Task, experiment: Experiment) -> Task:
     if experiment.prompts not in task.prompts:
         return task
     return with_prompts(task, experiment.prompts)
-
-
-def _data_for(task: str, experiment: Experiment) -> str:
-    """Return the set that serves `task`: TASK=folder wins over a bare one."""
-    bare: list[str] = []
-    named = {*TASKS, *MIXTURES, *experiment.tasks}
-    for entry in experiment.data:
-        name, equals, where = entry.partition("=")
-        if equals and name == task:
-            return where
-        if not (equals and name in named):
-            bare.append(entry)
-    if len(bare) != 1:
-        raise UsageError(
-            f"--data: expected one set for task {task!r}, found {len(bare)}; give --data FOLDER, "
-            f"or --data {task}=FOLDER"
-        )
-    return bare[0]
