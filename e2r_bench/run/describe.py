@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from e2r_baselines.tasks import TASKS
+from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import (
     Inputs,
@@ -14,7 +14,7 @@ from e2r_bench.run.binding import (
     read_inputs,
     write_inputs,
 )
-from e2r_bench.run.config import ADDITIVE, NEUTRAL
+from e2r_bench.run.config import ADDITIVE, NEUTRAL, Experiment
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.store.info import MethodInfo, MetricInfo, RunInfo, TaskInfo
@@ -88,10 +88,11 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
 
 def describe_methods(plan: Plan, hashes: Hashes) -> dict[str, MethodInfo]:
     """Return what each instance of a method really runs with on this machine, by its name."""
-    return {method.name: _method_info(method, hashes) for method in plan.methods}
+    tasks = {**TASKS, **{pictures.task.name: pictures.task for pictures in plan.tasks}}
+    return {method.name: _method_info(method, hashes, tasks) for method in plan.methods}
 
 
-def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
+def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task]) -> MethodInfo:
     spec = method.spec
     return MethodInfo(
         method=method.method,
@@ -106,8 +107,15 @@ def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
         stochastic=spec.stochastic,
         stepped=spec.stepped,
         note=spec.note,
-        outside=tuple(name for name, task in TASKS.items() if task.kind not in spec.tasks),
+        outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
     )
+
+
+def _is_for(method: PlannedMethod, task: Task) -> bool:
+    """Say whether a method is made for a task: the task's own list goes before its kind."""
+    if method.spec.control:
+        return True
+    return method.method in task.methods if task.methods else task.kind in method.spec.tasks
 
 
 def _own_files(method: PlannedMethod) -> Iterator[tuple[str, str]]:
@@ -130,6 +138,7 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         data=pictures.dataset.name,
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
+        shave=pictures.task.shave,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
@@ -152,7 +161,9 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
 
 
 def _refuse_other_settings(store: Store, info: RunInfo) -> None:
-    old, new = store.info.settings, info.settings
+    # A setting that an earlier version did not know had its default.
+    defaults = Experiment(methods=("degraded",)).model_dump(mode="json")
+    old, new = {**defaults, **store.info.settings}, info.settings
     differ = [
         f"{key}: {old.get(key)!r} -> {new[key]!r}"
         for key in new

@@ -6,11 +6,12 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import Inputs, read_inputs, write_inputs
 from e2r_bench.run.config import NEUTRAL
 from e2r_bench.run.shards import Shard, parse_shard
 from e2r_bench.store.costs import put_cost, read_costs
-from e2r_bench.store.info import RunInfo, TaskInfo
+from e2r_bench.store.info import MethodInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, TIMING, Store, create_store, open_store
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_bytes, write_json, write_parts
@@ -107,7 +108,9 @@ def _told(info: RunInfo) -> dict[str, Any]:
     flat |= {key: told[key] for key in ("format", "protocol", "seeds", "steps", "git")}
     flat["methods"] = sorted(told["methods"])
     for name, method in told["methods"].items():
-        flat |= {f"{key} of {name}": value for key, value in method.items()}
+        # A shard knows the tasks that it has pictures of.
+        kept = {key: value for key, value in method.items() if key != "outside"}
+        flat |= {f"{key} of {name}": value for key, value in kept.items()}
     for key in ("metrics", "tasks"):
         for name, one in told[key].items():
             kept = {k: v for k, v in one.items() if k not in ("images", "scenes", "unreadable")}
@@ -147,9 +150,20 @@ def _joined(infos: Sequence[RunInfo], out: Path) -> RunInfo:
             tasks[name] = _longer(tasks[name], task) if name in tasks else task
     first = infos[0]
     passed = {key: value for key, value in first.passed.items() if key != "shard"}
-    own = {"settings": {**first.settings, "shard": None, "out": str(out)}, "passed": passed}
+    own: dict[str, Any] = {
+        "settings": {**first.settings, "shard": None, "out": str(out)},
+        "passed": passed,
+    }
     metrics = {key: metric for info in infos for key, metric in info.metrics.items()}
-    return first.model_copy(update={"tasks": tasks, "metrics": metrics, **own})
+    # As `describe` orders them: a later shard's task may have metrics of its own.
+    own["metrics"] = {k: m for k, m in metrics.items() if k not in SHARES} | dict(SHARES)
+    own["methods"] = {name: _everywhere(name, infos) for name in first.methods}
+    return first.model_copy(update={"tasks": tasks, **own})
+
+
+def _everywhere(name: str, infos: Sequence[RunInfo]) -> MethodInfo:
+    outside = dict.fromkeys(task for info in infos for task in info.methods[name].outside)
+    return infos[0].methods[name].model_copy(update={"outside": tuple(outside)})
 
 
 def _longer(one: TaskInfo, two: TaskInfo) -> TaskInfo:
