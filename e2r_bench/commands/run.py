@@ -27,6 +27,9 @@ from e2r_bench.commands.types import (
 @click.option(
     "--tasks", type=NAMES, help="denoise15 denoise25 denoise50 derain dehaze dejpeg lowlight."
 )
+@click.option(
+    "--task", "tables", multiple=True, type=FILE, help="A TOML file with [[task]] tables."
+)
 @click.option("--data", type=NAMES, help="'mini', a folder, or TASK=FOLDER,...  [mini]")
 @options.reading
 @click.option("--protocol", help="Named protocol: crop, noise, rounding, metric variants.  [e2r]")
@@ -78,9 +81,25 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """Return a file's settings with the flags that were given over them."""
     chosen, variants = flags.pop("options"), joined(flags.pop("variant"))
+    tables = [row for path in flags.pop("tables") for row in _tables(path)]
     given = {key: value for key, value in flags.items() if value not in (None, ())}
+    if tables:
+        given["task"] = [*said.get("task", ()), *tables]
     if chosen:
         given["method"] = method_options(chosen, said.get("method"))
     if variants:
         given["variant"] = variants
     return said | given
+
+
+def _tables(path: Path) -> list[Any]:
+    """Return the tasks of a file that has nothing else."""
+    from e2r_bench.run.config import read_toml
+    from e2r_metrics.base.errors import UsageError
+
+    said = read_toml(path)
+    if list(said) != ["task"] or not isinstance(said["task"], list):
+        raise UsageError(
+            f"{path}: expected [[task]] tables alone, found {', '.join(said) or 'none'}"
+        )
+    return said["task"]
