@@ -1,0 +1,38 @@
+"""Full-reference metrics of learned features."""
+
+from e2r_metrics.rows.types import Metric
+
+_LPIPS = "LPIPS v0.1: input in [-1, 1], five stages, learned linear heads, mean over positions"
+
+
+def _lpips(variant: str, backbone: str, definition: str) -> Metric:
+    return Metric(
+        "lpips", variant, f"LPIPS ({variant})", "lpips", False, definition,
+        "Zhang et al., CVPR 2018", "lpips 0.1.4", "1e-6 on equal weights",
+        low=0.0, identical=0.0, weights=(backbone, f"lpips-heads-{variant}"),
+    )  # fmt: skip
+
+
+def _dists(variant: str, resize: str, reference: str) -> Metric:
+    return Metric(
+        "dists", variant, f"DISTS ({variant})", "dists", False,
+        "VGG16 stages with L2 pooling, learned alpha and beta, c1 = c2 = 1e-6",
+        "Ding et al., TPAMI 2020", reference, "1e-5 on equal weights",
+        identical=0.0, resize=resize, weights=("vgg16-imagenet", "dists-weights"),
+    )  # fmt: skip
+
+
+ROWS = (
+    _lpips("alex", "alexnet-imagenet", _LPIPS),
+    _lpips("vgg", "vgg16-imagenet", _LPIPS),
+    _lpips("squeeze", "squeezenet-imagenet", _LPIPS.replace("five", "seven")),
+    _dists("native", "none", "DISTS_pytorch 0.1"),
+    _dists(
+        "short256",
+        "short side to 256 by Pillow bilinear with antialias, if it is longer",
+        "DISTS_pytorch 0.1 with its prepare_image(resize=True)",
+    ),
+    _dists(
+        "piq", "short side to 256 by torch bilinear without antialias, if it is longer", "piq 0.8"
+    ),
+)
