@@ -45,8 +45,9 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         UsageError: a setting, pair or folder that cannot be used; a folder with another training;
             a loss that is not finite; a disk that is full. What was checkpointed before stays.
     """
-    config = _resolved(config)
+    config = replace(config, backbone=resolve_backbone(config.backbone))
     _check(config)
+    config = _guided(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
     alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
@@ -61,13 +62,12 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         ) from error
 
 
-def _resolved(config: TrainConfig) -> TrainConfig:
-    """Return the training on a concrete backbone, at the guidance that its family is trained at."""
-    backbone = resolve_backbone(config.backbone)
-    own, profile = family_named(backbone).training_guidance, config.profile
-    if own is not None:
-        profile = replace(profile, guidance=own)
-    return replace(config, backbone=backbone, profile=profile)
+def _guided(config: TrainConfig) -> TrainConfig:
+    """Return the training at the guidance that its family is trained at."""
+    own = family_named(config.backbone).training_guidance
+    if own is None:
+        return config
+    return replace(config, profile=replace(config.profile, guidance=own))
 
 
 def _silent(done: int, steps: int, loss: float) -> None:
@@ -85,12 +85,12 @@ def _check(config: TrainConfig) -> None:
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
         raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
-    known = family_named(config.backbone).lora.parts["transformer"].targets
-    if config.targets not in known:
-        raise unknown("set of targets", config.targets, known)
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
+    known = family_named(config.backbone).lora.parts["transformer"].targets
+    if config.targets not in known:
+        raise unknown("set of targets", config.targets, known)
 
 
 def _check_painted(config: TrainConfig) -> None:
