@@ -31,26 +31,38 @@ _HEAD = 10
     type=click.Choice(["table", "csv", "json", "parquet"]),
 )  # fmt: skip
 @click.option("--out", type=OUTPUT, help="File for what is printed otherwise.")
+@click.option("--beside", help="Show what papers report of this task or method, below.")
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
-def command(restored: Path, clean: Path, form: str, out: Path | None, **asked: Any) -> int:
+def command(
+    restored: Path, clean: Path, form: str, out: Path | None, beside: str | None, **asked: Any
+) -> int:
     """Score a folder of RESTORED images against a folder of CLEAN ones, paired by name.
 
     Exit code 1 when a picture failed, or nothing could be measured; both are named.
     """
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
+    published = () if beside is None else _published(beside)
     scores = _score(restored, clean, asked)
     makers: Mapping[str, Callable[[Scores, bool], str | bytes]] = {
         "table": _table, "csv": _csv, "json": _json, "parquet": _parquet,
     }  # fmt: skip
     _write(makers[form](scores, out is None), out)
+    for line in published:
+        click.echo(line, err=form != "table")
     for line in _gone(scores) if form != "table" else ():
         click.echo(line, err=True)
     for name, reason in scores.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
     return 1 if scores.failed or not scores.summaries else 0
+
+
+def _published(name: str) -> tuple[str, ...]:
+    from e2r_bench.report.beside import lines_beside, rows_beside
+
+    return tuple(lines_beside(rows_beside(name)))
 
 
 def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
