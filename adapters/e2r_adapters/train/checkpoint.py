@@ -6,6 +6,7 @@ step, so the weights, the optimizer's moments and the step number are the whole 
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ def write(
         "trained": [parameter.detach().cpu() for parameter in trained],
         "optimizer": optimizer.state_dict(),
     }
+    state = _in_order(state)
     state["sha256"] = _digest(state)
     try:
         with replacing(path) as stream:
@@ -111,6 +113,21 @@ def _whole(path: Path) -> Mapping[str, Any]:
     if "training" in state and state.get("sha256") != found:
         raise UsageError(f"{path}: expected a checkpoint as it was written, found another content")
     return state
+
+
+def _in_order(value: Any) -> Any:
+    """Return nested values whose pickle depends on them alone: after a resume it is the same.
+
+    An optimizer that was loaded keeps its settings in another order, and pickles refer to equal
+    strings by identity.
+    """
+    if isinstance(value, Mapping):
+        return {_in_order(key): _in_order(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_order(one) for one in value)
+    if isinstance(value, str):
+        return sys.intern(value)
+    return value
 
 
 def _digest(state: Any) -> str:
