@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from e2r_baselines.tasks import TASKS
+from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import (
     Inputs,
     changes,
@@ -75,7 +76,7 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         protocol=plan.protocol.describe(),
         methods={m.name: _method_info(m, hashes) for m in plan.methods},
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
-        metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()},
+        metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
         seeds=experiment.seeds,
         steps=experiment.steps,
         device=device,
@@ -125,7 +126,7 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         prompt=pictures.task.prompt,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
-        variants={metric.name: metric.variant for metric in metrics},
+        variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
     )
 
 

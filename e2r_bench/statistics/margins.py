@@ -43,13 +43,22 @@ _SHARE = (
     "a twentieth of what restoration can gain: from the degraded input to the best control; the "
     "distance has no scale of its own"
 )
+_PATCH = "a hundredth of the picture: a patch of a tenth of its width and height"
 _ROWS = (
     Margin("psnr", 0.5, "dB", "12% of the mean squared error; retrained adapters differ as much"),
     Margin("ssim", 0.01, "", _OF_ONE),
     Margin("ms_ssim", 0.01, "", _OF_ONE),
+    Margin("l1", 0.004, "", "one level of 8 bits: less cannot be stored"),
+    Margin("ciede2000", 0.5, "", "half of a just noticeable difference of two plain colours"),
+    Margin("gmsd", 0.01, "", "a tenth of 0.1, a usual deviation of a good restoration"),
+    Margin("haarpsi", 0.01, "", _OF_ONE),
+    Margin("vif", 0.01, "", _OF_ONE),
     Margin("lpips", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
     Margin("dists", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
     Margin("clip_iqa", 0.02, "", _OF_ONE),
+    Margin("invented_share", 1.0, "% of pixels", _PATCH),
+    Margin("lost_share", 1.0, "% of pixels", _PATCH),
+    Margin("unfaithful_share", 1.0, "% of pixels", _PATCH),
     Margin("fid", 0.05, GAP, _SHARE),
     Margin("kid", 0.05, GAP, _SHARE),
     Margin("cmmd", 0.05, GAP, _SHARE),

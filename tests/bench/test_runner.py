@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from e2r_baselines.method import Build, Draw, fixed
+from e2r_bench.maps.bands import band_split
+from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Catalog
 from e2r_bench.run.runner import Outcome
@@ -22,13 +24,16 @@ from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image, write_png
 
 Run = Callable[..., Outcome]
+SHARE_NAMES = [info.name for info in SHARES.values()]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Everything that must be the same whatever the order, the batch or an interruption."""
     kept = [p for p in folder.rglob("*") if p.suffix in (".png", ".csv", ".jsonl")]
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(kept) if p.name != "timing.jsonl"
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(kept)
+        if p.name not in ("timing.jsonl", "costs.json")
     }
 
 
@@ -43,8 +48,8 @@ def test_a_run_leaves_what_the_readme_says(experiment: Experiment, run: Run) -> 
     assert store.draws("shaker") == tuple(Draw(s, n) for s in (0, 1) for n in (1, 4))
     assert store.draws("clean") == (Draw(0, 0),)
     rows = store.frame()
-    # (4 draws + 2 controls) x 2 tasks x 3 images x 2 metrics
-    assert len(rows) == 6 * 2 * 3 * 2
+    # (4 draws + 2 controls) x 2 tasks x 3 images x (2 metrics + 3 shares)
+    assert len(rows) == 6 * 2 * 3 * (2 + 3)
     assert set(rows.status) == {"ok"}
     assert not rows.duplicated(["method", "task", "image", "seed", "steps", "metric"]).any()
     assert all(store.has(cell_of(row)) for row in store.rows().all)
@@ -60,6 +65,41 @@ def test_rows_are_the_metric_of_the_picture_on_disk(experiment: Experiment, run:
         clean = read_image(store.clean_path(row.task, row.image))
         error = np.mean((restored.astype(float) - clean) ** 2)
         assert row.value == pytest.approx(10 * np.log10(255**2 / error), rel=1e-12)
+
+
+def test_shares_are_measured_with_the_run_and_stand_in_its_summary(
+    experiment: Experiment, run: Run
+) -> None:
+    store = run(experiment.model_copy(update={"metrics": ("psnr",)})).store
+    rows = [row for row in store.rows().all if row.metric == "invented_share"]
+    assert len(rows) == 6 * 2 * 3
+    for row in rows[::5]:
+        pictures = (store.path(cell_of(row)), store.clean_path(row.task, row.image))
+        expected = band_split(*map(read_image, pictures)).scores()["invented_share"]
+        assert row.value == expected
+    summary = store.summary().set_index(["method", "task", "metric"])
+    told = summary.loc[("shaker", "derain", "invented_share")]
+    assert (told.n == 3).all()
+    assert (told.unit == "% of pixels").all()
+    assert (told.low < told.value).all()
+    assert (told.value < told.high).all()
+    # The truth itself invents nothing, loses nothing and is off nowhere.
+    for name in SHARE_NAMES:
+        assert (summary.loc[("clean", "derain", name)].value == 0).all()
+
+
+def test_a_picture_too_small_for_shares_is_named_and_keeps_its_other_numbers(
+    experiment: Experiment, run: Run, tmp_path: Path
+) -> None:
+    sides = {"a": 64, "b": 64, "c": 12}
+    for name, side in sides.items():
+        write_png(tmp_path / "set" / f"{name}.png", np.full((side, side, 3), 90, np.uint8))
+    only = {"data": (str(tmp_path / "set"),), "tasks": ("denoise25",), "metrics": ("psnr",)}
+    outcome = run(experiment.model_copy(update=only))
+    assert {cell.image for cell in outcome.failures} == {"c"}
+    assert all("sides of at least 16" in reason for reason in outcome.failures.values())
+    frame = outcome.store.frame()
+    assert set(frame[frame.metric == "psnr"].status) == {"ok"}
 
 
 def test_controls_are_what_they_say(experiment: Experiment, run: Run) -> None:
@@ -128,7 +168,7 @@ def test_seeds_and_metrics_may_join_a_run_later(experiment: Experiment, run: Run
     assert (joined._merge == "both").all()
     shaker = summary[summary.method == "shaker"]
     assert {*zip(shaker.seed, shaker.metric, strict=True)} == {
-        (seed, metric) for seed in (0, 1) for metric in ("psnr", "ssim")
+        (seed, metric) for seed in (0, 1) for metric in ("psnr", "ssim", *SHARE_NAMES)
     }
     assert set(shaker.n) == {3}
 

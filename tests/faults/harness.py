@@ -24,7 +24,7 @@ Command = Callable[[], int]
 
 _OPERATIONS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
 _SHELVED = frozenset({".lock", ".lock.json"})
-_TIMED = frozenset({"timing.jsonl", "report.html"})
+_TIMED = frozenset({"timing.jsonl", "costs.json", "report.html", "report.md"})
 """Files that are made of wall times."""
 _SECONDS = re.compile(rb'"seconds": [0-9.e+-]+')
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -19,11 +19,16 @@ _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{12}\.part")
 
 
 def write_bytes(path: Path, content: bytes, aside: Path | None = None) -> None:
-    """Write `content` to a temporary file beside `path`, then rename; makes the folder first.
+    """Write `content` to a temporary file beside `path`, then rename; see `write_parts`."""
+    write_parts(path, (content,), aside)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], aside: Path | None = None) -> None:
+    """Write what may be too large for memory, part by part, the same way; makes the folder first.
 
     Args:
         path: the file.
-        content: all of it.
+        parts: of its content.
         aside: where the temporary file lies, on the same disk; None for beside `path`.
 
     Raises:
@@ -32,7 +37,7 @@ def write_bytes(path: Path, content: bytes, aside: Path | None = None) -> None:
     """
     try:
         with replacing(path, aside) as stream:
-            stream.write(content)
+            stream.writelines(parts)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
