@@ -143,10 +143,11 @@ def _counted(fails: bool, folder: Path, said: str) -> list[str]:
         return ["the run was lost: no summary.csv"]
     with path.open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
+    rows = [row for row in rows if row["metric"] == "psnr" and row["method"] != "clean"]
     found = {(row["method"], row["seed"]): row["n"] for row in rows}
     n = "2" if fails else "3"
     wanted = {("hostile", "0"): n, ("hostile", "1"): n, ("degraded", "0"): "3"}
-    values = {row["value"][:6] for row in rows if row["status"] == "ok"}
+    values = {row["value"][:6] for row in rows}
     wrong = [] if found == wanted else [f"found {found}"]
     # It hands back what it was given: its numbers are the control's, but for what it left out.
     return wrong if fails or len(values) == 1 else [*wrong, f"found values {sorted(values)}"]
