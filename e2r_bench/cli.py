@@ -10,6 +10,7 @@ import click
 
 from e2r_bench import __version__
 from e2r_bench.memory import keep_freed_memory
+from e2r_bench.threads import wait_passively
 from e2r_metrics.base.errors import E2RError
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
@@ -24,6 +25,7 @@ COMMANDS = {
     "claims": "Judge a paper's claims, from its tables and from runs.",
     "leakage": "Find test images among training images.",
     "maps": "Write error, invention and trust maps of a run.",
+    "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
     "compare": "Put two runs of one protocol on one page.",
     "weights": "List and fetch weight files.",
@@ -105,6 +107,7 @@ def _print_any_name() -> None:
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
+    wait_passively()
     if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     code = main()

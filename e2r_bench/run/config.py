@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from e2r_bench.run.tasks import TaskTable
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
@@ -31,7 +32,8 @@ class Experiment(BaseModel):
             `degraded` and `clean` (controls) always join.
         method: options: INSTANCE -> {option: value}; an option that stands at the top level is for
             every method that has it.
-        tasks: names of tasks.
+        tasks: names of tasks; `custom:NAME` is a set of pairs of one's own.
+        task: tables of tasks that are data; see `e2r_bench.run.tasks`.
         data: "mini" or a folder; or TASK=folder pairs, for tasks with a set of their own.
         recursive: search the folders' sub-folders; a sequence is one scene.
         pair: how a clean file is named for a degraded one, such as "{name}_GT".
@@ -46,6 +48,8 @@ class Experiment(BaseModel):
         metrics: names such as `psnr` or `psnr:y`.
         profile: which variant a bare metric name means: "default" or "paper".
         variant: metric name to variant, over the profile and the protocol.
+        crop: centre crops of so many pixels square, of any set; part of the protocol.
+        scenes: a CSV file that says which scene an image shows; see `read_scenes`.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
         prompt: one prompt for all tasks instead, for the study of prompts.
@@ -55,6 +59,7 @@ class Experiment(BaseModel):
         tile: side of square tiles, None for whole pictures.
         weights: folders searched for weight files before anything else.
         offline: open no connection.
+        shard: "i/n": only this part of the pictures, for `e2r-bench merge`.
         out: the run folder.
     """
 
@@ -63,6 +68,7 @@ class Experiment(BaseModel):
     methods: tuple[str, ...]
     method: Mapping[str, Any] = Field(default_factory=dict)
     tasks: tuple[str, ...] = DEFAULT_TASKS
+    task: tuple[TaskTable, ...] = ()
     data: tuple[str, ...] = ("mini",)
     recursive: bool = False
     pair: str | None = None
@@ -76,6 +82,8 @@ class Experiment(BaseModel):
     metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     profile: Literal["default", "paper"] = "default"
     variant: Mapping[str, str] = Field(default_factory=dict)
+    crop: int | None = Field(default=None, ge=32)
+    scenes: Path | None = None
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"
     prompt: str | None = None
@@ -85,6 +93,7 @@ class Experiment(BaseModel):
     tile: int | None = Field(default=None, ge=64)
     weights: tuple[Path, ...] = ()
     offline: bool = False
+    shard: str | None = None
     out: Path = Path("results/run")
 
     def reading(self) -> Reading:
@@ -112,8 +121,9 @@ class Experiment(BaseModel):
 
 # What two invocations on one folder may differ in: they add cells, and change none.
 ADDITIVE = frozenset({"methods", "method", "tasks", "data", "seeds", "steps", "metrics"})
-# What cannot change a result by more than float rounding, or is not about the result.
-NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapixels"})
+# What cannot change a result by more than float rounding, or is not about the result; which scenes
+# a file names is compared by content, not by the file's name.
+NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapixels", "scenes"})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

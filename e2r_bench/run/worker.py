@@ -5,6 +5,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.guest import hosted
 from e2r_bench.run.plan import Plan, PlannedMethod
-from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
+from e2r_bench.run.prepare import TaskSet, cropped_size, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.costs import Cost, put_cost, read_costs
-from e2r_bench.store.store import Store
+from e2r_bench.store.costs import Cost, read_costs
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
+from e2r_metrics.base.pictures import EightBit
 
 Failed = dict[tuple[str, Draw], str]
+Put = Callable[[Cell, EightBit, float], None]
+Note = Callable[[str, Cost], None]
 
 
 @dataclass
@@ -30,13 +33,17 @@ class LocalWorker:
 
     Attributes:
         plan: with this machine's files and builds.
-        store: takes the pictures.
+        folder: of the run, which has the pairs.
         compute: device, dtype and batch.
+        put: takes each picture with the wall time it took.
+        note: takes what a method costs, once.
     """
 
     plan: Plan
-    store: Store
+    folder: Path
     compute: Compute
+    put: Put
+    note: Note
     _open: tuple[str, Restorer] | None = field(default=None, init=False)
     _methods: Mapping[str, PlannedMethod] = field(init=False)
     _tasks: Mapping[str, TaskSet] = field(init=False)
@@ -44,7 +51,7 @@ class LocalWorker:
     _counted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._counted = set(read_costs(self.store.folder))
+        self._counted = set(read_costs(self.folder))
         self._methods = {method.name: method for method in self.plan.methods}
         self._tasks = {pictures.task.name: pictures for pictures in self.plan.tasks}
         self._sources = {(t.task.name, s.id): s for t in self.plan.tasks for s in t.sources}
@@ -54,13 +61,13 @@ class LocalWorker:
         method, pictures = self._methods[work.method], self._tasks[work.task]
         peak = None if method.name in self._counted else Peak(self.compute.device)
         restorer = self._restorer(method)
-        folder = self.store.folder / "pairs" / work.task
+        folder = self.folder / "pairs" / work.task
         failed: Failed = {}
         photos: list[Photo] = []
         for image in work.images:
             try:
                 source = self._sources[work.task, image]
-                self._check_memory(method, source)
+                self._check_memory(method, cropped_size(source.size(), pictures.protocol))
                 photos.append(photo(pictures, source, folder, method.spec.feed))
             except PictureError as error:
                 failed |= {(image, draw): str(error) for draw in work.draws}
@@ -86,10 +93,10 @@ class LocalWorker:
             peak_bytes=peak, called_on=photos[0].pixels.shape[:2], batch=len(photos),
             device=self.compute.device,
         )  # fmt: skip
-        put_cost(self.store.folder, work.method, cost)
+        self.note(work.method, cost)
 
     def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
-        self.store.put_picture(cell, to_eight_bit(pixels), seconds)
+        self.put(cell, to_eight_bit(pixels), seconds)
 
     def _restorer(self, method: PlannedMethod) -> Restorer:
         """Return the open method; one network is held at a time, so the one before is let go."""
@@ -99,11 +106,11 @@ class LocalWorker:
             self._open = method.name, opened
         return self._open[1]
 
-    def _check_memory(self, method: PlannedMethod, source: Source) -> None:
+    def _check_memory(self, method: PlannedMethod, size: tuple[int, int]) -> None:
         estimate = method.spec.peak_bytes
         if estimate is None or self.compute.tile is not None:
             return
-        height, width = source.size()
+        height, width = size
         needed = estimate(method.build, height, width) * self.compute.batch
         there = available_bytes(self.compute.device)
         if needed > there:
