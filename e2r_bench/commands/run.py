@@ -1,7 +1,7 @@
 """`e2r-bench run`: restore, score, report."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,10 @@ from e2r_bench.commands.types import (
     joined,
     method_options,
 )
+
+if TYPE_CHECKING:
+    from e2r_bench.run.config import Experiment
+    from e2r_bench.store.store import Store
 
 
 @click.command("run", short_help="Restore, score and report.")
@@ -49,8 +53,11 @@ from e2r_bench.commands.types import (
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
+@click.option("--against", help="What the others are set against at the end.  [the first method]")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
-def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: Any) -> int:
+def command(
+    experiment: Path | None, redo: bool, allow_commands: bool, against: str | None, **flags: Any
+) -> int:
     """Restore photographs with several methods, score them, and report.
 
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
@@ -66,12 +73,50 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
     made = make_experiment(settings, str(experiment) if experiment else "the command line")
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
+    names = _names(made, against)
     with Console() as console:
         outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
     console.table(outcome.store)
+    _compare(outcome.store, made, names, against)
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
+
+
+def _names(experiment: "Experiment", against: str | None) -> tuple[str, ...]:
+    """Return the instances that this call names; UsageError for an unknown one to set against."""
+    from e2r_bench.run.plan import CONTROLS, instance_of, known_methods
+    from e2r_metrics.base.errors import unknown
+
+    known = known_methods()
+    names = tuple(dict.fromkeys(instance_of(entry, known)[0] for entry in experiment.methods))
+    if against is not None and against not in (*CONTROLS, *names):
+        raise unknown("method of this run, for --against", against, (*CONTROLS, *names))
+    return names
+
+
+def _compare(
+    store: "Store", experiment: "Experiment", names: tuple[str, ...], against: str | None
+) -> None:
+    """Print the paired statements of the methods that this call named."""
+    from e2r_bench.console import print_contest
+    from e2r_bench.run.services import open_services
+    from e2r_bench.studies.contest import Asked, contest
+    from e2r_bench.studies.sides import Criteria
+    from e2r_bench.terminal import print_line, stdout_console
+
+    methods = tuple(name for name in names if not store.info.methods[name].control)
+    if not methods:
+        return
+    _, session, _ = open_services(experiment, _unsaid)
+    asked = Asked(methods, against, tasks=tuple(dict.fromkeys(experiment.tasks)))
+    console = stdout_console()
+    print_line(console, "")
+    print_contest(console, contest({"": store}, asked, Criteria(session)))
+
+
+def _unsaid(line: str) -> None:
+    del line
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

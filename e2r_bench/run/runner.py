@@ -11,8 +11,8 @@ from e2r_bench.run.describe import open_folder
 from e2r_bench.run.executor import SerialExecutor
 from e2r_bench.run.plan import Catalog, Plan, make_plan
 from e2r_bench.run.prepare import prepare
-from e2r_bench.run.restore import Watch, restore_all
-from e2r_bench.run.scoring import score_all
+from e2r_bench.run.restore import Watch, announce, restore_all
+from e2r_bench.run.scoring import asked_cells, score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.summary import write_summary
 from e2r_bench.run.worker import LocalWorker
@@ -76,12 +76,21 @@ def _run(
 ) -> Outcome:
     for line in banner(plan):
         say(line)
+    _announce(plan, store, watch)
     store = _prepared(plan, store, watch)
     restore_all(plan, store, SerialExecutor(LocalWorker(plan, store, compute)), watch)
     score_all(plan, store, session, watch)
     write_summary(store, session, watch)
     write_report(store)
     return Outcome(store, store.failures())
+
+
+def _announce(plan: Plan, store: Store, watch: Watch) -> None:
+    """Say what is ahead, so that the time left is that of all of it."""
+    for pictures in plan.tasks:
+        watch(f"prepare {pictures.task.name}", 0, len(pictures.sources))
+    announce(plan, store, watch)
+    watch("score", 0, len(asked_cells(plan, store)))
 
 
 def _prepared(plan: Plan, store: Store, watch: Watch) -> Store:

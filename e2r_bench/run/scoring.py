@@ -28,7 +28,7 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     """
     store.replace_rows(list(_kept(store)))
     done = {row.key() for row in store.rows().all}
-    cells = [cell for cell in store.cells() if _asked(plan, cell)]
+    cells = asked_cells(plan, store)
     for count, cell in enumerate(cells, 1):
         metrics = [m for m in _measured(plan, cell.task) if _key(cell, m.id) not in done]
         shares = [key for key in SHARES if _key(cell, key) not in done]
@@ -37,9 +37,10 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     store.replace_rows(_ordered(store))
 
 
-def _asked(plan: Plan, cell: Cell) -> bool:
-    """Return whether this call, and not an earlier one on the folder, asks for a cell."""
-    return any(m.name == cell.method for m in plan.methods) and cell.task in plan.metrics
+def asked_cells(plan: Plan, store: Store) -> list[Cell]:
+    """Return the cells that this call, and not an earlier one on the folder, asks for."""
+    methods = {method.name for method in plan.methods}
+    return [c for c in store.cells() if c.method in methods and c.task in plan.metrics]
 
 
 def _measured(plan: Plan, task: str) -> Sequence[Metric]:

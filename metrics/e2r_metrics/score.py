@@ -21,7 +21,7 @@ from e2r_metrics.base.pictures import AS_STORED, Reading, read_pixels
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.images import to_unit
-from e2r_metrics.numbers import Scores, Value, summary_of
+from e2r_metrics.numbers import Features, Scores, Value, summary_of
 from e2r_metrics.session import Session
 
 _AHEAD = 4
@@ -57,7 +57,7 @@ def score_folders(
     pairs = pair_folders(restored, clean, matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [_shaved(m, shave) for m in metrics if m.id not in missing]
-    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {})
+    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, reading, shave), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
@@ -80,11 +80,12 @@ _Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class _Made:
-    """What gathers while pictures go by: values, features by extractor, and failures."""
+    """What gathers while pictures go by: values, features by extractor, failures, names seen."""
 
     values: list[Value]
     features: dict[str, _Features]
     failed: dict[str, str]
+    seen: list[str]
 
 
 def _measure(
@@ -107,6 +108,7 @@ def _measure(
             made.values.append(Value(pair.name, metric, value))
         except PictureError as error:
             made.failed[f"{pair.name} {metric.id}"] = str(error)
+    made.seen.append(pair.name)
     for extractor, sets in made.features.items():
         for image, gathered in zip(images, sets, strict=True):
             gathered.append(session.features(extractor, [image]))
@@ -131,7 +133,12 @@ def _scores(
     summaries = [
         summary_of(m, made.values, counts[m.id]) for m in metrics if m.id not in unmeasured
     ]
-    return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured)
+    features = {
+        name: Features(tuple(made.seen), np.concatenate(ours), np.concatenate(theirs))
+        for name, (ours, theirs) in made.features.items()
+        if ours
+    }
+    return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
 
 
 _Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError"]]
