@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from e2r_bench.commands import options
+from e2r_bench.commands import options, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_de
 @click.group("study", short_help="Seeds, steps, pairs, prompts: does a number hold?")
 def command() -> None:
     """Does a number hold over seeds, sampler steps, training pairs and prompts?"""
+
+
+command.add_command(tradeoff.command)
 
 
 def _out(name: str) -> Any:

@@ -10,10 +10,7 @@ from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, seeds_of
 from e2r_bench.report.labels import label_build
 from e2r_bench.report.roles import INVENTED
-from e2r_bench.statistics.paired import differences, mean_estimate
-from e2r_bench.statistics.results import Estimate
 from e2r_bench.store.store import Store
-from e2r_metrics.base.errors import UsageError
 
 Shares = Mapping[tuple[str, str, str], Mapping[str, float]]
 """(origin, method, task) -> image -> share of invented pixels in %, of the draw that is shown."""
@@ -54,11 +51,20 @@ class Arm:
         """Return the seeds of the longest schedule."""
         return seeds_of(self.store, self.method)
 
+    @property
+    def drawn(self) -> bool:
+        """Return whether a sampling seed decides what comes out."""
+        return self.store.info.methods[self.method].stochastic
+
+    def by_seed(self, task: str, key: str) -> list[dict[str, float]]:
+        """Return image -> value for each seed; of the invented share, for the first alone."""
+        if key == INVENTED:
+            return [dict(self.shares.get((self.origin, self.method, task), {}))]
+        return [self.store.values(self.method, task, draw, key) for draw in self.draws()]
+
     def values(self, task: str, key: str) -> dict[str, float]:
         """Return image -> mean over seeds; images that a seed has no number of are left out."""
-        if key == INVENTED:
-            return dict(self.shares.get((self.origin, self.method, task), {}))
-        seeds = [self.store.values(self.method, task, draw, key) for draw in self.draws()]
+        seeds = self.by_seed(task, key)
         shared = [image for image in seeds[0] if all(image in seed for seed in seeds)]
         return {image: float(np.mean([seed[image] for seed in seeds])) for image in shared}
 
@@ -91,18 +97,12 @@ def mean_of(arm: Arm, task: str, key: str) -> float | None:
     return float(np.mean(list(values.values()))) if values else None
 
 
-def difference(arm: Arm, other: Arm, task: str, key: str) -> Estimate | None:
-    """Return arm - other over the images that both have, scenes as the units.
-
-    None where no interval can be given: too few scenes, no spread, or values that are infinite.
-    """
-    first, second = arm.values(task, key), other.values(task, key)
-    shared = [image for image in first if image in second]
-    try:
-        apart = differences(*(np.array([v[i] for i in shared]) for v in (first, second)))
-        return mean_estimate(apart, arm.scenes(task, shared))
-    except UsageError:
-        return None
+def facts_of(arms: Sequence[Arm], key: str) -> tuple[str, bool]:
+    """Return unit and direction of a metric id, or of the invented share."""
+    if key == INVENTED:
+        return "% of pixels", False
+    metric = next(a.store.info.metrics[key] for a in arms if key in a.store.info.metrics)
+    return metric.unit, metric.higher_is_better
 
 
 def set_values(store: Store) -> dict[tuple[str, str, str], float]:

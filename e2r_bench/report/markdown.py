@@ -7,7 +7,7 @@ from typing import Any
 from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
 from e2r_bench.report.failures import Failure
-from e2r_bench.report.headline import Card, Part
+from e2r_bench.report.headline import Card, Headline, Part
 from e2r_bench.report.sections import Section, Verdicts
 from e2r_bench.report.standings import Standing
 from e2r_bench.report.table import Block, Column, Line
@@ -20,7 +20,7 @@ _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 def markdown_page(content: Mapping[str, Any]) -> str:
     """Return the page's content as CommonMark with tables; names are escaped."""
     parts = [f"# {escape(content['title'])}", *_miniatures(content["miniatures"])]
-    parts += _answer(content["cards"])
+    parts += _answer(content["headline"])
     if content["verdicts"]:
         parts.append("## Verdicts")
         parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
@@ -48,18 +48,28 @@ def _miniatures(names: Mapping[str, None]) -> Iterator[str]:
         )
 
 
-def _answer(cards: Sequence[Card]) -> Iterator[str]:
-    if not cards:
+def _answer(headline: Headline) -> Iterator[str]:
+    if not headline.cards:
         return
     yield "## The answer"
     yield (
-        "Means over seeds at the longest schedule; differences paired by picture, with 95% "
-        "intervals over scenes, not adjusted for the number of comparisons."
+        "Means over seeds at the longest schedule; differences paired by picture."
+        + (
+            " Simultaneous 95% intervals over scenes, Holm's p over all "
+            f"{headline.tested} pairs that are judged here; ≈: not told apart from the best mean."
+            if headline.tested
+            else ""
+        )
     )
-    for card in cards:
+    for card in headline.cards:
         yield f"### {escape(card.task)}"
         yield escape(card.caption)
+        yield "\n".join(
+            f"- **{escape(one.name)}** against {escape(one.against)}: {escape(one.word.text)}"
+            for one in card.said
+        )
         yield from (_part(part) for part in card.parts)
+        yield from _sentences(card)
 
 
 def _part(part: Part) -> str:
@@ -76,8 +86,20 @@ def _part(part: Part) -> str:
 
 
 def _apart(standing: Standing) -> str:
-    said = standing.ruling.label if standing.ruling is not None else ""
-    return " ".join(part for part in (standing.apart, said) if part)
+    said = standing.word.text if standing.word is not None else ""
+    return ", ".join(part for part in (standing.apart, said) if part)
+
+
+def _sentences(card: Card) -> Iterator[str]:
+    """Yield the verdicts as sentences, with their limits."""
+    said = [
+        one.word.sentence
+        for part in card.parts
+        for one in (*part.standings, part.rival)
+        if one is not None and one.word is not None
+    ]
+    if said:
+        yield "\n".join(f"- {escape(sentence)}" for sentence in dict.fromkeys(said))
 
 
 def _verdicts(origin: str, verdicts: Verdicts) -> Iterator[str]:

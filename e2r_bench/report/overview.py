@@ -21,7 +21,8 @@ class OverviewRow:
 class Overview:
     """The table."""
 
-    methods: tuple[str, ...]
+    methods: tuple[tuple[str, int], ...]
+    """Each with its colour."""
     rows: tuple[OverviewRow, ...]
 
 
@@ -31,10 +32,10 @@ def overview_of(cards: Sequence[Card]) -> Overview | None:
         return None
     parts = [(card.task, part) for card in cards for part in card.parts]
     place = {one.name: one.place for _, part in parts for one in part.standings}
-    methods = tuple(sorted(place, key=lambda name: place[name]))
+    methods = tuple(sorted(place.items(), key=lambda named: named[1]))
     rows: list[OverviewRow] = []
     for task, part in parts:
         named = {one.name: one for one in part.standings}
-        row = tuple(named.get(name) for name in methods)
+        row = tuple(named.get(name) for name, _ in methods)
         rows.append(OverviewRow(task, part.key, part.higher_is_better, row))
     return Overview(methods, tuple(rows))

@@ -12,33 +12,33 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from e2r_bench.maps.paint import ramp_tables
-from e2r_bench.report import plane
+from e2r_bench.report import palette, plane
 from e2r_bench.report.arms import shares_of
 from e2r_bench.report.cases import cases_of
 from e2r_bench.report.facts import details, facts, miniatures
 from e2r_bench.report.failures import failures_of
 from e2r_bench.report.gallery import gallery
-from e2r_bench.report.headline import cards
+from e2r_bench.report.headline import headline
 from e2r_bench.report.looks import looks_of
 from e2r_bench.report.markdown import markdown_page
 from e2r_bench.report.overview import overview_of
 from e2r_bench.report.pictures import Album, plot_uri
 from e2r_bench.report.plots import HEIGHT, WIDTH, charts
+from e2r_bench.report.roles import ROLES
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
-from e2r_bench.report.standings import Judge, unjudged
 from e2r_bench.report.table import blocks
+from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.store.store import Store
 from e2r_metrics.base.files import write_text
 
 
-def write_report(store: Store, embed: bool = True, judge: Judge = unjudged) -> Path:
+def write_report(store: Store, embed: bool = True) -> Path:
     """Write report.html and report.md into the run folder.
 
     Args:
         store: a finished run; studies and maps are included where they are.
         embed: put the pictures into the page, as WebP, so that one file can be sent; otherwise
             the page links the PNG files of the run folder.
-        judge: gives the words of the first screen; without one it shows numbers and intervals.
 
     Returns:
         The path of report.html.
@@ -46,25 +46,24 @@ def write_report(store: Store, embed: bool = True, judge: Judge = unjudged) -> P
     Raises:
         UsageError: no summary yet, an unreadable picture, or a folder that cannot be written.
     """
-    return write_page(store.folder / "report.html", {"": store}, store.folder.name, embed, judge)
+    return write_page(store.folder / "report.html", {"": store}, store.folder.name, embed)
 
 
-def write_page(
-    page: Path, stores: Mapping[str, Store], title: str, embed: bool, judge: Judge = unjudged
-) -> Path:
+def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool) -> Path:
     """Write one page for one run, or for several that share a protocol; see `write_report`."""
     album = Album(page, embed)
     cases = [case for origin, store in stores.items() for case in cases_of(origin, store)]
     looks = looks_of(cases, album)
     shown = gallery(cases, album)
-    first = cards(stores, shares_of(shown["cases"]), judge)
+    first = headline(stores, shares_of(shown["cases"]))
     content = {
         "title": title,
         "embed": embed,
         "runs": [(origin, facts(one), details(one)) for origin, one in stores.items()],
         "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
-        "cards": first,
-        "overview": overview_of(first),
+        "headline": first,
+        "few": any(card.few for card in first.cards),
+        "overview": overview_of(first.cards),
         "verdicts": [(o, v) for o, one in stores.items() if (v := read_verdicts(one.folder)).rows],
         "blocks": blocks(stores),
         "failures": [f for origin, one in stores.items() for f in failures_of(origin, one)],
@@ -87,7 +86,8 @@ def _html(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = _asset("page.css"), _asset("page.js")
+    series = len(content["headline"].places)
+    style, script = f"{_asset('page.css')}{palette.style(series)}\n", _asset("page.js")
     return environment.get_template("page.html.j2").render(
         **content,
         # Both are files of ours, with nothing of the run in them.
@@ -101,6 +101,8 @@ def _html(content: Mapping[str, Any]) -> str:
         plane_width=plane.WIDTH,
         plane_height=plane.HEIGHT,
         ramp=ramp_tables(),
+        roles=ROLES,
+        min_scenes=MIN_SCENES,
     )
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from e2r_bench.report.arms import Arm
+from e2r_bench.report.arms import Arm, facts_of
 from e2r_bench.report.labels import number
-from e2r_bench.report.roles import INVENTED
+from e2r_bench.statistics.judge import MIN_SCENES
 
 WIDTH, HEIGHT = 340.0, 250.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 14.0, 12.0, 36.0
-_LEAST_SCENES = 4
 _CORNERS = 48
 _NAME_WIDTH = 120.0
 _LEVEL = 0.95
@@ -65,21 +64,22 @@ class Plane:
     absent: tuple[str, ...]
 
 
-Mean = Callable[[Arm, str], float | None]
+Mean = Callable[[Arm, str, str], float | None]
+"""From arm, task and metric id to the arm's number."""
 
 
-def plane(arms: Sequence[Arm], task: str, across: str, up: str, mean: Mean) -> Plane | None:
+def plane(arms: Mapping[Arm, int], task: str, across: str, up: str, mean: Mean) -> Plane | None:
     """Return the plane of a task, None where fewer than two arms have a place in it.
 
     Args:
-        arms: methods, then controls.
+        arms: methods, then controls, each with its colour on the page.
         task: the task.
         across, up: metric ids of fidelity and perception.
-        mean: an arm's number of a metric id.
+        mean: see `Mean`.
     """
     placed: dict[str, tuple[Arm, float, float]] = {}
     for arm in arms:
-        x, y = mean(arm, across), mean(arm, up)
+        x, y = mean(arm, task, across), mean(arm, task, up)
         if x is not None and y is not None and math.isfinite(x) and math.isfinite(y):
             placed[arm.name] = (arm, x, y)
     if len(placed) < 2:
@@ -87,8 +87,7 @@ def plane(arms: Sequence[Arm], task: str, across: str, up: str, mean: Mean) -> P
     outlines = {name: _outline(arm, task, across, up) for name, (arm, _, _) in placed.items()}
     points = np.array([(x, y) for _, x, y in placed.values()])
     bounds = np.concatenate([points, *(o for o in outlines.values() if o is not None)])
-    frame = _Frame(bounds, *(_higher(arms, key) for key in (across, up)))
-    methods = [name for name, (arm, _, _) in placed.items() if not arm.control]
+    frame = _Frame(bounds, *(facts_of(list(arms), key)[1] for key in (across, up)))
     lifted = _lifted({name: (frame.x(x), frame.y(y)) for name, (_, x, y) in placed.items()})
     spots = tuple(
         Spot(
@@ -98,12 +97,13 @@ def plane(arms: Sequence[Arm], task: str, across: str, up: str, mean: Mean) -> P
             y=frame.y(y),
             label_y=frame.y(y) + lifted[name],
             region=_path(frame, outlines[name]),
-            series=None if arm.control else methods.index(name) % 6,
+            series=None if arm.control else arms[arm],
         )
         for name, (arm, x, y) in placed.items()
     )
     gone = tuple(arm.name for arm in arms if arm.name not in placed)
-    return Plane(_axis(arms, across, frame.across()), _axis(arms, up, frame.up()), spots, gone)
+    first, second = (facts_of(list(arms), key)[0] for key in (across, up))
+    return Plane(_axis(across, first, frame.across()), _axis(up, second, frame.up()), spots, gone)
 
 
 def _lifted(places: Mapping[str, tuple[float, float]]) -> dict[str, float]:
@@ -120,15 +120,8 @@ def _lifted(places: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     return found
 
 
-def _higher(arms: Sequence[Arm], key: str) -> bool:
-    metrics = next(arm.store.info.metrics for arm in arms if key in arm.store.info.metrics)
-    return metrics[key].higher_is_better
-
-
 def _outline(arm: Arm, task: str, across: str, up: str) -> Floats | None:
     """Return the 95% region of both means as (48, 2) corners: Hotelling's, scenes as the units."""
-    if INVENTED in (across, up):
-        return None
     first, second = arm.values(task, across), arm.values(task, up)
     shared = [image for image in first if image in second]
     pairs = np.array([(first[image], second[image]) for image in shared])
@@ -140,7 +133,7 @@ def _outline(arm: Arm, task: str, across: str, up: str) -> Floats | None:
         [apart[[s == scene for s in scenes]].sum(axis=0) for scene in dict.fromkeys(scenes)]
     )
     count = len(shares)
-    if count < _LEAST_SCENES:
+    if count < MIN_SCENES:
         return None
     # The scenes' influence on both means: with as many images in each, their covariance over count.
     covariance = count / (count - 1) * shares.T @ shares
@@ -201,6 +194,5 @@ def _path(frame: _Frame, outline: Floats | None) -> str:
     return f"M{' L'.join(corners)}Z"
 
 
-def _axis(arms: Sequence[Arm], key: str, ticks: Sequence[tuple[float, float]]) -> Axis:
-    unit = next(a.store.info.metrics[key].unit for a in arms if key in a.store.info.metrics)
+def _axis(key: str, unit: str, ticks: Sequence[tuple[float, float]]) -> Axis:
     return Axis(key, unit, tuple((place, f"{value:g}".replace("-", "−")) for place, value in ticks))

@@ -30,6 +30,7 @@ class Series:
         level: for a method without seeds and steps, its height; None for others.
     """
 
+    method: str
     name: str
     points: tuple[Point, ...]
     path: str
@@ -118,7 +119,7 @@ def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame:
     info = store.info.methods[method]
     name = " ".join(part for part in (method, label_build(method, info)) if part)
     if not info.stepped:
-        return _flat(name, rows, frame)
+        return _flat(method, name, rows, frame)
     points = [
         Point(
             frame.x(int(row["steps"])),
@@ -129,14 +130,14 @@ def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame:
     ]
     by_x = {x: [p.y for p in points if p.x == x] for x in sorted({p.x for p in points})}
     means = [f"{x:.1f} {sum(ys) / len(ys):.1f}" for x, ys in by_x.items()]
-    return Series(name, tuple(points), "M" + " L".join(means), None)
+    return Series(method, name, tuple(points), "M" + " L".join(means), None)
 
 
-def _flat(name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+def _flat(method: str, name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
     """A method without steps is a level line; its seeds, if any, are dots on the left edge."""
     heights = [frame.y(float(row["value"])) for row in rows]
     points = tuple(_edge_points(name, rows, frame)) if len(rows) > 1 else ()
-    return Series(name, points, "", sum(heights) / len(heights))
+    return Series(method, name, points, "", sum(heights) / len(heights))
 
 
 def _edge_points(name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Iterator[Point]:

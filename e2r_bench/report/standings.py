@@ -1,34 +1,17 @@
-"""Where each arm stands in one metric of one task: its mean, and its difference to another."""
+"""Where each arm stands in one metric of one task: its mean, and its differences to others."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from e2r_bench.report.arms import Arm, difference, mean_of
-from e2r_bench.report.labels import number, spread
-from e2r_bench.statistics.results import Estimate
+from e2r_bench.report.arms import Arm, mean_of
+from e2r_bench.report.judged import Bench
+from e2r_bench.report.labels import number
+from e2r_bench.report.words import Word, printed, word_of
+from e2r_bench.statistics.verdict import Verdict
 
-
-@dataclass(frozen=True)
-class Ruling:
-    """What a judge says of an arm against another on one task and metric.
-
-    Attributes:
-        label: one of the words of docs/statistics.md, such as "better" or "not resolved".
-        statement: the sentence that can be quoted.
-    """
-
-    label: str
-    statement: str
-
-
-Judge = Callable[[str, str, Arm, Arm], Ruling | None]
-"""From (task, metric id, arm, the arm it is set against) to the ruling, None without one."""
-
-
-def unjudged(task: str, key: str, arm: Arm, other: Arm) -> Ruling | None:
-    """Return no ruling: the judge of a report that was given none."""
-    del task, key, arm, other
+Sets = Mapping[str, Mapping[tuple[str, str, str], float]]
+"""Origin -> (method, task, metric id) -> value of a set metric."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +20,14 @@ class Standing:
 
     Attributes:
         name, build: of the arm.
-        place: its number among the arms of the task, for its order and colour.
+        place: its number among the arms of the page, for its order and colour.
         value: its mean as printed.
         best: whether no other arm has a better mean.
-        level: whether its paired interval to the best one includes zero.
-        apart: the difference as printed with its interval, empty for the arm that others are set
-            against, and where no interval can be given.
+        level: whether the tests cannot tell it from the best one.
+        apart: the difference to the arm that others are set against as printed, with its interval
+            where it was judged; empty for that arm itself.
         at, low, high: the same in % of the part's scale, None without.
-        ruling: what a judge says.
+        word: the verdict of that difference, None for that arm itself.
     """
 
     name: str
@@ -57,100 +40,85 @@ class Standing:
     at: float | None = None
     low: float | None = None
     high: float | None = None
-    ruling: Ruling | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Who is compared with whom on a task."""
-
-    task: str
-    arms: tuple[Arm, ...]
-    controls: tuple[Arm, ...]
-    against: Arm | None
-    judge: Judge
-    sets: Mapping[str, Mapping[tuple[str, str, str], float]]
-
-    def mean(self, arm: Arm, key: str) -> float | None:
-        """Return an arm's number, of a per-image or a set metric."""
-        known = self.sets.get(arm.origin, {}).get((arm.method, self.task, key))
-        return mean_of(arm, self.task, key) if known is None else known
-
-
-def apart_of(comparison: Comparison, arm: Arm, key: str) -> Estimate | None:
-    """Return the paired difference to the arm that others are set against, None where none is."""
-    if comparison.against is None or arm is comparison.against:
-        return None
-    return difference(arm, comparison.against, comparison.task, key)
+    word: Word | None = None
 
 
 class Scale:
     """Where differences stand in a drawing, in %: zero and every interval are inside."""
 
-    def __init__(self, estimates: Sequence[Estimate]) -> None:
-        ends = [0.0, *(end for one in estimates for end in (one.low, one.high))]
+    def __init__(self, verdicts: Sequence[Verdict]) -> None:
+        every = [end for one in verdicts for end in (one.effect, one.low, one.high)]
+        ends = [0.0, *(end for end in every if end is not None and math.isfinite(end))]
         self._low, self._high = min(ends), max(ends)
 
-    def share(self, value: float) -> float:
-        """Return where a value stands, 0 to 100."""
+    def share(self, value: float | None) -> float | None:
+        """Return where a value stands, 0 to 100; None for none."""
+        if value is None:
+            return None
         room = self._high - self._low
-        return 50.0 if math.isclose(room, 0) else 4 + 92 * (value - self._low) / room
+        if math.isclose(room, 0):
+            return 50.0
+        return min(max(4 + 92 * (value - self._low) / room, 0.0), 100.0)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The arms of one part, with what their standings are made from."""
+    """The arms that have a number of a metric on a task, the best mean first.
 
-    comparison: Comparison
+    Attributes:
+        arms: in that order.
+        against: the arm that the others are set against; it may be a control.
+        places: number of each arm on the page.
+    """
+
+    task: str
     key: str
     unit: str
+    arms: tuple[Arm, ...]
     means: Mapping[Arm, float]
-    best: Arm
-    apart: Mapping[Arm, Estimate]
-    scale: Scale
+    against: Arm | None
+    bench: Bench
+    places: Mapping[Arm, int]
+
+    def verdict(self, arm: Arm, other: Arm | None) -> Verdict | None:
+        """Return an arm's verdict against another; None for itself."""
+        if other is None or other is arm:
+            return None
+        return self.bench.of(self.task, self.key, arm, other)
+
+    def scale(self) -> Scale:
+        """Return the scale on which all differences of this part are drawn."""
+        found = (self.verdict(arm, self.against) for arm in self.arms)
+        return Scale([verdict for verdict in found if verdict is not None])
 
     def standing(self, arm: Arm) -> Standing:
         """Return where an arm stands."""
-        apart, share = self.apart.get(arm), self.scale.share
+        apart, behind, scale = self.verdict(arm, self.against), self._behind(arm), self.scale()
         return Standing(
             name=arm.name,
             build=arm.build,
-            place=self.comparison.arms.index(arm),
+            place=self.places[arm],
             value=number(self.means[arm], self.unit) + self._fewer(arm),
-            best=arm is self.best,
-            level=self._level(arm),
-            apart=printed(apart, self.unit) if apart is not None else "",
-            at=share(apart.value) if apart is not None else None,
-            low=share(apart.low) if apart is not None else None,
-            high=share(apart.high) if apart is not None else None,
-            ruling=self._ruling(arm),
+            best=arm is self.arms[0],
+            level=behind is not None and behind.judged and behind.direction == 0,
+            apart="" if apart is None else printed(apart, self.unit),
+            at=None if apart is None else scale.share(apart.effect),
+            low=None if apart is None else scale.share(apart.low),
+            high=None if apart is None else scale.share(apart.high),
+            word=None if apart is None else word_of(apart, self.unit),
         )
+
+    def _behind(self, arm: Arm) -> Verdict | None:
+        return self.verdict(arm, self.arms[0])
 
     def _fewer(self, arm: Arm) -> str:
         """Return n where pictures failed: the card says it for all others."""
-        found = len(arm.values(self.comparison.task, self.key))
-        asked = len(arm.store.images(self.comparison.task))
+        found = len(arm.values(self.task, self.key))
+        asked = len(arm.store.images(self.task))
         return f" (n={found})" if 0 < found < asked else ""
 
-    def _level(self, arm: Arm) -> bool:
-        """Return whether the paired interval to the best arm includes zero."""
-        if arm is self.best:
-            return False
-        found = difference(arm, self.best, self.comparison.task, self.key)
-        return found is not None and found.low <= 0 <= found.high
 
-    def _ruling(self, arm: Arm) -> Ruling | None:
-        against = self.comparison.against
-        if against is None or arm is against:
-            return None
-        return self.comparison.judge(self.comparison.task, self.key, arm, against)
-
-
-def printed(apart: Estimate, unit: str) -> str:
-    """Return a difference with its sign and its interval, such as "+0.42 [+0.20, +0.64]"."""
-    half = (apart.high - apart.low) / 2
-    digits = len(spread(half, apart.value, unit).partition(".")[2])
-    value, low, high = (
-        f"{v:+.{digits}f}".replace("-", "−") for v in (apart.value, apart.low, apart.high)
-    )
-    return f"{value} [{low}, {high}]"
+def mean(arm: Arm, task: str, key: str, sets: Sets) -> float | None:
+    """Return an arm's number, of a per-image or a set metric."""
+    known = sets.get(arm.origin, {}).get((arm.method, task, key))
+    return mean_of(arm, task, key) if known is None else known

@@ -46,7 +46,8 @@ def test_identity(metric, session, photo):
 
 def test_symmetry(metric, session, photo, noisy):
     there = session.per_image(metric, [noisy(20)], [photo])[0]
-    assert session.per_image(metric, [photo], [noisy(20)])[0] == pytest.approx(there, rel=1e-5)
+    back = session.per_image(metric, [photo], [noisy(20)])[0]
+    assert (back == pytest.approx(there, rel=1e-5)) == metric.symmetric
 
 
 def test_monotone_in_added_noise(metric, session, photo, noisy):

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -64,6 +64,8 @@ class Spec:
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     broken: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    perception: bool = False
+    """Whether LPIPS has numbers: one minus SSIM, for no weights are here."""
 
 
 PLAIN = Spec(
@@ -120,7 +122,9 @@ def _measured(store: Store) -> list[MetricInfo]:
 
 
 def _value(session: Session, m: MetricInfo, restored: np.ndarray, clean: np.ndarray) -> float:
-    return float(session.per_image(CATALOG[f"{m.name}:{m.variant}"], [restored], [clean])[0])
+    key = "ssim:uniform7" if m.name == "lpips" else f"{m.name}:{m.variant}"
+    value = float(session.per_image(CATALOG[key], [restored], [clean])[0])
+    return 1 - value if m.name == "lpips" else value
 
 
 def _restored(
@@ -147,7 +151,10 @@ def _info(spec: Spec) -> RunInfo:
     }
     controls = {name: method_info(spec, name, "control", False) for name in ("degraded", "clean")}
     metrics = {
-        key: metric_info(CATALOG[key], "no such file here" if key.startswith("lpips") else None)
+        key: metric_info(
+            CATALOG[key],
+            "no such file here" if key.startswith("lpips") and not spec.perception else None,
+        )
         for key in ("psnr:rgb", "ssim:uniform7", "lpips:alex")
     }
     tasks = {
@@ -180,6 +187,26 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ]
     (study / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
     return run
+
+
+@pytest.fixture(scope="session")
+def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Sixteen scenes, so that there are verdicts; three methods, two of them alike; five tasks."""
+    spec = replace(
+        PLAIN,
+        methods={
+            "kontext_lora": ("kontext-nano", True, 14.0),
+            "promptir": ("promptir-nano", True, 2.0),
+            "twin": ("twin", False, 2.01),
+        },
+        images=[f"photo{k:02d}" for k in range(16)],
+        tasks={f"denoise{sigma}": sigma for sigma in (25, 30, 15, 20, 35)},
+        size=(40, 40),
+        seeds=(0,),
+        steps=(28,),
+        perception=True,
+    )
+    return make_run(tmp_path_factory.mktemp("judged") / "run", spec)
 
 
 @pytest.fixture

@@ -223,22 +223,31 @@ def test_print_keeps_answer_studies_and_maps(opened: Watched) -> None:
         assert not page.locator(gone).first.is_visible(), gone
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.fixture(scope="module")
+def judged(judged_run: Store) -> Path:
+    return write_report(judged_run)
+
+
+@pytest.mark.parametrize(("width", "height", "tasks"), [(1440, 900, 5), (390, 844, 1)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_first_screen_answers(
-    browser: "playwright.Browser", embedded: Path, width: int, height: int
+    browser: "playwright.Browser", judged: Path, width: int, height: int, tasks: int, scheme: str
 ) -> None:
-    watched = watch(browser, embedded)
+    watched = watch(browser, judged, color_scheme=scheme)
     page = watched.page
     page.set_viewport_size({"width": width, "height": height})
-    leads = page.locator(".answer").first.locator(".leads div")
-    assert leads.count() == 2, "fidelity and invention; the run measured no perception"
-    for at in range(2):
-        box = leads.nth(at).bounding_box()
+    rows = page.locator(".answer-row")
+    assert rows.count() == 5
+    for at in range(tasks):
+        box = rows.nth(at).bounding_box()
         assert box["y"] + box["height"] <= height
-    said = " ".join(leads.nth(0).text_content().split())
-    assert "best fidelity psnr:rgb kontext_lora kontext-nano (miniature) 2" in said
-    assert re.search(r"next promptir −\d+\.\d\d \[−", leads.nth(0).text_content())
-    assert "Perception: no metric" in page.locator(".answer").first.text_content()
+    said = " ".join(rows.first.text_content().split())
+    assert re.search("against kontext_lora ?promptir worse: less faithful, less pretty", said)
+    cells = rows.first.locator("td")
+    assert cells.count() == 3, "fidelity, perception, invented"
+    fidelity = " ".join(cells.nth(0).text_content().split())
+    assert re.search(r"^kontext_lora \d\d\.\d\d dB psnr:rgb better.*, \+\d\.\d+ \[\+", fidelity)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     watched.check()
     page.close()
 

@@ -1,8 +1,9 @@
-"""The first screen as data: means over seeds, paired differences, and nothing that is not known."""
+"""The first screen as data: means over seeds, verdicts, and nothing that is not known."""
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,21 @@ import pytest
 from scipy import stats
 
 from e2r_bench.report.arms import Arm, Shares
-from e2r_bench.report.headline import Card, cards
+from e2r_bench.report.headline import Card, headline
+from e2r_bench.report.judged import Bench, bench_of, reverse
 from e2r_bench.report.overview import overview_of
 from e2r_bench.report.page import write_report
+from e2r_bench.report.palette import colours
 from e2r_bench.report.plane import plane
 from e2r_bench.report.roles import FIDELITY, INVENTION, PERCEPTION, chosen
-from e2r_bench.report.standings import Ruling, Standing
+from e2r_bench.report.standings import Standing
+from e2r_bench.report.words import overall, word_of
+from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.store.store import Store
 
 
 def first(store: Store, shares: Shares | None = None) -> Card:
-    return cards({"": store}, shares or {})[0]
+    return headline({"": store}, shares or {}).cards[0]
 
 
 def named(card: Card, title: str) -> dict[str, Standing]:
@@ -36,7 +41,7 @@ def seed_means(store: Store, method: str, task: str) -> np.ndarray:
     return longest.groupby("image").value.mean().sort_index().to_numpy()
 
 
-def test_the_numbers_are_seed_means_and_their_paired_t_interval(plain_run: Store) -> None:
+def test_the_numbers_are_means_over_seeds(plain_run: Store) -> None:
     card = first(plain_run)
     kontext, promptir = (
         seed_means(plain_run, name, card.task) for name in ("kontext_lora", "promptir")
@@ -45,33 +50,139 @@ def test_the_numbers_are_seed_means_and_their_paired_t_interval(plain_run: Store
     assert found["kontext_lora"].value == f"{kontext.mean():.2f}"
     assert found["promptir"].value == f"{promptir.mean():.2f}"
     # The run names kontext_lora first: promptir is set against it, picture by picture.
-    apart = promptir - kontext
-    low, high = stats.t.interval(0.95, len(apart) - 1, apart.mean(), stats.sem(apart))
-    said = found["promptir"].apart.replace("−", "-")
-    numbers = [float(x) for x in re.findall(r"[-+]?\d+\.\d+", said)]
-    assert numbers == pytest.approx([apart.mean(), low, high], abs=0.006)
+    apart = (promptir - kontext).mean()
+    assert float(found["promptir"].apart.replace("−", "-")) == pytest.approx(apart, abs=0.006)
     assert found["kontext_lora"].apart == ""
+    assert found["kontext_lora"].word is None
 
 
-def test_best_and_not_told_apart_are_marked(plain_run: Store) -> None:
+def test_intervals_are_simultaneous(judged_run: Store) -> None:
+    kontext, promptir = (
+        seed_means(judged_run, name, "denoise25") for name in ("kontext_lora", "promptir")
+    )
+    apart = promptir - kontext
+    said = named(first(judged_run), "Fidelity")["promptir"].apart.replace("−", "-")
+    effect, low, high = (float(x) for x in re.findall(r"[-+]?\d+\.\d+", said))
+    assert effect == pytest.approx(apart.mean(), abs=0.006)
+    alone = stats.t.interval(0.95, len(apart) - 1, apart.mean(), stats.sem(apart))
+    assert low < alone[0] < effect < alone[1] < high, "30 pairs are judged: wider than one alone"
+
+
+def test_all_pairs_share_one_level(judged_run: Store) -> None:
+    arms = [Arm("", judged_run, name) for name in ("kontext_lora", "promptir", "twin")]
+    wanted = [(task, "psnr:rgb", arms) for task in judged_run.info.tasks]
+    bench = bench_of(wanted)
+    assert bench.tested == 5 * 3
+    assert headline({"": judged_run}, {}).tested == 5 * 3 * 2, "fidelity and perception"
+    found = bench.of("denoise25", "psnr:rgb", arms[0], arms[1])
+    alone = bench_of([("denoise25", "psnr:rgb", arms[:2])]).of("denoise25", "psnr:rgb", *arms[:2])
+    assert found is not None
+    assert alone is not None
+    assert found.effect == alone.effect
+    assert found.holm >= 10 * alone.holm
+
+
+def test_a_verdict_turned_round_is_that_of_the_other(judged_run: Store) -> None:
+    arms = [Arm("", judged_run, name) for name in ("kontext_lora", "promptir")]
+    for task, key in product(judged_run.info.tasks, ("psnr:rgb", "ssim:uniform7")):
+        straight = next(iter(bench_of([(task, key, arms)]).verdicts.values()))
+        turned = reverse(next(iter(bench_of([(task, key, arms[::-1])]).verdicts.values())))
+        for name in ("label", "direction", "leans", "size"):
+            assert getattr(turned, name) == getattr(straight, name)
+        for name in ("effect", "low", "high", "holm", "alone"):
+            assert getattr(turned, name) == pytest.approx(getattr(straight, name), abs=1e-9)
+
+
+def test_methods_that_are_alike_are_said_to_be(judged_run: Store) -> None:
+    arms = {name: Arm("", judged_run, name) for name in ("promptir", "twin")}
+    bench = bench_of([("denoise25", "psnr:rgb", list(arms.values()))])
+    found = bench.of("denoise25", "psnr:rgb", arms["twin"], arms["promptir"])
+    assert found is not None
+    word = word_of(found, "dB")
+    assert "less than 0.50 dB" in word.text or word.text == "equivalent within 0.50 dB"
+    assert "16 scenes" in word.sentence
+    assert "denoise25 psnr:rgb: twin against promptir" in word.sentence
+
+
+def test_below_ten_scenes_there_is_no_verdict_and_no_interval(plain_run: Store) -> None:
+    card = first(plain_run)
+    assert card.few
+    assert [one.word.text for one in card.said] == ["no verdict below 10 scenes"]
+    (part,) = card.parts
+    assert part.rival is not None
+    assert part.rival.word.text == "no verdict: 6 of 10 scenes"
+    for one in part.standings:
+        assert "[" not in one.apart
+        assert one.low is None
+        assert not one.level
+    assert part.standings[1].apart.startswith("−")
+    page = write_report(plain_run).read_text(encoding="utf-8")
+    assert "No verdict of any kind below 10 scenes" in page
+    assert headline({"": plain_run}, {}).tested == 0
+
+
+def test_best_and_not_told_apart_are_marked(judged_run: Store) -> None:
+    images = judged_run.images("denoise25")
+    rng = np.random.default_rng(0)
     shares = {
-        ("", "kontext_lora", "denoise25"): dict(zip("abcdef", (1, 2, 3, 4, 5, 6), strict=True)),
-        ("", "promptir", "denoise25"): dict(zip("abcdef", (2, 1, 4, 3, 6, 5.5), strict=True)),
+        ("", "kontext_lora", "denoise25"): dict(zip(images, rng.uniform(1, 6, 16), strict=True)),
+        ("", "promptir", "denoise25"): dict(zip(images, rng.uniform(1, 6, 16), strict=True)),
+        ("", "twin", "denoise25"): dict(zip(images, rng.uniform(60, 66, 16), strict=True)),
     }
-    images = dict(zip("abcdef", plain_run.images("denoise25"), strict=True))
-    real = {k: {images[i]: float(v) for i, v in row.items()} for k, row in shares.items()}
-    found = named(first(plain_run, real), "Invented")
-    assert found["kontext_lora"].best, "less invented is better"
-    assert not found["promptir"].best
-    assert found["promptir"].level, "3.50 and 3.58 with such spread"
-    part = next(p for p in first(plain_run, real).parts if p.role is INVENTION)
-    assert part.level
-    assert part.runner_up == "promptir"
-    far = {
-        **real,
-        ("", "promptir", "denoise25"): {i: 90.0 + k for k, i in enumerate(images.values())},
-    }
-    assert not named(first(plain_run, far), "Invented")["promptir"].level
+    card = first(judged_run, shares)
+    found = named(card, "Invented")
+    best = min(
+        ("kontext_lora", "promptir"), key=lambda n: np.mean([*shares["", n, "denoise25"].values()])
+    )
+    other = "promptir" if best == "kontext_lora" else "kontext_lora"
+    assert found[best].best, "less invented is better"
+    assert found[other].level
+    assert not found["twin"].level
+    assert found["twin"].word is not None
+    assert found["twin"].word.tone == "bad"
+    said = {one.name: one.word.text for one in card.said}
+    assert said["twin"].endswith("invents more")
+    assert "invents" not in said["promptir"]
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "perception", "invented", "said"),
+    [
+        (1, 1, 0, "better: more faithful, prettier"),
+        (0, 1, -1, "prettier only, invents more"),
+        (-1, 1, 0, "prettier only: less faithful"),
+        (-1, 0, 1, "worse: less faithful, invents less"),
+        (0, 0, 0, "not resolved at 68 scenes"),
+        (1, None, None, "more faithful, looks not judged"),
+    ],
+)
+def test_directions_together(
+    fidelity: int | None, perception: int | None, invented: int | None, said: str
+) -> None:
+    def verdict(direction: int | None) -> Verdict | None:
+        if direction is None:
+            return None
+        return Verdict("x", "m", "not resolved", direction=direction, p=0.5, scenes=68)
+
+    assert overall(verdict(fidelity), verdict(perception), verdict(invented)).text == said
+
+
+def test_small_differences_everywhere_are_equivalent() -> None:
+    small = Verdict("x", "m", "equivalent", size="less than the margin", p=0.9, scenes=68)
+    assert overall(small, small, None).text == "equivalent"
+    open_ = Verdict("x", "m", "not resolved", p=0.9, scenes=68)
+    assert overall(small, open_, None).text == "not resolved at 68 scenes"
+
+
+def test_infinite_values_are_not_judged(judged_run: Store) -> None:
+    arms = [Arm("", judged_run, name) for name in ("clean", "promptir")]
+    found = Bench(bench_of([("denoise25", "psnr:rgb", arms)]).verdicts).of(
+        "denoise25", "psnr:rgb", *arms
+    )
+    assert found is not None
+    assert found.label == "not measured"
+    assert "infinite" in found.notes[0]
+    assert word_of(found, "dB").text == "not judged"
 
 
 def test_a_method_alone_is_set_against_the_input(build_run: Callable, tmp_path: Path) -> None:
@@ -80,7 +191,8 @@ def test_a_method_alone_is_set_against_the_input(build_run: Callable, tmp_path: 
     )
     (part,) = first(build_run(tmp_path / "one", spec)).parts
     assert part.against == "degraded"
-    assert part.runner_up == "degraded"
+    assert part.rival is not None
+    assert part.rival.name == "degraded"
     assert part.standings[0].apart.startswith("+")
 
 
@@ -101,19 +213,22 @@ def test_a_failed_picture_shows_in_n(build_run: Callable, tmp_path: Path) -> Non
     assert "n=" not in found["kontext_lora"].value
 
 
-def test_a_judge_brings_the_words_and_is_asked_for_each_pair(run_copy: Store) -> None:
-    asked: list[tuple[str, str, str, str]] = []
+def test_page_and_markdown_say_the_same_words(judged_run: Store) -> None:
+    page = write_report(judged_run).read_text(encoding="utf-8")
+    text = (judged_run.folder / "report.md").read_text(encoding="utf-8")
+    for one in first(judged_run).said:
+        assert f">{one.word.text}</span>" in page
+        assert one.word.text in text
+    assert "all 45 pairs" in page
+    assert "all 45 pairs" in text
 
-    def judge(task: str, key: str, arm: Arm, other: Arm) -> Ruling:
-        asked.append((task, key, arm.name, other.name))
-        return Ruling("worse", "promptir is worse than kontext_lora by 2 dB")
 
-    page = write_report(run_copy, judge=judge).read_text(encoding="utf-8")
-    assert ("denoise25", "psnr:rgb", "promptir", "kontext_lora") in asked
-    assert {name for *_, name, _ in asked} == {"promptir"}
-    assert '<span class="ruling" data-label="worse"' in page
-    assert "worse" in (run_copy.folder / "report.md").read_text(encoding="utf-8")
-    assert 'class="ruling"' not in write_report(run_copy).read_text(encoding="utf-8")
+@pytest.mark.parametrize("count", [1, 6, 9, 24])
+def test_there_are_as_many_colours_as_series(count: int) -> None:
+    found = colours(count)
+    for ground in zip(*found, strict=True):
+        assert len(set(ground)) == count
+        assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in ground)
 
 
 def test_the_metric_of_a_role_is_the_first_that_was_measured() -> None:
@@ -125,20 +240,24 @@ def test_the_metric_of_a_role_is_the_first_that_was_measured() -> None:
 
 
 def test_overview_has_every_task_and_method_once(plain_run: Store) -> None:
-    found = cards({"": plain_run}, {})
+    found = headline({"": plain_run}, {}).cards
     table = overview_of(found)
     assert table is not None
-    assert table.methods == ("kontext_lora", "promptir")
+    assert table.methods == (("kontext_lora", 0), ("promptir", 1))
     assert [row.task for row in table.rows] == ["denoise25", "denoise50"]
     assert overview_of(found[:1]) is None
 
 
-def test_the_plane_points_to_the_better_corner_and_draws_regions(plain_run: Store) -> None:
-    arms = [Arm("", plain_run, name) for name in ("kontext_lora", "promptir", "clean")]
+@pytest.mark.parametrize(("run", "regions"), [("judged_run", True), ("plain_run", False)])
+def test_the_plane_points_to_the_better_corner_and_draws_regions(
+    request: pytest.FixtureRequest, run: str, regions: bool
+) -> None:
+    store = request.getfixturevalue(run)
+    names = ("kontext_lora", "promptir", "clean")
+    arms = {Arm("", store, name): place for place, name in enumerate(names)}
 
-    def mean(arm: Arm, key: str) -> float:
-        values = list(arm.values("denoise25", key).values())
-        return float(np.mean(values))
+    def mean(arm: Arm, task: str, key: str) -> float:
+        return float(np.mean(list(arm.values(task, key).values())))
 
     drawn = plane(arms, "denoise25", "psnr:rgb", "ssim:uniform7", mean)
     assert drawn is not None
@@ -146,6 +265,9 @@ def test_the_plane_points_to_the_better_corner_and_draws_regions(plain_run: Stor
     assert drawn.absent == ("clean",), "infinite PSNR has no place"
     assert spots["kontext_lora"].x > spots["promptir"].x
     assert spots["kontext_lora"].y < spots["promptir"].y, "up is better"
+    assert all(bool(spot.region) is regions for spot in spots.values())
+    if not regions:
+        return
     corners = [
         tuple(map(float, pair.split())) for pair in re.split("[MLZ]+", spots["promptir"].region)
         if pair.strip()
@@ -164,7 +286,7 @@ def test_the_region_holds_the_true_means_in_95_of_100() -> None:
 
     class Drawn:
         def __init__(self) -> None:
-            self.pairs = rng.standard_normal((9, 2)) @ chol.T
+            self.pairs = rng.standard_normal((11, 2)) @ chol.T
 
         def values(self, task: str, key: str) -> dict[str, float]:
             return {str(k): pair["ab".index(key)] for k, pair in enumerate(self.pairs)}

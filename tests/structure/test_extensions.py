@@ -49,10 +49,6 @@ def open_metric(variant, files, device):
                   "NumPy", "1e-12"),)
 """,
         ),
-        "metrics/e2r_metrics/catalog.py#2": (
-            "PROFILES: Mapping",
-            '_DEFAULT["halves"] = "mean"\n',
-        ),
     },
 )
 RESTORER = Addition(

@@ -1,0 +1,81 @@
+"""Distances of sets of pictures, on features of a named extractor."""
+
+from math import inf
+
+from e2r_metrics.rows.extractors import CLEAN, EXTRACTORS
+from e2r_metrics.rows.types import Metric
+
+_PREPROCESSING = {row.id: row.preprocessing for row in EXTRACTORS}
+_INCEPTION = ("inception-2015-12-05",)
+_FRECHET = (
+    "Frechet distance of two Gaussians, covariances with n - 1, float64, exact trace of the root"
+)
+
+
+def _fid(variant: str, reference: str) -> Metric:
+    return Metric(
+        "fid", variant, f"FID ({variant})", "frechet", False,
+        f"{_FRECHET}, of InceptionV3 pool3 features (2015-12-05)",
+        "Heusel et al., NeurIPS 2017", reference, "1e-9 relative for the Frechet step", "set",
+        low=0.0, identical=0.0, resize=_PREPROCESSING[f"inception-{variant}"],
+        weights=_INCEPTION, extractor=f"inception-{variant}", distance="frechet",
+    )  # fmt: skip
+
+
+def _mmd(name: str, variant: str, title: str, extractor: str, weights: str) -> Metric:
+    statistic = "with the diagonal" if variant == "v" else "without the diagonal (unbiased)"
+    return Metric(
+        name, variant, title, "mmd", False,
+        f"1000 MMD^2, Gaussian kernel sigma 10 on unit vectors, {variant.upper()}-statistic "
+        f"{statistic}",
+        "Jayasumana et al., CVPR 2024", "cmmd of google-research", "1e-6 relative", "set",
+        low=0.0 if variant == "v" else -inf, identical=0.0 if variant == "v" else None,
+        resize=_PREPROCESSING[extractor], weights=(weights,), extractor=extractor,
+        distance="mmd_v" if variant == "v" else "mmd_u",
+    )  # fmt: skip
+
+
+ROWS = (
+    _fid("clean", "clean-fid's extractor and resize"),
+    _fid("tm17", "torchmetrics <= 1.7, torch-fidelity"),
+    _fid("tm", "torchmetrics >= 1.8"),
+    _fid("pytorch-fid", "pytorch-fid"),
+    Metric(
+        "kid",
+        "unbiased",
+        "KID",
+        "kid",
+        False,
+        "unbiased MMD^2 over all pairs, no subsets, kernel (x.y / D + 1)^3, float64",
+        "Binkowski et al., ICLR 2018",
+        "torch-fidelity with one subset of all samples",
+        "1e-10",
+        "set",
+        resize=CLEAN,
+        weights=_INCEPTION,
+        extractor="inception-clean",
+        distance="kid",
+    ),
+    _mmd("cmmd", "v", "CMMD", "clip-vit-l-14-336", "clip-vit-l-14-336"),
+    _mmd("cmmd", "u", "CMMD (U)", "clip-vit-l-14-336", "clip-vit-l-14-336"),
+    Metric(
+        "fd_effnet",
+        "lite0",
+        "FD (EffNet)",
+        "frechet",
+        False,
+        f"{_FRECHET}, of EfficientNet-Lite0 features; a proxy of its own name, not FID",
+        "this project",
+        "scipy eigendecomposition in float64",
+        "1e-9 relative for the Frechet step",
+        "set",
+        low=0.0,
+        identical=0.0,
+        resize=_PREPROCESSING["effnet-lite0"],
+        weights=("efficientnet-lite0",),
+        extractor="effnet-lite0",
+        distance="frechet",
+    ),
+    _mmd("mmd_effnet", "v", "MMD (EffNet)", "effnet-lite0", "efficientnet-lite0"),
+    _mmd("mmd_effnet", "u", "MMD (EffNet, U)", "effnet-lite0", "efficientnet-lite0"),
+)

@@ -1,0 +1,108 @@
+"""What a row of the catalog says: a metric, and a way from pictures to features."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+VERSION = "1"
+"""Raised whenever a definition below changes what a number means."""
+
+
+Distance = Literal["frechet", "kid", "mmd_v", "mmd_u"]
+"""What the resamples of a set metric compute: see `e2r_bench.statistics`."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the catalog.
+
+    Attributes:
+        name: the bare name, such as "psnr".
+        variant: which definition of it, such as "rgb".
+        title: how a table names it.
+        module: the module of `e2r_metrics` that computes it.
+        higher_is_better: the direction.
+        unit: "dB", or "" for none.
+        low: the smallest value it can take.
+        high: the largest value it can take.
+        identical: what a pair of equal images, or of equal sets, gives; None where nothing is
+            compared.
+        scope: "image" compares pairs, "single" looks at the restored image alone, "set" compares
+            two sets of features.
+        definition: the formula and its constants, from which a number can be recomputed.
+        colour: which channels are read.
+        crop: what is cut.
+        resize: how pictures are brought to the network's size.
+        paper: where it is defined.
+        reference: the implementation that it agrees with.
+        tolerance: how closely, absolute, and on what.
+        weights: names of weight files, as in `weights.toml`.
+        extractor: id of the feature extractor, for set metrics.
+        distance: which distance a set metric is; its intervals and tests resample that one.
+        symmetric: restored and clean may change places without a change of value.
+    """
+
+    name: str
+    variant: str
+    title: str
+    module: str
+    higher_is_better: bool
+    definition: str
+    paper: str
+    reference: str
+    tolerance: str
+    scope: Literal["image", "single", "set"] = "image"
+    unit: str = ""
+    low: float = -inf
+    high: float = inf
+    identical: float | None = None
+    colour: str = "RGB"
+    crop: str = "none"
+    resize: str = "none"
+    weights: tuple[str, ...] = ()
+    extractor: str | None = None
+    distance: Distance | None = None
+    symmetric: bool = True
+
+    def __post_init__(self) -> None:
+        told = (self.extractor is not None, self.distance is not None)
+        if told != ((True, True) if self.scope == "set" else (False, False)):
+            raise TypeError(f"{self.id}: a set metric states its extractor and its distance")
+
+    @property
+    def id(self) -> str:
+        """Return name and variant, such as "psnr:rgb"."""
+        return f"{self.name}:{self.variant}"
+
+    @property
+    def per_image(self) -> bool:
+        """Return whether every picture has its own value."""
+        return self.scope != "set"
+
+    @property
+    def protocol(self) -> str:
+        """Return the line that travels with every value of this metric."""
+        weights = f"; weights {'+'.join(self.weights)}" if self.weights else ""
+        return (
+            f"{self.id} v{VERSION} [{self.definition}; colour {self.colour}; crop {self.crop}; "
+            f"resize {self.resize}{weights}]"
+        )
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """One way from pictures to features.
+
+    Attributes:
+        id: its name, which says network and preprocessing.
+        module: the module of `e2r_metrics` with its `open_extractor`.
+        dimension: length of a feature vector.
+        preprocessing: what happens before the network, in words that define it.
+        weights: names of weight files.
+    """
+
+    id: str
+    module: str
+    dimension: int
+    preprocessing: str
+    weights: tuple[str, ...]
