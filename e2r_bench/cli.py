@@ -25,7 +25,7 @@ COMMANDS = {
     "leakage": "Find test images among training images.",
     "maps": "Write error, invention and trust maps of a run.",
     "report": "Write a run's report again.",
-    "compare": "Is A better than B? Methods of a run, runs, or folders, with significance.",
+    "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "weights": "List and fetch weight files.",
     "drift": "Recompute the golden numbers and say what moved.",
     "metrics": "List the metrics, their definitions, and which can be measured here.",

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,12 +74,22 @@ def _row(one: Judged) -> tuple[str, ...]:
 
 def reasons(contest: Contest) -> list[str]:
     """Return why parts have no verdict, each said once, and what a reader has to know."""
-    open_ = [one for one in contest.judged if one.verdict.holm is None]
-    why: dict[str, list[str]] = {}
-    for one in open_:
-        why.setdefault("; ".join(one.verdict.notes), []).append(one.where)
-    lines = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in why.items()]
+    why: dict[str, set[str]] = {}
+    for one in contest.judged:
+        if one.verdict.holm is None:
+            why.setdefault("; ".join(one.verdict.notes), set()).add(one.where)
+    lines = [f"{', '.join(_places(contest, found))}: {reason}" for reason, found in why.items()]
     return lines + notes_of(contest.judged)
+
+
+def _places(contest: Contest, found: Set[str]) -> Iterator[str]:
+    """Yield tasks whose parts are all among those found, and the other parts one by one."""
+    for task in dict.fromkeys(one.task for one in contest.judged):
+        mine = dict.fromkeys(one.where for one in contest.judged if one.task == task)
+        if task and mine.keys() <= found:
+            yield task
+        else:
+            yield from (where for where in mine if where in found)
 
 
 def power_lines(contest: Contest) -> Iterator[str]:

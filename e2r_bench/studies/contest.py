@@ -9,7 +9,7 @@ from e2r_bench import __version__
 from e2r_bench.report.arms import Arm, arms_of, controls_of, set_values
 from e2r_bench.report.statements import Contest, Judged, Level
 from e2r_bench.statistics.judge import ALPHA, judge
-from e2r_bench.statistics.margins import fixed_margins
+from e2r_bench.statistics.margins import margins_words
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
 from e2r_bench.store.store import Store
@@ -214,5 +214,5 @@ def _facts(arms: Sequence[Arm], keys: Sequence[_Key], criteria: Criteria) -> Ite
         yield f"{task}: {info.data}; {info.degradation}; protocol {store.info.protocol}"
     for name in dict.fromkeys(key.metric for key in keys):
         yield store.info.metrics[name].protocol
-    yield f"margins: {fixed_margins([key.metric for key in keys], criteria.margins).words}"
+    yield f"margins: {margins_words([key.metric for key in keys], criteria.margins)}"
     yield f"e2r-bench {__version__}; units: {criteria.unit}s; {criteria.permutations} permutations"

@@ -11,7 +11,7 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
 from e2r_bench.statistics.blocks import make_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
-from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
+from e2r_bench.statistics.margins import Margin, absolute, margins_words, margin_of
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
@@ -173,5 +173,5 @@ def _facts(entrants: Sequence[Entrant], infos: Sequence[_Info], judge_: _Judge) 
     for one in entrants:
         yield f"{one.name}: {len(one.partners)} pictures; each clean picture is a scene"
     yield from (info.protocol for info in infos)
-    yield f"margins: {fixed_margins([info.key for info in infos], judge_.margins).words}"
+    yield f"margins: {margins_words([info.key for info in infos], judge_.margins)}"
     yield f"e2r-bench {__version__}; {judge_.permutations} permutations"

@@ -27,6 +27,7 @@ INVOCATIONS: dict[str, list[str]] = {
     "maps": ["{run}", "--limit", "1", "--maps", "signed_error"],
     "report": ["{run}", "--beside"],
     "compare": ["{run}", "{run}", "--out", "{out}/comparison.html"],
+    "metrics": [],
     "methods": ["--offline"],
     "weights": ["--json"],
     "weights fetch": ["kontext-nano"],
