@@ -20,6 +20,7 @@ from e2r_bench.report.entries import Entry
 from e2r_bench.report.statements import Contest
 from e2r_bench.report.table import Block, Column, Line, blocks
 from e2r_bench.report.unmeasured import one_line
+from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.store import Store
 from e2r_bench.terminal import print_line, print_table, spelled, stdout_console
 
@@ -86,7 +87,7 @@ class Console:
         console = stdout_console()
         for block in blocks({"": store}):
             _print_block(console, store, block)
-        for note in _footnotes(store):
+        for note in (*cost_lines(store), *_footnotes(store)):
             print_line(console, note)
         print_line(console, str(store.folder))
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 @click.command("tradeoff", short_help="Better, or only prettier, and was it invented?")
 @click.argument("study", type=FILE)
 @click.option("--runs", type=NAMES, help="Only these of its runs; said in the page.  [all]")
+@click.option("--methods", type=NAMES, help="Only these of its methods; said in the page.  [all]")
 @click.option("--page", type=OUTPUT, help="Where tables and plane go.  [OUT/tradeoff]")
 @click.option("--allow-commands", is_flag=True, help="Start programs that STUDY names.")
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 def command(
     study: Path,
     runs: Sequence[str] | None,
+    methods: Sequence[str] | None,
     page: Path | None,
     allow_commands: bool,
     redo: bool,
@@ -32,24 +34,21 @@ def command(
     picture failed; it is named, and the others are there.
     """
     from e2r_bench.run.plan import refuse_programs
-    from e2r_bench.studies.tradeoff import Measured, contests
-    from e2r_bench.studies.tradeoff_file import read_tradeoff
+    from e2r_bench.run.services import open_services
+    from e2r_bench.studies.tradeoff import contests
+    from e2r_bench.studies.tradeoff_file import limited, read_tradeoff
     from e2r_bench.studies.tradeoff_page import line_of, write_page
-    from e2r_metrics.base.errors import unknown
 
-    made = read_tradeoff(study)
-    for name in runs or ():
-        if name not in made.experiments:
-            raise unknown(f"run of {study}", name, made.experiments)
-    chosen = {k: v for k, v in made.experiments.items() if not runs or k in runs}
+    made = limited(read_tradeoff(study), runs or (), methods or ())
     if not allow_commands:
-        for experiment in chosen.values():
+        for experiment in made.experiments.values():
             refuse_programs(experiment.methods, str(study))
-    outcomes = {name: _run(experiment, redo) for name, experiment in chosen.items()}
-    measured = Measured({name: outcome.store for name, outcome in outcomes.items()})
-    judged = contests(made, measured)
+    outcomes = {name: _run(experiment, redo) for name, experiment in made.experiments.items()}
+    stores = {name: outcome.store for name, outcome in outcomes.items()}
+    _, session, _ = open_services(next(iter(made.experiments.values())), click.echo)
+    judged = contests(made, stores, session)
     folder = page or made.content.out / "tradeoff"
-    write_page(made, measured, judged, folder)
+    write_page(made, stores, judged, folder)
     for one in judged:
         for found in (one.perception, one.fidelity, one.invention):
             click.echo(line_of(found))

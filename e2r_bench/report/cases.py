@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
+from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, shown_draw
-from e2r_bench.maps.write import VARIANT, arrays_path, read_map_rows
+from e2r_bench.maps.write import arrays_path, read_map_rows
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.names import cell_of
 from e2r_bench.store.store import Store
@@ -31,24 +31,33 @@ class Case:
 
 def cases_of(origin: str, store: Store) -> Iterator[Case]:
     """Yield every restored picture on disk that a page shows, in the run's order."""
-    scores = _scores(store)
+    mapped = _map_scores(store)
     for method in restorers(store):
         draw = shown_draw(store, method)
         for task in store.info.tasks:
+            measured = _scores(store, method, task, draw)
             for image in store.images(task):
                 cell = Cell(method, task, draw, image)
                 if store.has(cell):
-                    yield Case(origin, store, cell, scores.get(cell, {}))
+                    scores = measured.get(image, {}) | mapped.get(cell, {})
+                    yield Case(origin, store, cell, scores)
 
 
-def _scores(store: Store) -> dict[Cell, dict[str, float]]:
-    """Return every score of every picture by name; those of maps only where the maps are."""
+def _scores(store: Store, method: str, task: str, draw: Draw) -> Mapping[str, dict[str, float]]:
+    """Return image -> metric id -> value, of the pictures of one draw."""
+    found: dict[str, dict[str, float]] = {}
+    for key in store.info.metrics:
+        for image, value in store.values(method, task, draw, key).items():
+            found.setdefault(image, {})[key] = value
+    return found
+
+
+def _map_scores(store: Store) -> Mapping[Cell, dict[str, float]]:
+    """Return the scores of maps by name, only where the maps are."""
     found: dict[Cell, dict[str, float]] = {}
-    mapped = (r for r in read_map_rows(store).all if arrays_path(store, cell_of(r)).is_file())
-    for row in chain(store.rows().all, mapped):
-        if row.status == "ok" and row.value is not None:
-            name = row.metric if row.variant == VARIANT else row.metric_id
-            found.setdefault(cell_of(row), {})[name] = row.value
+    for row in read_map_rows(store).all:
+        if row.value is not None and arrays_path(store, cell_of(row)).is_file():
+            found.setdefault(cell_of(row), {})[row.metric] = row.value
     return found
 
 

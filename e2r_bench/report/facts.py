@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2r_bench.report.labels import label_build
+from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.info import MethodInfo
 from e2r_bench.store.store import Store
 from e2r_metrics.base.digests import sha256_of
@@ -30,6 +31,7 @@ def facts(store: Store) -> tuple[Fact, ...]:
         Fact("Data", tuple(_data(store))),
         Fact("Seeds and steps", (f"seeds {_list(info.seeds)}; steps {_list(info.steps)}",)),
         Fact("Device", (info.device,)),
+        *(Fact("Costs", tuple(lines)) for lines in (cost_lines(store),) if lines),
         Fact("Code", (f"e2r-bench {info.versions.get('e2r-bench', '?')}, git {info.git or '?'}",)),
     )
 

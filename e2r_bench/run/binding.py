@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.costs import COSTS
 from e2r_bench.store.info import RunInfo
 from e2r_bench.store.store import Store
 from e2r_metrics.base.digests import sha256_of
@@ -186,3 +187,5 @@ def forget(store: Store, gone: Changes) -> None:
         for path in (store.clean_path(task, image), store.degraded_path(task, image)):
             path.unlink(missing_ok=True)
     store.drop(gone.touches)
+    # What its weights cost may be another thing now.
+    (store.folder / COSTS).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from e2r_bench.run.executor import SerialExecutor
 from e2r_bench.run.plan import Catalog, Plan, make_plan
 from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, announce, restore_all
-from e2r_bench.run.scoring import asked_cells, score_all
+from e2r_bench.run.scoring import asked_count, score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.summary import write_summary
 from e2r_bench.run.worker import LocalWorker
@@ -90,7 +90,7 @@ def _announce(plan: Plan, store: Store, watch: Watch) -> None:
     for pictures in plan.tasks:
         watch(f"prepare {pictures.task.name}", 0, len(pictures.sources))
     announce(plan, store, watch)
-    watch("score", 0, len(asked_cells(plan, store)))
+    watch("score", 0, asked_count(plan, store))
 
 
 def _prepared(plan: Plan, store: Store, watch: Watch) -> Store:

@@ -1,14 +1,14 @@
 """Per-image numbers: from the pictures on disk to the rows of per_image.jsonl."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
 from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_bench.run.plan import Plan
 from e2r_bench.run.restore import Watch
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.index import Kind, kind_of
 from e2r_bench.store.info import Row
-from e2r_bench.store.names import cell_of
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import E2RError, PictureError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
@@ -26,50 +26,70 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     Every number is computed from the 8-bit picture on disk, one picture at a time: it can be
     recomputed from the run folder alone, and no batch changes it.
     """
-    store.replace_rows(list(_kept(store)))
-    done = {row.key() for row in store.rows().all}
-    cells = asked_cells(plan, store)
-    for count, cell in enumerate(cells, 1):
-        metrics = [m for m in _measured(plan, cell.task) if _key(cell, m.id) not in done]
-        shares = [key for key in SHARES if _key(cell, key) not in done]
+    _drop_void(store)
+    total = asked_count(plan, store)
+    todo = list(missing_rows(plan, store))
+    done = total - len(todo)
+    watch("score", done, total)
+    for count, (cell, keys) in enumerate(todo, done + 1):
+        metrics = [metric for metric in plan.metrics[cell.task] if metric.id in keys]
+        shares = [key for key in SHARES if key in keys]
         store.put_rows(_rows(store, session, cell, metrics, shares))
-        watch("score", count, len(cells))
-    store.replace_rows(_ordered(store))
+        watch("score", count, total)
+    store.order_rows()
 
 
-def asked_cells(plan: Plan, store: Store) -> list[Cell]:
-    """Return the cells that this call, and not an earlier one on the folder, asks for."""
-    methods = {method.name for method in plan.methods}
-    return [c for c in store.cells() if c.method in methods and c.task in plan.metrics]
+def asked_count(plan: Plan, store: Store) -> int:
+    """Return how many pictures this call, and not an earlier one on the folder, asks for."""
+    return sum(_asked(plan, cell) for cell in store.cells())
 
 
-def _measured(plan: Plan, task: str) -> Sequence[Metric]:
-    return [m for m in plan.metrics[task] if m.per_image and m.id not in plan.missing]
+def _asked(plan: Plan, cell: Cell) -> bool:
+    """Return whether this call, and not an earlier one on the folder, asks for a cell."""
+    return any(m.name == cell.method for m in plan.methods) and cell.task in plan.metrics
 
 
-def _kept(store: Store) -> Iterator[Row]:
-    """Yield the rows that still mean what they say: a good value, of a cell and metric of now."""
-    cells = set(store.cells())
-    for row in store.rows().all:
-        metric = store.info.metrics.get(row.metric_id)
-        if row.status != "ok" or metric is None or cell_of(row) not in cells:
-            continue
-        build = store.info.methods[row.method].build
-        told = f"{store.info.protocol} {metric.protocol}"
-        if (row.build, row.protocol) == (build, told):
-            yield row
+def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
+    """Yield the cells that lack a row, with the ids of the rows' metrics, in the plan's order."""
+    index = store.rows().index
+    for method in plan.methods:
+        for task, metrics in plan.metrics.items():
+            keys = [*_measured(plan, metrics), *SHARES]
+            for draw in store.draws(method.name):
+                there = {key: index.images((method.name, task, draw, key)) for key in keys}
+                for image in store.images(task):
+                    gone = frozenset(key for key in keys if image not in there[key])
+                    if gone:
+                        yield Cell(method.name, task, draw, image), gone
 
 
-def _ordered(store: Store) -> list[Row]:
-    """Return the rows cell by cell in the plan's order, metrics in theirs."""
-    cells = {cell: place for place, cell in enumerate(store.cells())}
-    metrics = {key: place for place, key in enumerate(store.info.metrics)}
-    return sorted(store.rows().all, key=lambda row: (cells[cell_of(row)], metrics[row.metric_id]))
+def _measured(plan: Plan, metrics: Sequence[Metric]) -> Iterator[str]:
+    return (m.id for m in metrics if m.per_image and m.id not in plan.missing)
 
 
-def _key(cell: Cell, key: str) -> tuple[str, str, str, int, int, str, str]:
-    name, _, variant = key.partition(":")
-    return (cell.method, cell.task, cell.image, cell.draw.seed, cell.draw.steps, name, variant)
+def _drop_void(store: Store) -> None:
+    """Remove rows that no longer mean what they say, and a torn one: they are measured again."""
+    index = store.rows().index
+    kinds = {kind for kind in index.kinds() if _holds(store, kind)}
+    known = {task: frozenset(store.images(task)) for task in store.info.tasks}
+    whole = index.plain and len(kinds) == sum(1 for _ in index.kinds())
+    if whole and all(index.images(group) <= known[group[1]] for group in index.groups):
+        return
+    store.replace_rows(
+        row for row in store.rows().all if kind_of(row) in kinds and row.image in known[row.task]
+    )
+
+
+def _holds(store: Store, kind: Kind) -> bool:
+    """Return whether rows of a kind are good values, of cells and metrics of now."""
+    method, task, draw, key = kind.group
+    metric = store.info.metrics.get(key)
+    if kind.status != "ok" or metric is None or task not in store.info.tasks:
+        return False
+    if method not in store.info.methods or draw not in store.draws(method):
+        return False
+    told = f"{store.info.protocol} {metric.protocol}"
+    return (kind.build, kind.protocol) == (store.info.methods[method].build, told)
 
 
 def _rows(

@@ -9,11 +9,13 @@ import numpy as np
 
 from e2r_baselines.checks import check_restored
 from e2r_baselines.method import Compute, Draw, Photo, Restorer
+from e2r_bench.run.costs import Counted, Peak, count
 from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.costs import Cost, put_cost, read_costs
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
 
@@ -37,8 +39,10 @@ class LocalWorker:
     _methods: Mapping[str, PlannedMethod] = field(init=False)
     _tasks: Mapping[str, TaskSet] = field(init=False)
     _sources: Mapping[tuple[str, str], Source] = field(init=False)
+    _counted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._counted = set(read_costs(self.store.folder))
         self._methods = {method.name: method for method in self.plan.methods}
         self._tasks = {pictures.task.name: pictures for pictures in self.plan.tasks}
         self._sources = {(t.task.name, s.id): s for t in self.plan.tasks for s in t.sources}
@@ -46,6 +50,7 @@ class LocalWorker:
     def __call__(self, work: Work) -> Done:
         """Restore the pictures of `work`; what fails is told, and the rest goes on."""
         method, pictures = self._methods[work.method], self._tasks[work.task]
+        peak = None if method.name in self._counted else Peak(self.compute.device)
         restorer = self._restorer(method)
         folder = self.store.folder / "pairs" / work.task
         failed: Failed = {}
@@ -57,8 +62,29 @@ class LocalWorker:
                 photos.append(photo(pictures, source, folder, method.spec.feed))
             except PictureError as error:
                 failed |= {(image, draw): str(error) for draw in work.draws}
-        call = _Call(work, pictures, restorer, self._put)
-        return Done(work, failed | call.restore(photos))
+        made = _Call(work, pictures, restorer, self._put).restore(photos)
+        if peak is not None and photos and not made:
+            self._note(work, photos, restorer, peak.bytes())
+        return Done(work, failed | made)
+
+    def _note(
+        self, work: Work, photos: Sequence[Photo], restorer: Restorer, peak: int | None
+    ) -> None:
+        """Record what a method costs, once; a method that cannot be counted has no record."""
+        self._counted.add(work.method)
+        build, counted = self._methods[work.method].build, Counted()
+        if build.files or build.own_files:
+            try:
+                counted = count(restorer, photos[0], self._tasks[work.task].task, work.draws[0])
+            except Exception:  # noqa: BLE001 - anyone's plugin; its pictures are there
+                return
+        cost = Cost(
+            parameters=counted.parameters, multiply_adds=counted.multiply_adds,
+            counted_on=(counted.height, counted.width), steps=work.draws[0].steps,
+            peak_bytes=peak, called_on=photos[0].pixels.shape[:2], batch=len(photos),
+            device=self.compute.device,
+        )  # fmt: skip
+        put_cost(self.store.folder, work.method, cost)
 
     def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
         self.store.put_picture(cell, to_eight_bit(pixels), seconds)

@@ -1,108 +1,122 @@
-"""Rows on disk: read once and indexed, so that no question reads everything again."""
+"""Rows on disk: lines of JSON, asked through an index, so that no question reads all of them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import overload
 
-from pydantic import ValidationError
-
-from e2r_baselines.method import Draw
+from e2r_bench.store.index import Group, Index, open_index
 from e2r_bench.store.info import Row
-from e2r_metrics.base.errors import UsageError
+from e2r_bench.store.lines import parsed, read_lines
 
-Group = tuple[str, str, Draw, str]
-"""Method, task, draw and metric id: the rows behind one number of a table."""
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file, one by one; see `lines.read_lines`."""
+    yield from (line.row for line in read_lines(path))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a run, in the order of the file.
+    """The rows of a file: what they are is read when it is asked for.
 
     Attributes:
-        all: every whole row.
-        groups: the same by `Group`.
+        path: the file.
+        index: what is known without reading it.
     """
 
-    all: Sequence[Row]
-    groups: Mapping[Group, Sequence[Row]]
+    path: Path
+    index: Index
+
+    @property
+    def all(self) -> Sequence[Row]:
+        """Return every whole row, in the order of the file."""
+        return _Lines(self)
+
+    @property
+    def groups(self) -> Mapping[Group, Sequence[Row]]:
+        """Return the same by `Group`, each in the order of the file."""
+        return _Groups(self)
+
+    def failed(self) -> Iterator[Row]:
+        """Yield the rows that say "failed", in the order of the file."""
+        yield from (self.at(place) for place in self.index.failed())
+
+    def at(self, place: int) -> Row:
+        """Return the row of the line that starts at a byte of the file."""
+        return parsed(self.path, place, self.line(place))
+
+    def line(self, place: int) -> bytes:
+        """Return the line that starts at a byte of the file, with its end."""
+        content = self._content
+        return content[place : content.find(b"\n", place) + 1]
+
+    @cached_property
+    def _content(self) -> mmap.mmap:
+        with self.path.open("rb") as stream:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def index(rows: Iterable[Row]) -> Rows:
-    """Return rows with their index."""
-    groups: defaultdict[Group, list[Row]] = defaultdict(list)
-    kept = list(rows)
-    for row in kept:
-        groups[row.method, row.task, Draw(row.seed, row.steps), row.metric_id].append(row)
-    return Rows(kept, groups)
+class _Lines(Sequence[Row]):
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows.index.count
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self._rows.at(place) for place in self._rows.index.places())
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        places = list(self._rows.index.places())[index]
+        if isinstance(places, int):
+            return self._rows.at(places)
+        return [self._rows.at(place) for place in places]
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file; a last line that was cut off by a crash is left out.
+class _Groups(Mapping[Group, Sequence[Row]]):
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
-    Raises:
-        UsageError: a line that is no row, or two rows of one cell and metric; the line is named.
-    """
-    if not path.exists():
-        return
-    seen: set[tuple[str, str, str, int, int, str, str]] = set()
-    with _opened(path) as stream:
-        # Bytes that are no text are those of a row that is none; the line is then named.
-        for number, line in enumerate(stream, 1):
-            if not line.endswith(b"\n"):
-                return
-            row = _parsed(path, number, line)
-            if row.key() in seen:
-                raise UsageError(
-                    f"{path}, line {number}: expected one row for each cell and metric, found a "
-                    f"second one of {' '.join(map(str, row.key()))}; delete the file: the pictures "
-                    "are scored again"
-                )
-            seen.add(row.key())
-            yield row
+    def __getitem__(self, key: Group) -> Sequence[Row]:
+        found = [self._rows.at(place) for place in self._rows.index.places_of(key)]
+        if not found:
+            raise KeyError(key)
+        return found
 
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._rows.index.groups)
 
-def _opened(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise UsageError(
-            f"{path}: expected a file of rows, found a folder, pipe or device; remove it: the "
-            "pictures are scored again"
-        )
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise UsageError(f"{path}: expected a file of rows, found: {error.strerror}") from error
-
-
-def _parsed(path: Path, number: int, line: bytes) -> Row:
-    try:
-        return Row.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"{path}, line {number}: expected a row of e2r-bench, found {first['msg'].lower()}; "
-            "delete the line: that picture is scored again"
-        ) from error
+    def __len__(self) -> int:
+        return len(self._rows.index.groups)
 
 
 @dataclass
 class RowFile:
-    """A file of rows with its index; read again only when it changed on disk.
+    """A file of rows with its index; looked at again only when it changed on disk.
 
     Attributes:
         path: `per_image.jsonl`.
     """
 
     path: Path
-    _rows: Rows = field(default_factory=lambda: index(()))
-    _version: tuple[int, ...] = ()
+    _rows: Rows | None = field(default=None, init=False)
+    _version: tuple[int, ...] = field(default=(-1,), init=False)
 
     def rows(self) -> Rows:
-        """Return the rows; see `read_rows`."""
+        """Return the rows.
+
+        Raises:
+            UsageError: see `lines.read_lines` and `index.open_index`.
+        """
         version = self._on_disk()
-        if version != self._version:
-            self._rows = index(read_rows(self.path))
+        if self._rows is None or version != self._version:
+            self._rows = Rows(self.path, open_index(self.path))
             self._version = version
         return self._rows
 

@@ -1,7 +1,7 @@
 """A run folder: pictures, rows, failures and timings by cell; the one way to read and add."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row, RunInfo
+from e2r_bench.store.lines import written
 from e2r_bench.store.names import cell_folder, cell_of
+from e2r_bench.store.order import file_order
 from e2r_bench.store.reading import read_failures, read_summary, remove_maps
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import appending, read_text, write_text
+from e2r_metrics.base.files import appending, read_text, write_parts, write_text
 from e2r_metrics.base.pictures import EightBit, write_png
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ class Store:
         for cell in gone:
             self.path(cell).unlink(missing_ok=True)
             remove_maps(self.folder / "maps" / cell_folder(cell), cell.image)
-        self.replace_rows([row for row in self.rows().all if str(cell_of(row)) not in names])
+        self.replace_rows(row for row in self.rows().all if str(cell_of(row)) not in names)
         self._failed = {key: note for key, note in self._failed.items() if key not in names}
         self._write_failures()
 
@@ -131,9 +133,9 @@ class Store:
         clean = not self._failed and not any(t.unreadable for t in self.info.tasks.values())
         cells = () if clean else self.cells()
         found = {cell: note for cell in cells if (note := self.failure(cell))}
-        for row in self.rows().all:
+        for row in self.rows().failed():
             cell = cell_of(row)
-            if row.status == "failed" and self.failure(cell) is None:
+            if self.failure(cell) is None:
                 told = f"{row.metric_id}: {row.note}"
                 found[cell] = f"{found[cell]}; {told}" if cell in found else told
         return found
@@ -151,18 +153,25 @@ class Store:
         with appending(self.folder / ROWS) as stream:
             stream.writelines(row.model_dump_json() + "\n" for row in rows)
 
-    def replace_rows(self, rows: Sequence[Row]) -> None:
-        """Write exactly these rows, whole or not at all; nothing happens where they are there."""
-        content = "".join(row.model_dump_json() + "\n" for row in rows)
-        path = self.folder / ROWS
-        if not path.is_file() or path.read_bytes() != content.encode():
-            write_text(path, content)
+    def replace_rows(self, rows: Iterable[Row]) -> None:
+        """Write exactly these rows, whole or not at all."""
+        write_parts(self.folder / ROWS, (written(row) for row in rows))
+
+    def order_rows(self) -> None:
+        """Put the rows into the plan's order; nothing is written where they are in it.
+
+        Every row must be of a cell of this run and of one of its metrics.
+        """
+        rows = self.rows()
+        places, kept = file_order(rows.index, self.info, self.draws)
+        if not (kept and rows.index.plain and (self.folder / ROWS).is_file()):
+            self.replace_rows(rows.at(place) for place in places)
 
     def values(self, method: str, task: str, draw: Draw, metric: str) -> dict[str, float]:
         """Return image -> value of a per-image metric id; failed images are left out."""
-        rows = self.rows().groups.get((method, task, draw, metric), ())
-        known = set(self.images(task))
-        return {r.image: r.value for r in rows if r.value is not None and r.image in known}
+        found = self.rows().index.values((method, task, draw, metric))
+        known = self._scenes[task]
+        return {image: value for image, value in found.items() if image in known}
 
     def frame(self) -> "pd.DataFrame":
         """Return the rows as a frame; columns are the attributes of `Row`."""

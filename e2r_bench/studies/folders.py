@@ -11,7 +11,7 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
 from e2r_bench.statistics.blocks import make_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
-from e2r_bench.statistics.margins import Margin, absolute, margins_words, margin_of
+from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_words
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.verdict import Evidence, Unmeasured

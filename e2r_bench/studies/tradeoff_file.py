@@ -58,15 +58,18 @@ class Tradeoff(_Frozen):
         content: of its file.
         sha256: of its file; every result carries it.
         experiments: run name -> experiment, in the order of the file.
+        left: what is registered and left out, in words.
     """
 
     content: TradeoffFile
     sha256: str
     experiments: Mapping[str, Experiment]
+    left: tuple[str, ...] = ()
 
-    def run_of(self, pair: Pair, task: str) -> str:
-        """Return the run that a pair is judged in."""
-        return next(name for name, one in self.experiments.items() if _holds(one, pair, task))
+    def run_of(self, pair: Pair, task: str) -> str | None:
+        """Return the run that a pair is judged in, None where it was left out."""
+        held = (name for name, one in self.experiments.items() if _holds(one, pair, task))
+        return next(held, None)
 
 
 def read_tradeoff(path: Path) -> Tradeoff:
@@ -89,6 +92,40 @@ def read_tradeoff(path: Path) -> Tradeoff:
     _check_metrics(content, experiments, path)
     _check_pairs(content.pair, experiments, path)
     return Tradeoff(content=content, sha256=sha256_of(path), experiments=experiments)
+
+
+def limited(study: Tradeoff, runs: Sequence[str], methods: Sequence[str]) -> Tradeoff:
+    """Return the part of a study that is run now; what is left out travels with it.
+
+    Args:
+        study: as registered.
+        runs: names of its runs; empty for all.
+        methods: instances; empty for all.
+
+    Raises:
+        UsageError: a name that the study does not have, or a run that keeps no method.
+    """
+    known = {_named(entry) for one in study.experiments.values() for entry in one.methods}
+    for what, asked, names in (("run", runs, study.experiments), ("method", methods, known)):
+        for name in asked:
+            if name not in names:
+                raise unknown(f"{what} of the study", name, names)
+    found: dict[str, Experiment] = {}
+    left = [f"run {name}" for name in study.experiments if runs and name not in runs]
+    for run, experiment in study.experiments.items():
+        if runs and run not in runs:
+            continue
+        kept = tuple(e for e in experiment.methods if not methods or _named(e) in methods)
+        if not kept:
+            raise UsageError(f"--methods: expected a method of run {run}, found none; see --runs")
+        left += [f"{_named(e)} in {run}" for e in experiment.methods if e not in kept]
+        found[run] = experiment.model_copy(update={"methods": kept})
+    return study.model_copy(update={"experiments": found, "left": tuple(left)})
+
+
+def _named(entry: str) -> str:
+    """Return the instance's name, from NAME or INSTANCE=NAME."""
+    return entry.partition("=")[0]
 
 
 def _experiments(content: TradeoffFile, path: Path) -> Sequence[tuple[str, Experiment]]:
@@ -130,6 +167,5 @@ def _check_pairs(pairs: Sequence[Pair], experiments: Mapping[str, Experiment], p
 
 
 def _holds(experiment: Experiment, pair: Pair, task: str) -> bool:
-    # An instance is called what stands before its equals sign.
-    names = {entry.partition("=")[0] for entry in (*CONTROLS, *experiment.methods)}
+    names = {_named(entry) for entry in (*CONTROLS, *experiment.methods)}
     return task in experiment.tasks and {pair.first, pair.second} <= names

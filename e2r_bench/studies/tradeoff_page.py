@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2r_bench.maps.bands import FLAG
+from e2r_bench.maps.selection import shown_draw
 from e2r_bench.report.labels import label_build
-from e2r_bench.statistics.results import Estimate
+from e2r_bench.run.config import Experiment
+from e2r_bench.run.plan import CONTROLS
+from e2r_bench.statistics.margins import margin_of
 from e2r_bench.statistics.verdict import Verdict
+from e2r_bench.store.costs import read_costs, seconds_of
 from e2r_bench.store.store import Store
-from e2r_bench.studies.tradeoff import PERMUTATIONS, SHARES, Contest, Measured, higher_is_better
+from e2r_bench.studies.measure import measured_metrics, metric_of, summary_lines
+from e2r_bench.studies.tradeoff import PERMUTATIONS, Contest
 from e2r_bench.studies.tradeoff_file import Tradeoff
-from e2r_bench.studies.writing import Record, markdown_table, new_figure, write_study
+from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,27 +29,27 @@ _OUTSIDE = " *"
 
 
 def write_page(
-    study: Tradeoff, measured: Measured, judged: Sequence[Contest], folder: Path
-) -> Sequence[Record]:
+    study: Tradeoff, stores: Mapping[str, Store], judged: Sequence[Contest], folder: Path
+) -> None:
     """Write README.md, results.csv (a row a judged part), numbers.csv and the plane.
 
-    Returns:
-        The numbers: a row a method and task.
+    Args:
+        study: what was asked.
+        stores: run name -> run, of all that it holds; what was left out is named.
+        judged: its pairs.
+        folder: where to.
 
     Raises:
         UsageError: the folder cannot be written to.
     """
     import pandas as pd
 
-    from e2r_metrics.base.files import write_text
-
-    rows = list(_numbers(study, measured))
-    small_print = _small_print(study, measured, 3 * len(judged))
+    rows = [row for run, store in stores.items() for row in _numbers(study.experiments[run], store)]
+    small_print = _small_print(study, stores, 3 * len(judged))
     text = "\n\n".join((_sentences(judged), *_tables(rows), small_print))
-    figures = {"plane": _plane(study, measured, rows)}
+    figures = {"plane": _plane(study, stores, rows)}
     write_study(folder, study.content.title, text, list(_records(judged)), figures)
     write_text(folder / "numbers.csv", pd.DataFrame(rows).to_csv(index=False))
-    return rows
 
 
 def _sentences(judged: Sequence[Contest]) -> str:
@@ -62,36 +68,36 @@ def _records(judged: Sequence[Contest]) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _numbers(study: Tradeoff, measured: Measured) -> Iterator[dict[str, Any]]:
+def _numbers(experiment: Experiment, store: Store) -> Iterator[dict[str, Any]]:
     """Yield a row a method and task: means with intervals, seconds, and what it ran with."""
-    for run, store in measured.stores.items():
-        seconds = _seconds(store)
-        for task in store.info.tasks:
-            metrics = study.experiments[run].metrics
-            for method, info in store.info.methods.items():
-                row: dict[str, Any] = {
-                    "task": task, "method": method, "runs with": label_build(method, info),
-                    "outside": task in info.outside,
-                }  # fmt: skip
-                for name in (*metrics, *SHARES):
-                    row |= _named(name, measured.estimate(run, method, task, name))
-                yield row | {"seconds": seconds.get((method, task))}
+    lines, seconds, costs = summary_lines(store), seconds_of(store), read_costs(store.folder)
+    for task in experiment.tasks:
+        metrics = [(key, info.name) for key, info in measured_metrics(store, task)]
+        for method in _names(experiment):
+            info = store.info.methods[method]
+            row: dict[str, Any] = {
+                "task": task, "method": method, "runs with": label_build(method, info),
+                "outside": task in info.outside,
+            }  # fmt: skip
+            for key, name in metrics:
+                row |= _named(name, lines[method, task, shown_draw(store, method), key])
+            cost = costs.get(method)
+            row["parameters"] = cost.parameters if cost is not None else None
+            yield row | {"seconds": seconds.get((method, task))}
 
 
-def _named(name: str, found: tuple[float, Estimate | None, int] | None) -> dict[str, Any]:
-    if found is None:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    mean, interval, n = found
-    ends = (None, None) if interval is None else (interval.low, interval.high)
-    return {name: mean, f"{name}_low": ends[0], f"{name}_high": ends[1], "n": n}
+def _names(experiment: Experiment) -> list[str]:
+    """Return the instances that an experiment asks for; a folder may hold others beside them."""
+    return list(dict.fromkeys(e.partition("=")[0] for e in (*CONTROLS, *experiment.methods)))
 
 
-def _seconds(store: Store) -> dict[tuple[str, str], float]:
-    """Return the median wall time of a picture, (method, task) -> seconds."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in store.timings():
-        found.setdefault((str(row["method"]), str(row["task"])), []).append(float(row["seconds"]))
-    return {key: float(np.median(values)) for key, values in found.items()}
+def _named(name: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: line["value"], f"{name}_low": line["low"], f"{name}_high": line["high"]}
+    return {key: _number(value) for key, value in found.items()} | {"n": line["n"]}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(float(value)) else float(value)
 
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -105,7 +111,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {"method": f"{row['method']}{_OUTSIDE if row['outside'] else ''}"}
     told |= {"runs with": row["runs with"] or row["method"]}
     told |= {name.replace("_share", ", %"): _with_half(row, name) for name in names}
-    return told | {"seconds": row["seconds"]}
+    return told | {"parameters": row["parameters"] or "", "seconds": row["seconds"]}
 
 
 def _with_half(row: Mapping[str, Any], name: str) -> str:
@@ -117,11 +123,13 @@ def _with_half(row: Mapping[str, Any], name: str) -> str:
     return f"{value:.{digits}f}{spread}"
 
 
-def _small_print(study: Tradeoff, measured: Measured, parts: int) -> str:
-    stores = measured.stores
+def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> str:
     first = next(iter(stores.values())).info
-    left = [name for name in study.experiments if name not in stores]
-    methods = [info for store in stores.values() for info in store.info.methods.values()]
+    methods = [
+        store.info.methods[name]
+        for run, store in stores.items()
+        for name in _names(study.experiments[run])
+    ]
     small = sorted({info.build for info in methods if info.miniature})
     lines = [
         "± is half of a 95% interval, scenes as the units. invented, lost, unfaithful: % of pixels "
@@ -134,16 +142,15 @@ def _small_print(study: Tradeoff, measured: Measured, parts: int) -> str:
     ]
     if small:
         lines.append(f"Miniatures, never the full models: {', '.join(small)}.")
-    if left:
-        lines.append(f"**Registered and not run: {', '.join(left)}**; nothing is said of them.")
+    if study.left:
+        left = ", ".join(study.left)
+        lines.append(f"**Registered and left out here: {left}**; nothing is said of them.")
     return "\n\n".join(lines)
 
 
 def _margins(study: Tradeoff) -> str:
-    from e2r_bench.statistics.margins import margin_of
-
     told = study.content
-    rows = (margin_of(n, SHARES) for n in (told.perception, told.fidelity, told.invention))
+    rows = (margin_of(n) for n in (told.perception, told.fidelity, told.invention))
     return ", ".join(f"{row.metric} {row.value:g} {row.unit}".strip() for row in rows)
 
 
@@ -152,8 +159,10 @@ def _pictures(stores: Mapping[str, Store]) -> str:
     return "; ".join(f"{t}: {len(i.images)} of {i.data}, {i.degradation}" for t, i in tasks.items())
 
 
-def _plane(study: Tradeoff, measured: Measured, rows: Sequence[Mapping[str, Any]]) -> "Figure":
-    tasks = {task: store for store in measured.stores.values() for task in store.info.tasks}
+def _plane(
+    study: Tradeoff, stores: Mapping[str, Store], rows: Sequence[Mapping[str, Any]]
+) -> "Figure":
+    tasks = {task: store for store in stores.values() for task in store.info.tasks}
     columns = min(3, len(tasks))
     lines = -(-len(tasks) // columns)
     figure = new_figure(4.2 * columns, 3.6 * lines)
@@ -167,7 +176,7 @@ def _panel(axes: "Axes", study: Tradeoff, store: Store, rows: Sequence[Mapping[s
     task = rows[0]["task"]
     told = study.content
     across, up = told.fidelity, told.perception
-    placed = [row for row in rows if _finite(row[across]) and _finite(row[up])]
+    placed = [row for row in rows if _finite(row.get(across)) and _finite(row.get(up))]
     for row in placed:
         spread = [_half(row, name) for name in (across, up)]
         size = 12 + 12 * (row[told.invention] or 0)
@@ -186,7 +195,7 @@ def _panel(axes: "Axes", study: Tradeoff, store: Store, rows: Sequence[Mapping[s
         return
     # Better is to the right and up, whatever the metrics' directions.
     for name, invert in ((across, axes.invert_xaxis), (up, axes.invert_yaxis)):
-        if not higher_is_better(store, name, task):
+        if not metric_of(store, name, task)[1].higher_is_better:
             invert()
 
 

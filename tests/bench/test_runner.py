@@ -31,7 +31,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Everything that must be the same whatever the order, the batch or an interruption."""
     kept = [p for p in folder.rglob("*") if p.suffix in (".png", ".csv", ".jsonl")]
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(kept) if p.name != "timing.jsonl"
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(kept)
+        if p.name not in ("timing.jsonl", "costs.json")
     }
 
 

@@ -24,7 +24,9 @@ Command = Callable[[], int]
 
 _OPERATIONS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
 _SHELVED = frozenset({".lock", ".lock.json"})
-_TIMED = frozenset({"timing.jsonl", "train.jsonl", "report.html", "loss.png"})
+_TIMED = frozenset(
+    {"timing.jsonl", "costs.json", "train.jsonl", "report.html", "report.md", "loss.png"}
+)
 """Files that hold wall times, or pictures of them."""
 
 

@@ -12,7 +12,7 @@ from e2r_bench.cli import main
 from e2r_bench.maps.bands import band_split
 from e2r_bench.statistics.verdict import Direction, Verdict
 from e2r_bench.store.store import open_store
-from e2r_bench.studies.tradeoff import Measured, contests, words
+from e2r_bench.studies.tradeoff import words
 from e2r_bench.studies.tradeoff_file import Pair, read_tradeoff
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image, write_png
@@ -151,20 +151,22 @@ def test_what_is_invented_is_what_the_maps_say(pictures: Path) -> None:
     assert numbers.invented_share[swirled] == pytest.approx(share)
     assert numbers.invented_share["nlm"] < share
     page = (pictures / "runs" / "tradeoff" / "README.md").read_text(encoding="utf-8")
-    assert "Registered and not run: more" in page
+    assert "Registered and left out here: run more**" in page
     assert "denoise50" not in page
 
 
 def test_fewer_runs_are_fewer_parts(pictures: Path) -> None:
     study = file(pictures)
-    assert main(["study", "tradeoff", str(study)]) == 0
-    made = read_tradeoff(study)
-    stores = {name: open_store(pictures / "runs" / name) for name in made.experiments}
-    both = contests(made, Measured(stores))
-    one = contests(made, Measured({"noise": stores["noise"]}))
-    assert [contest.task for contest in both] == ["denoise25", "denoise50"]
-    assert [contest.task for contest in one] == ["denoise25"]
-    assert one[0].fidelity.p == both[0].fidelity.p
+    page = pictures / "page"
+    assert main(["study", "tradeoff", str(study), "--page", str(page)]) == 0
+    both = pd.read_csv(page / "results.csv")
+    assert main(["study", "tradeoff", str(study), "--runs", "noise", "--page", str(page)]) == 0
+    one = pd.read_csv(page / "results.csv")
+    assert list(dict.fromkeys(both.task)) == ["denoise25", "denoise50"]
+    assert list(dict.fromkeys(one.task)) == ["denoise25"]
+    # The same difference, adjusted over half as many parts.
+    assert one.difference[1] == both.difference[1]
+    assert one.p_holm[1] < both.p_holm[1]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +191,16 @@ def test_a_file_that_cannot_be_is_one_line(
     path.write_text(text.replace(*change, 1), encoding="utf-8")
     with pytest.raises(UsageError, match=said):
         read_tradeoff(path)
+
+
+def test_fewer_methods_are_said(pictures: Path) -> None:
+    page = pictures / "page"
+    asked = ["study", "tradeoff", str(file(pictures)), "--methods", "wavelet", "--page", str(page)]
+    assert main(asked) == 0
+    text = (page / "README.md").read_text(encoding="utf-8")
+    assert "left out here: nlm in noise, folder:" in text
+    assert "nlm in more**" in text
+    assert "against" not in text.split("Differences")[0]
 
 
 def test_an_unknown_run_is_named(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

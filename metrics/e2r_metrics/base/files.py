@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,7 +17,12 @@ _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{12}\.part")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, then rename; makes the folder first.
+    """Write `content` to a temporary file beside `path`, then rename; see `write_parts`."""
+    write_parts(path, (content,))
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write what may be too large for memory, part by part, the same way; makes the folder first.
 
     Raises:
         UsageError: the folder cannot be written to, the disk is full, or `path` is something else
@@ -30,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Opened by the usual mode, so that the user's umask decides who may read it.
         with temporary.open("xb") as stream:
-            stream.write(content)
+            stream.writelines(parts)
         temporary.replace(target)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
