@@ -28,7 +28,8 @@ COMMANDS = {
     "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "weights": "List and fetch weight files.",
     "drift": "Recompute the golden numbers and say what moved.",
-    "metrics": "List the metrics, their definitions, and which can be measured here.",
+    "check": "A gate for your own model: is a run no worse than a baseline?",
+    "metrics": "List the metrics, and which can be measured here.",
     "methods": "List the methods, their licences and what they would run with here.",
 }
 

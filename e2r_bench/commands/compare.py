@@ -98,9 +98,11 @@ def _page(arms: tuple[str, ...], out: Path, embed: bool) -> Path:
 def _contest(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "tuple[Contest, int]":
     _refuse_idle(_OF_RUNS if asked["clean"] is not None else _OF_FOLDERS, asked["clean"] is None)
     if asked["clean"] is not None:
+        from e2r_bench.commands.arms import margins_of
         from e2r_bench.commands.folders import compare_folders
 
-        return compare_folders([Path(arm) for arm in arms], asked["clean"], asked, every)
+        folders, margins = [Path(arm) for arm in arms], margins_of(asked["margins"])
+        return compare_folders(folders, asked["clean"], asked, every, margins)
     return _of_runs(arms, asked, every), 0
 
 
@@ -121,7 +123,7 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "C
     from e2r_bench.studies.sides import Criteria
 
     runs = [arm for arm in arms if (Path(arm) / RUN_JSON).is_file()]
-    criteria = Criteria(_session(asked), asked["unit"], margins=margins_of(asked["margins"]))
+    criteria = Criteria(session_of_runs(asked), asked["unit"], margins=margins_of(asked["margins"]))
     against, metrics, tasks = asked["against"], asked["metrics"] or (), asked["tasks"] or ()
     if runs and asked["run"] is None and len(runs) == len(arms):
         stores = origins([open_store(Path(arm)) for arm in arms])
@@ -130,7 +132,8 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "C
     return contest(stores, Asked(tuple(arms), against, metrics, tasks, every), criteria)
 
 
-def _session(asked: Mapping[str, Any]) -> "Session":
+def session_of_runs(asked: Mapping[str, Any]) -> "Session":
+    """Return what computes the features of runs' pictures."""
     from e2r_bench.run.services import choose_device, open_resolver
     from e2r_metrics import FeatureStore, Session
 

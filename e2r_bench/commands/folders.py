@@ -12,6 +12,7 @@ from e2r_bench.commands.types import joined
 
 if TYPE_CHECKING:
     from e2r_bench.report.statements import Contest
+    from e2r_bench.statistics.margins import Margin
     from e2r_bench.studies.entrants import Entrant, Measures, Pixels, Watch
     from e2r_metrics import Session
 
@@ -66,13 +67,16 @@ def entered(
 
 
 def compare_folders(
-    folders: Sequence[Path], clean: Path, asked: Mapping[str, Any], every: bool
+    folders: Sequence[Path],
+    clean: Path,
+    asked: Mapping[str, Any],
+    every: bool,
+    margins: "Mapping[str, Margin]",
 ) -> "tuple[Contest, int]":
     """Score and judge folders of results; with the exit code: 1 when a picture failed.
 
     Those are named on standard error.
     """
-    from e2r_bench.commands.arms import margins_of
     from e2r_bench.console import Console
     from e2r_bench.studies.folders import Rules, folder_contest
     from e2r_metrics.base.errors import UsageError
@@ -92,6 +96,6 @@ def compare_folders(
     ]
     for line in failed:
         click.echo(line, err=True)
-    rules = Rules(asked["against"], margins_of(asked["margins"]), every)
+    rules = Rules(asked["against"], margins, every)
     made = folder_contest(arms, measures, rules, given[0] if given else None)
     return made, 1 if failed else 0

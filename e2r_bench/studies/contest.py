@@ -68,6 +68,7 @@ class Asked:
         against: which arm that is instead; None for the first.
         metrics, tasks: names; empty for all that were measured.
         every: judge all pairs too, for a table's marks.
+        namesakes: only methods of later runs, each against the one of its name in the first.
     """
 
     methods: tuple[str, ...] = ()
@@ -75,6 +76,7 @@ class Asked:
     metrics: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     every: bool = False
+    namesakes: bool = False
 
 
 def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Contest:
@@ -95,7 +97,7 @@ def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Co
     keys = list(_keys(arms, asked))
     if not keys:
         raise UsageError("compare: expected a task and a metric that were measured, found none")
-    pairs = _pairs(arms, asked.against)
+    pairs = _namesakes(arms) if asked.namesakes else _pairs(arms, asked.against)
     wanted = [(one, two) for at, one in enumerate(arms) for two in arms[:at]]
     count = len(keys) * len(wanted if asked.every else pairs)
     criteria = replace(criteria, permutations=permutations_for(count), incomplete=True)
@@ -135,6 +137,23 @@ def _pairs(arms: Sequence[Arm], against: str | None) -> list[tuple[Arm, Arm]]:
     for arm in arms:
         other = first.get(arm.method, lead) if against is None else lead
         found += [(arm, other if other is not arm else lead)] if arm is not lead else []
+    return found
+
+
+def _namesakes(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """Return each method of a later run with the one of its name in the first.
+
+    Raises:
+        UsageError: a method of the first run that no other has, so that it would go unchecked.
+    """
+    first = {arm.method: arm for arm in arms if arm.origin == arms[0].origin}
+    found = [(a, first[a.method]) for a in arms if a.origin != arms[0].origin and a.method in first]
+    gone = sorted(first.keys() - {arm.method for arm, _ in found})
+    if gone:
+        raise UsageError(
+            f"{', '.join(gone)}: expected every method of {arms[0].store.folder} in the other run; "
+            "run it there too, under the same name (--methods NAME=METHOD)"
+        )
     return found
 
 
