@@ -10,6 +10,7 @@ import click
 
 from e2r_bench import __version__
 from e2r_bench.memory import keep_freed_memory
+from e2r_bench.threads import wait_passively
 from e2r_metrics.base.errors import E2RError
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
@@ -107,6 +108,7 @@ def _print_any_name() -> None:
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
+    wait_passively()
     if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     code = main()

@@ -8,7 +8,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import with_truth
-from e2r_bench.run.data import mini
+from e2r_bench.run.mini import mini
 from e2r_metrics.base.pictures import read_image
 
 

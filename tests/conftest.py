@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from e2r_bench.threads import wait_passively
+
+wait_passively()  # As the program does: torch is not imported yet.
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

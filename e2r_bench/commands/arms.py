@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from e2r_bench.statistics.margins import Margin
     from e2r_bench.studies.sides import Criteria
 
-_PLAIN = ("data", "tasks", "metrics", "limit", "device", "offline", "weights", "out")
+_PLAIN = (
+    "data",
+    "tasks",
+    "metrics",
+    "crop",
+    "scenes",
+    "limit",
+    "device",
+    "offline",
+    "weights",
+    "out",
+)
 
 
 def settings_of(asked: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _SUMMARY = "GITHUB_STEP_SUMMARY"
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
-@click.option("--shave", type=click.IntRange(min=0), default=0, help="Pixels cut at each border.")
+@options.parts
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")

@@ -24,7 +24,7 @@ _SUFFIXES = {
     ".txt": "table",
 }
 _OF_FOLDERS = ("degraded", "profile", "variant", "recursive", "pair", "value_range", "flatten",
-               "max_megapixels", "shave")  # fmt: skip
+               "max_megapixels", "shave", "channel", "crop", "depth", "order")  # fmt: skip
 _OF_RUNS = ("run", "tasks", "unit")
 
 
@@ -52,7 +52,7 @@ _OF_RUNS = ("run", "tasks", "unit")
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
-@click.option("--shave", type=click.IntRange(min=0), default=0, help="Pixels cut at each border.")
+@options.parts
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")

@@ -13,7 +13,7 @@ from e2r_bench.commands.types import joined
 if TYPE_CHECKING:
     from e2r_bench.report.statements import Contest
     from e2r_bench.statistics.margins import Margin
-    from e2r_bench.studies.entrants import Entrant, Measures, Pixels, Watch
+    from e2r_bench.studies.entrants import Entrant, Measures, Watch
     from e2r_metrics import Session
 
 USUAL = ("psnr", "ssim", "lpips", "invented_share")
@@ -32,14 +32,8 @@ def measures_of(names: Sequence[str], asked: Mapping[str, Any]) -> "Measures":
     ids = {info.name: key for key, info in SHARES.items()}
     shares = tuple(ids.get(name, name) for name in names if name in ids or name in SHARES)
     rest = [name for name in names if name not in ids and name not in SHARES]
-    return Measures(resolve(rest, asked["profile"], joined(asked["variant"])), shares)
-
-
-def pixels_of(asked: Mapping[str, Any]) -> "Pixels":
-    """Return how files become pairs of pixels, from the flags."""
-    from e2r_bench.studies.entrants import Pixels
-
-    return Pixels(options.reading_of(asked), options.matching_of(asked), asked["shave"])
+    metrics = resolve(rest, asked["profile"], joined(asked["variant"]), asked["channel"])
+    return Measures(metrics, shares, options.parts_of(asked))
 
 
 def session_of(asked: Mapping[str, Any]) -> "Session":
@@ -63,7 +57,7 @@ def entered(
     """Score folders against one folder of clean pictures."""
     from e2r_bench.studies.entrants import enter
 
-    return enter(folders, clean, measures, session_of(asked), pixels_of(asked), watch)
+    return enter(folders, clean, measures, session_of(asked), watch)
 
 
 def compare_folders(

@@ -25,7 +25,8 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
-@click.option("--shave", type=click.IntRange(min=0), default=0, help="Pixels cut at each border.")
+@options.parts
+@options.pooling
 @options.margin
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.contest_text import json_content
 from e2r_bench.studies.contest import level_of
+from e2r_bench.studies.entrants import share_protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,7 +100,7 @@ def records(one: "Entrant") -> list[dict[str, Any]]:
         name, _, variant = key.partition(":")
         found += [
             {"image": image, "metric": name, "variant": variant, "value": value, "n": 1,
-             "protocol": SHARES[key].protocol}
+             "protocol": share_protocol(key, one.parts)}
             for image, value in values.items()
         ]  # fmt: skip
     return found

@@ -46,6 +46,8 @@ class Experiment(BaseModel):
         metrics: names such as `psnr` or `psnr:y`.
         profile: which variant a bare metric name means: "default" or "paper".
         variant: metric name to variant, over the profile and the protocol.
+        crop: centre crops of so many pixels square, of any set; part of the protocol.
+        scenes: a CSV file that says which scene an image shows; see `read_scenes`.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
         prompt: one prompt for all tasks instead, for the study of prompts.
@@ -76,6 +78,8 @@ class Experiment(BaseModel):
     metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     profile: Literal["default", "paper"] = "default"
     variant: Mapping[str, str] = Field(default_factory=dict)
+    crop: int | None = Field(default=None, ge=32)
+    scenes: Path | None = None
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"
     prompt: str | None = None
@@ -112,8 +116,9 @@ class Experiment(BaseModel):
 
 # What two invocations on one folder may differ in: they add cells, and change none.
 ADDITIVE = frozenset({"methods", "method", "tasks", "data", "seeds", "steps", "metrics"})
-# What cannot change a result by more than float rounding, or is not about the result.
-NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapixels"})
+# What cannot change a result by more than float rounding, or is not about the result; which scenes
+# a file names is compared by content, not by the file's name.
+NEUTRAL = frozenset({"batch", "device", "weights", "offline", "out", "max_megapixels", "scenes"})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,34 +1,13 @@
-"""Where the photographs come from: the embedded `mini` set, or folders, paired by name."""
+"""The photographs of a set: where each one's pixels are, and how they are read."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from e2r_baselines.degrade import Depth
 from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import (
-    EXACT,
-    SUFFIXES,
-    Matching,
-    Pair,
-    dataset_pairs,
-    list_pictures,
-    sides_of,
-)
 from e2r_metrics.base.pictures import AS_STORED, EightBit, Reading, picture_size, read_image
-
-# Crops of the colour photographs in scikit-image's wheel: (top, left) corners, 128 pixels square.
-# The data card is docs/data.md; no weight that ships was trained on any of them.
-MINI_SIDE = 128
-_MINI_GRID: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "astronaut": ((0, 140, 280), (20, 170, 320)),
-    "chelsea": ((22, 150), (30, 160, 290)),
-    "coffee": ((8, 136, 264), (100, 236, 372)),
-    "motorcycle_left": ((150, 290), (40, 170, 300, 430, 560)),
-    "rocket": ((140, 280), (180, 310, 440)),
-}
 
 
 @dataclass(frozen=True)
@@ -65,98 +44,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named list of sources, in the order that `--limit` cuts."""
+    """A named list of sources, in the order that `--limit` cuts.
+
+    Attributes:
+        name: as every table and record says it; an embedded set's has its edition in it.
+        sources: the pictures.
+    """
 
     name: str
     sources: tuple[Source, ...]
-
-
-def mini() -> Dataset:
-    """Return the embedded default: crops of photographs in scikit-image's wheel.
-
-    The order goes round the photographs, so that a limited run still sees several scenes.
-    """
-    folder = _skimage_data()
-    by_photo = [_mini_crops(folder, photo) for photo in _MINI_GRID]
-    longest = max(len(crops) for crops in by_photo)
-    order = [crops[k] for k in range(longest) for crops in by_photo if k < len(crops)]
-    return Dataset("mini", tuple(order))
-
-
-def _skimage_data() -> Path:
-    spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        raise UsageError("data set 'mini' needs scikit-image: pip install scikit-image")
-    return Path(spec.origin).parent / "data"
-
-
-def _mini_crops(folder: Path, photo: str) -> list[Source]:
-    tops, lefts = _MINI_GRID[photo]
-    disparity = folder / "motorcycle_disp.npz" if photo == "motorcycle_left" else None
-    return [
-        Source(
-            id=f"{photo}_{top:03d}_{left:03d}",
-            scene=photo,
-            clean=folder / f"{photo}.png" if photo != "rocket" else folder / "rocket.jpg",
-            box=(top, left, MINI_SIDE),
-            disparity=disparity,
-        )
-        for top in tops
-        for left in lefts
-    ]
-
-
-def folder(path: Path, matching: Matching = EXACT) -> Dataset:
-    """Read a folder of photographs: flat (clean only), or pairs as `e2r_metrics.base.pairs` says.
-
-    Raises:
-        UsageError: not a folder, no images, or files without a partner (all are named).
-    """
-    if not path.is_dir():
-        raise UsageError(
-            f"--data {path}: expected 'mini' or a folder of images, found no such folder"
-        )
-    degraded, clean = sides_of(path)
-    flat = not (degraded or clean) and not matching.recursive
-    if flat and any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
-        found = list_pictures(path)
-        sources = [Source(name, name, file) for name, file in found.items()]
-    else:
-        sources = [_paired(pair) for pair in dataset_pairs(path, matching)]
-    return Dataset(_name(path.resolve()), tuple(sources))
-
-
-def _paired(pair: Pair) -> Source:
-    """Return a source; frames of one sequence, and hazes of one photograph, are one scene."""
-    sequence = pair.name.rpartition("/")[0]
-    return Source(pair.name, sequence or pair.clean.stem, pair.clean, degraded=pair.first)
-
-
-def _name(path: Path) -> str:
-    """Return the set's name; "test" alone would not say of what."""
-    split = path.name.lower() in ("test", "train", "val", "valid", "validation")
-    return f"{path.parent.name}/{path.name}" if split else path.name
-
-
-def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
-    """Return `mini`, or the folder at a path; UsageError if it is neither."""
-    if where == "mini":
-        return mini()
-    found = folder(Path(where).expanduser(), matching)
-    for source in found.sources:
-        _check_name(source)
-    return found
-
-
-def _check_name(source: Source) -> None:
-    """Refuse a name that no record can hold: JSON, CSV and pages are UTF-8."""
-    try:
-        source.id.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{str(source.clean)!a}: expected a file name in UTF-8, found bytes that are none; "
-            "rename it"
-        ) from error
 
 
 def read_clean(source: Source, reading: Reading = AS_STORED) -> EightBit:

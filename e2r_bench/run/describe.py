@@ -56,6 +56,7 @@ def open_folder(
 
 def _added(store: Store, before: Inputs, info: RunInfo, now: Inputs, redo: bool) -> RunInfo:
     _refuse_other_settings(store, info)
+    _refuse_other_scenes(store, info)
     gone = changes(store.info, before, info, now)
     if gone and not redo:
         raise UsageError(
@@ -156,6 +157,20 @@ def _refuse_other_settings(store: Store, info: RunInfo) -> None:
         raise UsageError(
             f"{store.folder} holds another run ({'; '.join(differ)}); choose another --out"
         )
+
+
+def _refuse_other_scenes(store: Store, info: RunInfo) -> None:
+    """Refuse images that were of another scene: rows hold it, and intervals stand on it."""
+    for name, task in info.tasks.items():
+        if name in store.info.tasks:
+            old, new = store.scenes(name), dict(zip(task.images, task.scenes, strict=True))
+            moved = sorted(image for image in old.keys() & new.keys() if old[image] != new[image])
+            if moved:
+                first = moved[0]
+                raise UsageError(
+                    f"{store.folder} has {len(moved)} images of {name} under other scenes, such as "
+                    f"{first}: {old[first]!r} -> {new[first]!r}; choose another --out"
+                )
 
 
 def _joined(before: RunInfo, now: RunInfo) -> RunInfo:

@@ -11,7 +11,7 @@ from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
 from e2r_baselines.tasks import TASKS, Task, with_prompts
 from e2r_bench.run.config import Experiment
-from e2r_bench.run.data import Dataset, load_dataset
+from e2r_bench.run.datasets import datasets_of
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_named
 from e2r_metrics.base.errors import UsageError, unknown
@@ -76,7 +76,7 @@ def make_plan(
         UsageError: an unknown task, metric, protocol, method or option, a data set that cannot be
             read, or a method whose weights are not to be had.
     """
-    protocol = protocol_named(experiment.protocol)
+    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
     tasks = tuple(_task_sets(experiment, protocol))
     known = known_methods() if catalog is None else catalog
     methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
@@ -90,14 +90,7 @@ def make_plan(
 
 
 def _task_sets(experiment: Experiment, protocol: Protocol) -> Iterable[TaskSet]:
-    loaded: dict[str, Dataset] = {}
-    for name in dict.fromkeys(experiment.tasks):
-        if name not in TASKS:
-            raise unknown("task", name, TASKS)
-        where = _data_for(name, experiment.data)
-        if where not in loaded:
-            loaded[where] = load_dataset(where, experiment.matching())
-        dataset = loaded[where]
+    for name, dataset in datasets_of(experiment).items():
         task = _prompted(TASKS[name], experiment)
         cut = dataset.sources[: experiment.limit]
         yield TaskSet(task, dataset, cut, protocol, experiment.noise_seed, experiment.reading())
@@ -109,23 +102,6 @@ def _prompted(task: Task, experiment: Experiment) -> Task:
     # g1, the paper, has no prompt for the tasks that only the later repository has.
     later = task.kind in ("dejpeg", "lowlight")
     return with_prompts(task, "g2" if later else experiment.prompts)
-
-
-def _data_for(task: str, data: Iterable[str]) -> str:
-    """Return the set that serves `task`: TASK=folder wins over a bare one."""
-    bare: list[str] = []
-    for entry in data:
-        name, equals, where = entry.partition("=")
-        if equals and name == task:
-            return where
-        if not (equals and name in TASKS):
-            bare.append(entry)
-    if len(bare) != 1:
-        raise UsageError(
-            f"--data: expected one set for task {task!r}, found {len(bare)}; give --data FOLDER, "
-            f"or --data {task}=FOLDER"
-        )
-    return bare[0]
 
 
 # Methods

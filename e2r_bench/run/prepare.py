@@ -158,7 +158,7 @@ def _legacy_noise(
 
 
 def crop(image: EightBit, protocol: Protocol) -> EightBit:
-    """Crop (H, W, 3) as the protocol says."""
+    """Crop (H, W, 3) as the protocol says; PictureError for one smaller than its squares."""
     return image[_window(image.shape[:2], protocol)]
 
 
@@ -174,12 +174,25 @@ def cropped_size(size: tuple[int, int], protocol: Protocol) -> tuple[int, int]:
 
 
 def _window(size: Sequence[int], protocol: Protocol) -> tuple[slice, slice]:
-    spare = [side % 16 if protocol.crop == "centre-x16" else 0 for side in size]
+    spare = [_spare(side, protocol) for side in size]
+    if min(spare) < 0:
+        height, width = size
+        raise PictureError(
+            f"expected at least {protocol.side}x{protocol.side} pixels for --crop "
+            f"{protocol.side}, found {width}x{height}"
+        )
     rows, columns = (
         slice(extra // 2, side - extra + extra // 2)
         for side, extra in zip(size, spare, strict=True)
     )
     return rows, columns
+
+
+def _spare(side: int, protocol: Protocol) -> int:
+    """Return how many pixels of a side are cut away; negative where it is too short."""
+    if protocol.side is not None:
+        return side - protocol.side
+    return side % 16 if protocol.crop == "centre-x16" else 0
 
 
 def to_float(image: EightBit) -> Pixels:

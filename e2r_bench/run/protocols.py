@@ -5,11 +5,11 @@ evaluation code of the projects named in `source`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_metrics.base.errors import unknown
+from e2r_metrics.base.errors import UsageError, unknown
 
 Variants = Mapping[str, str]
 
@@ -22,6 +22,7 @@ class Protocol:
         name: as on the command line and in every row.
         source: whose evaluation code it follows.
         crop: "none", or "centre-x16": centre crop of both images to multiples of 16.
+        side: centre crop of both images to squares of so many pixels, before `crop`; None for none.
         noise: where Gaussian noise comes from. "per-image": a generator named by (noise seed, image
             id, sigma). "stream": one legacy NumPy stream, seed 0, over the sorted images at sigma
             15, then 25, then 50 (the original follows the directory's order, which no one can
@@ -34,6 +35,7 @@ class Protocol:
     name: str
     source: str
     crop: Literal["none", "centre-x16"] = "none"
+    side: int | None = None
     noise: Literal["per-image", "stream", "reseeded", "files"] = "per-image"
     rounding: Literal["round", "truncate", "unclipped"] = "round"
     denoise: Variants = field(default_factory=dict[str, str])
@@ -47,7 +49,20 @@ class Protocol:
 
     def describe(self) -> str:
         """Return what travels with every number: the protocol in one string."""
-        return f"{self.name}(crop={self.crop},noise={self.noise},rounding={self.rounding})"
+        crop = self.crop if self.side is None else f"centre-{self.side}"
+        return f"{self.name}(crop={crop},noise={self.noise},rounding={self.rounding})"
+
+    def cropped(self, side: int | None) -> "Protocol":
+        """Return the protocol on centre crops of `side` pixels; None changes nothing.
+
+        Raises:
+            UsageError: the protocol crops to multiples of 16, and `side` is none.
+        """
+        if side is not None and self.crop == "centre-x16" and side % 16:
+            raise UsageError(
+                f"--crop: expected a multiple of 16 under protocol {self.name!r}, found {side}"
+            )
+        return replace(self, side=side)
 
 
 _UNIFORM: Variants = MappingProxyType({"psnr": "rgb", "ssim": "uniform7"})

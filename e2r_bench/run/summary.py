@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from e2r_metrics import Session
 
 COLUMNS = (
-    "method", "build", "miniature", "task", "seed", "steps", "metric", "variant", "n", "scenes",
-    "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol", "note",
+    "method", "build", "miniature", "task", "data", "seed", "steps", "metric", "variant", "n",
+    "scenes", "value", "low", "high", "interval", "unit", "higher_is_better", "status", "protocol",
+    "note",
 )  # fmt: skip
 OUTSIDE = "the method is not made for this task"
 
@@ -76,7 +77,8 @@ def _named(store: Store, method: str, task: str, draw: Draw, metric: MetricInfo)
     info = store.info.methods[method]
     return {
         "method": method, "build": info.build, "miniature": info.miniature, "task": task,
-        "seed": draw.seed, "steps": draw.steps, "metric": metric.name, "variant": metric.variant,
+        "data": store.info.tasks[task].data, "seed": draw.seed, "steps": draw.steps,
+        "metric": metric.name, "variant": metric.variant,
         "n": 0, "unit": metric.unit, "higher_is_better": metric.higher_is_better,
         "protocol": f"{store.info.protocol} {metric.protocol}", "status": "ok",
     }  # fmt: skip

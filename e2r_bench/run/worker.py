@@ -13,7 +13,7 @@ from e2r_bench.run.costs import Counted, Peak, count
 from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.plan import Plan, PlannedMethod
-from e2r_bench.run.prepare import TaskSet, photo, to_eight_bit
+from e2r_bench.run.prepare import TaskSet, cropped_size, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.costs import Cost, put_cost, read_costs
 from e2r_bench.store.store import Store
@@ -58,7 +58,7 @@ class LocalWorker:
         for image in work.images:
             try:
                 source = self._sources[work.task, image]
-                self._check_memory(method, source)
+                self._check_memory(method, cropped_size(source.size(), pictures.protocol))
                 photos.append(photo(pictures, source, folder, method.spec.feed))
             except PictureError as error:
                 failed |= {(image, draw): str(error) for draw in work.draws}
@@ -97,11 +97,11 @@ class LocalWorker:
             self._open = method.name, opened
         return self._open[1]
 
-    def _check_memory(self, method: PlannedMethod, source: Source) -> None:
+    def _check_memory(self, method: PlannedMethod, size: tuple[int, int]) -> None:
         estimate = method.spec.peak_bytes
         if estimate is None or self.compute.tile is not None:
             return
-        height, width = source.size()
+        height, width = size
         needed = estimate(method.build, height, width) * self.compute.batch
         there = available_bytes(self.compute.device)
         if needed > there:

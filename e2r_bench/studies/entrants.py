@@ -7,12 +7,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2r_bench.maps.shares import measure_shares
+from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import EXACT, Matching, Pair, pair_folders
-from e2r_metrics.base.pictures import AS_STORED, Reading, read_pixels
-from e2r_metrics.catalog import Metric
+from e2r_metrics.base.pairs import Pair, pair_folders
+from e2r_metrics.catalog import CATALOG, Metric
 from e2r_metrics.images import to_uint8
+from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.parts import USUAL, Parts
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -22,25 +23,18 @@ Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """How files become pairs of pixels.
+class Measures:
+    """What is measured.
 
     Attributes:
-        reading, matching: see `score_folders`.
-        shave: pixels left out at each border.
+        metrics: of the catalog.
+        shares: ids of shares, see `maps.shares`.
+        parts: what else the numbers depend on.
     """
-
-    reading: Reading = AS_STORED
-    matching: Matching = EXACT
-    shave: int = 0
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What is measured: metrics of the catalog, and ids of shares."""
 
     metrics: tuple[Metric, ...]
     shares: tuple[str, ...] = ()
+    parts: Parts = USUAL
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,7 @@ class Entrant:
         partners: picture -> its clean file.
         shares: id -> picture -> share.
         failed: picture -> why it has no share.
+        parts: what else its numbers depend on.
     """
 
     name: str
@@ -62,6 +57,7 @@ class Entrant:
         default_factory=dict[str, Mapping[str, float]]
     )
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: Parts = USUAL
 
     @cached_property
     def by_metric(self) -> Mapping[str, Mapping[str, float]]:
@@ -90,7 +86,6 @@ def enter(
     clean: Path,
     measures: Measures,
     session: "Session",
-    pixels: Pixels,
     watch: Watch,
 ) -> list[Entrant]:
     """Score folders of results against one folder of clean pictures.
@@ -102,24 +97,25 @@ def enter(
 
     found: list[Entrant] = []
     for name, folder in zip(names_of(folders), folders, strict=True):
-        pairs = pair_folders(folder, clean, pixels.matching)
+        parts = measures.parts
+        pairs = pair_folders(folder, clean, parts.matching)
         scores = score_folders(
-            folder, clean, measures.metrics, session, pixels.reading, pixels.matching,
-            lambda done, total, name=name: watch(f"score {name}", done, total), pixels.shave,
+            folder, clean, measures.metrics, session, parts,
+            lambda done, total, name=name: watch(f"score {name}", done, total),
         )  # fmt: skip
         partners = {pair.name: pair.clean for pair in pairs}
-        shares, failed = _shares(pairs, measures.shares, pixels) if measures.shares else ({}, {})
-        found.append(Entrant(name, scores, partners, shares, failed))
+        shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
+        found.append(Entrant(name, scores, partners, shares, failed, parts))
     return found
 
 
 def _shares(
-    pairs: Sequence[Pair], keys: Sequence[str], pixels: Pixels
+    pairs: Sequence[Pair], keys: Sequence[str], parts: Parts
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     shares: dict[str, dict[str, float]] = {key: {} for key in keys}
     failed: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = list(pool.map(partial(_share, pixels=pixels), pairs))
+        found = list(pool.map(partial(_share, parts=parts), pairs))
     for pair, one in zip(pairs, found, strict=True):
         if isinstance(one, PictureError):
             failed[pair.name] = str(one)
@@ -129,13 +125,18 @@ def _shares(
     return shares, failed
 
 
-def _share(pair: Pair, pixels: Pixels) -> "dict[str, float] | PictureError":
-    inside = slice(pixels.shave, -pixels.shave or None)
+def _share(pair: Pair, parts: Parts) -> "dict[str, float] | PictureError":
     try:
-        two = [to_uint8(read_pixels(path, pixels.reading)) for path in (pair.first, pair.clean)]
-        return measure_shares(two[0][inside, inside], two[1][inside, inside])
+        return measure_shares(*map(to_uint8, read_pair(pair, parts.reading, parts.view)))
     except PictureError as error:
         return error
+
+
+def share_protocol(key: str, parts: Parts) -> str:
+    """Return the line that travels with a share, with all parts that are not the usual ones."""
+    # What is cut and how files are read is said of a metric; the rest of that metric is not.
+    told = parts.told(CATALOG["psnr:rgb"])
+    return f"{SHARES[key].protocol} [colour {told.colour}; crop {told.crop}]"
 
 
 def matched(

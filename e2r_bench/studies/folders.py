@@ -16,7 +16,7 @@ from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
 from e2r_bench.studies.contest import Found, judged, level_of, permutations_for
-from e2r_bench.studies.entrants import Entrant, Measures, matched
+from e2r_bench.studies.entrants import Entrant, Measures, matched, share_protocol
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.catalog import Metric
@@ -78,11 +78,15 @@ class _Info:
 
 
 def _infos(measures: Measures) -> Iterator[_Info]:
+    told = measures.parts.told
     for metric in measures.metrics:
-        yield _Info(metric.id, metric.unit, metric.higher_is_better, metric.protocol, metric)
+        how = told(metric).protocol
+        yield _Info(metric.id, metric.unit, metric.higher_is_better, how, metric)
     for key in measures.shares:
         info = SHARES[key]
-        yield _Info(key, info.unit, info.higher_is_better, info.protocol, None)
+        yield _Info(
+            key, info.unit, info.higher_is_better, share_protocol(key, measures.parts), None
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from e2r_baselines.tasks import TASKS
-from e2r_bench.run.data import Dataset, folder, mini
+from e2r_bench.run.data import Dataset
+from e2r_bench.run.datasets import folder
+from e2r_bench.run.mini import mini
 from e2r_bench.run.prepare import TaskSet, degraded_pixels, photo, prepare, to_eight_bit
 from e2r_bench.run.protocols import PROTOCOLS, protocol_named
 from e2r_metrics import resolve
@@ -176,3 +178,37 @@ def test_the_published_noisy_psnr_of_cbsd68(shared_data: Path, tmp_path: Path) -
         ]
         # Rounding instead of truncating moves sigma 15 by 0.0035 dB.
         assert np.mean(values) == pytest.approx(expected, abs=0.0025)
+
+
+def test_crops_are_central_in_every_partner_and_named_in_the_protocol(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:70, :101].astype(np.uint8)
+    image = np.stack([rows, columns, rows], axis=2)
+    write_png(tmp_path / "set" / "target" / "a.png", image)
+    write_png(tmp_path / "set" / "input" / "a.png", 255 - image)
+    dataset = folder(tmp_path / "set")
+    protocol = protocol_named("e2r").cropped(32)
+    assert protocol.describe() == "e2r(crop=centre-32,noise=per-image,rounding=round)"
+    pictures = TaskSet(TASKS["derain"], dataset, dataset.sources, protocol, 0)
+    assert [error for _, error in prepare(pictures, tmp_path / "made")] == [None]
+    clean = read_image(tmp_path / "made" / "clean" / "a.png")
+    assert np.array_equal(clean, image[19:51, 34:66])
+    assert np.array_equal(read_image(tmp_path / "made" / "degraded" / "a.png"), 255 - clean)
+
+
+def test_a_picture_smaller_than_its_crop_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    for name, side in (("large", 40), ("small", 31)):
+        write_png(tmp_path / "set" / f"{name}.png", np.full((side, 64, 3), 9, np.uint8))
+    dataset = folder(tmp_path / "set")
+    protocol = protocol_named("e2r").cropped(32)
+    pictures = TaskSet(TASKS["denoise25"], dataset, dataset.sources, protocol, 0)
+    made = dict(prepare(pictures, tmp_path / "made"))
+    assert made["large"] is None
+    assert "expected at least 32x32 pixels for --crop 32, found 64x31" in str(made["small"])
+
+
+def test_crops_of_protocols_with_multiples_of_sixteen() -> None:
+    protocol = protocol_named("airnet-promptir")
+    assert "crop=centre-128," in protocol.cropped(128).describe()
+    assert protocol.cropped(None) == protocol
+    with pytest.raises(UsageError, match="expected a multiple of 16"):
+        protocol.cropped(100)

@@ -13,6 +13,7 @@ from e2r_baselines.method import Build, Draw, fixed
 from e2r_bench.maps.bands import band_split
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.config import Experiment
+from e2r_bench.run.mini import NAME
 from e2r_bench.run.plan import Catalog
 from e2r_bench.run.runner import Outcome
 from e2r_bench.run.worker import available_bytes
@@ -219,7 +220,7 @@ def test_another_build_or_plugin_is_refused_and_redone_when_asked(
 def test_an_image_that_fails_is_recorded_and_the_rest_goes_on(
     experiment: Experiment, run: Run, shaker: object, batch: int
 ) -> None:
-    image = "chelsea_022_030"
+    image = "chelsea_022_160"
     shaker.fails_on = frozenset({image})
     outcome = run(experiment.model_copy(update={"batch": batch}))
     assert {(c.method, c.task, c.image) for c in outcome.failures} == {
@@ -286,15 +287,17 @@ def test_a_picture_that_will_not_fit_is_recorded_and_the_rest_goes_on(
 
 
 def test_summary_says_n_interval_and_protocol(experiment: Experiment, run: Run) -> None:
-    seven = {"limit": 7, "tasks": ("derain",), "seeds": (0,), "steps": (1,)}
-    store = run(experiment.model_copy(update=seven)).store
+    # Two more images than scenes.
+    thirteen = {"limit": 13, "tasks": ("derain",), "seeds": (0,), "steps": (1,)}
+    store = run(experiment.model_copy(update=thirteen)).store
     rows, summary = store.frame(), store.summary()
     line = summary[(summary.method == "shaker") & (summary.metric == "ssim")].iloc[0]
-    assert (line.n, line.scenes) == (7, 5)
+    assert (line.n, line.scenes) == (13, 11)
     mine = rows[(rows.method == "shaker") & (rows.metric == "ssim")]
     assert line.value == pytest.approx(mine.value.mean(), rel=1e-12)
     assert line.low < line.value < line.high
-    assert "5 scenes" in line.interval
+    assert "11 scenes" in line.interval
+    assert line.data == NAME
     assert line.protocol.startswith("e2r(")
     assert json.loads((experiment.out / "summary.json").read_text())[0]["metric"] == "psnr"
 

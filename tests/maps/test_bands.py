@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from e2r_bench.maps.bands import FLAG, band_split
-from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.data import read_clean
+from e2r_bench.run.mini import mini
 from e2r_metrics.base.errors import PictureError
 
 PHOTOS = [read_clean(source) for source in mini().sources[:5]]

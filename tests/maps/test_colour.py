@@ -5,7 +5,8 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from e2r_bench.maps.colour import ciede2000, signed_error
-from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.data import read_clean
+from e2r_bench.run.mini import mini
 from e2r_metrics.ciede2000 import delta_e
 
 # Pairs of Sharma, Wu and Dalal (2005), table 1, that sit on the formula's discontinuities.

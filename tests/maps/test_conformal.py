@@ -18,7 +18,8 @@ from e2r_bench.maps.conformal import (
     trusted,
 )
 from e2r_bench.maps.consistency import consistency
-from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.data import read_clean
+from e2r_bench.run.mini import mini
 from e2r_metrics.base.errors import UsageError
 
 BOUND, LEVEL, SPLITS = 4.0, 0.2, 200

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from e2r_bench.maps.spread import hallucination, seed_deviation
-from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.data import read_clean
+from e2r_bench.run.mini import mini
 from e2r_metrics.base.errors import UsageError
 
 TRUTH = (60 + read_clean(mini().sources[0]) * 0.5).astype(np.uint8)

@@ -21,7 +21,7 @@ from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
-from e2r_bench.run.data import mini
+from e2r_bench.run.mini import mini
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_text
 from e2r_metrics.base.pictures import EightBit, read_image, write_png

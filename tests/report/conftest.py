@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from e2r_baselines.method import Draw
-from e2r_bench.run.data import mini, read_clean
+from e2r_bench.run.data import read_clean
+from e2r_bench.run.mini import mini
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo

@@ -1,0 +1,170 @@
+"""From what `--data` says to a set of pictures: the embedded one, or a folder, paired by name."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from e2r_baselines.tasks import TASKS
+from e2r_bench.run.config import Experiment
+from e2r_bench.run.data import Dataset, Source
+from e2r_bench.run.mini import mini
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.files import read_text
+from e2r_metrics.base.pairs import (
+    EXACT,
+    SUFFIXES,
+    Matching,
+    Pair,
+    dataset_pairs,
+    list_pictures,
+    sides_of,
+)
+
+
+def folder(path: Path, matching: Matching = EXACT) -> Dataset:
+    """Read a folder of photographs: flat (clean only), or pairs as `e2r_metrics.base.pairs` says.
+
+    Raises:
+        UsageError: not a folder, no images, or files without a partner (all are named).
+    """
+    if not path.is_dir():
+        raise UsageError(
+            f"--data {path}: expected 'mini' or a folder of images, found no such folder"
+        )
+    degraded, clean = sides_of(path)
+    flat = not (degraded or clean) and not matching.recursive
+    if flat and any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+        found = list_pictures(path)
+        sources = [Source(name, name, file) for name, file in found.items()]
+    else:
+        sources = [_paired(pair) for pair in dataset_pairs(path, matching)]
+    return Dataset(_name(path.resolve()), tuple(sources))
+
+
+def _paired(pair: Pair) -> Source:
+    """Return a source; frames of one sequence, and hazes of one photograph, are one scene."""
+    sequence = pair.name.rpartition("/")[0]
+    return Source(pair.name, sequence or pair.clean.stem, pair.clean, degraded=pair.first)
+
+
+def _name(path: Path) -> str:
+    """Return the set's name; "test" alone would not say of what."""
+    split = path.name.lower() in ("test", "train", "val", "valid", "validation")
+    return f"{path.parent.name}/{path.name}" if split else path.name
+
+
+def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
+    """Return `mini`, or the folder at a path; UsageError if it is neither."""
+    if where == "mini":
+        return mini()
+    found = folder(Path(where).expanduser(), matching)
+    for source in found.sources:
+        _check_name(source)
+    return found
+
+
+def _check_name(source: Source) -> None:
+    """Refuse a name that no record can hold: JSON, CSV and pages are UTF-8."""
+    try:
+        source.id.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{str(source.clean)!a}: expected a file name in UTF-8, found bytes that are none; "
+            "rename it"
+        ) from error
+
+
+def datasets_of(experiment: Experiment) -> dict[str, Dataset]:
+    """Return the whole set of each task, with the scenes that the experiment says.
+
+    Raises:
+        UsageError: an unknown task, a set that cannot be read, or bad scenes.
+    """
+    loaded: dict[str, Dataset] = {}
+    scenes = {} if experiment.scenes is None else read_scenes(experiment.scenes)
+    found: dict[str, Dataset] = {}
+    for name in dict.fromkeys(experiment.tasks):
+        if name not in TASKS:
+            raise unknown("task", name, TASKS)
+        where = _data_for(name, experiment.data)
+        if where not in loaded:
+            read = load_dataset(where, experiment.matching())
+            loaded[where] = with_scenes(read, scenes)
+        found[name] = loaded[where]
+    check_scenes(scenes, loaded.values())
+    return found
+
+
+def _data_for(task: str, data: Iterable[str]) -> str:
+    """Return the set that serves `task`: TASK=folder wins over a bare one."""
+    bare: list[str] = []
+    for entry in data:
+        name, equals, where = entry.partition("=")
+        if equals and name == task:
+            return where
+        if not (equals and name in TASKS):
+            bare.append(entry)
+    if len(bare) != 1:
+        raise UsageError(
+            f"--data: expected one set for task {task!r}, found {len(bare)}; give --data FOLDER, "
+            f"or --data {task}=FOLDER"
+        )
+    return bare[0]
+
+
+Scenes = Mapping[tuple[str, str], str]
+"""(name of a set, or "" for any; image) -> scene."""
+
+
+def read_scenes(path: Path) -> Scenes:
+    """Read which scene an image shows: CSV with the columns image, scene and, if wanted, data.
+
+    `data` is the set that the image is of, where two sets have an image of one name.
+
+    Raises:
+        UsageError: no such file, other columns, an empty field, or an image with two scenes.
+    """
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines(), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"--scenes {path}: expected a CSV file, found: {error}") from error
+    found: dict[tuple[str, str], str] = {}
+    for number, row in enumerate(rows, 2):
+        image, scene = row.get("image"), row.get("scene")
+        if not (image and scene):
+            raise UsageError(
+                f"--scenes {path}, line {number}: expected the columns image and scene, both "
+                f"filled, found {row}"
+            )
+        before = found.setdefault((row.get("data") or "", image), scene)
+        if before != scene:
+            raise UsageError(
+                f"--scenes {path}, line {number}: expected one scene for {image}, found {before} "
+                f"and {scene}"
+            )
+    if not found:
+        raise UsageError(f"--scenes {path}: expected the columns image and scene, found no rows")
+    return found
+
+
+def with_scenes(dataset: Dataset, scenes: Scenes) -> Dataset:
+    """Return the set with the scenes of a file; images that it does not name keep their own."""
+
+    def told(source: Source) -> str:
+        anywhere = scenes.get(("", source.id), source.scene)
+        return scenes.get((dataset.name, source.id), anywhere)
+
+    sources = tuple(replace(source, scene=told(source)) for source in dataset.sources)
+    return replace(dataset, sources=sources)
+
+
+def check_scenes(scenes: Scenes, datasets: Iterable[Dataset]) -> None:
+    """Raise `UsageError` for a name that no set has: a misspelt one would change nothing."""
+    known = {(name, s.id) for one in datasets for s in one.sources for name in ("", one.name)}
+    for name, image in scenes:
+        if (name, image) not in known:
+            where = f"the set {name!r}" if name else "any of the sets"
+            raise UsageError(
+                f"--scenes: expected images of --data, found {image!r}, not in {where}"
+            )
