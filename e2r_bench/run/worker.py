@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from e2r_bench.run.executor import Done, Work
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet, cropped_size, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.costs import Cost, put_cost, read_costs
-from e2r_bench.store.store import Store
+from e2r_bench.store.costs import Cost, read_costs
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
+from e2r_metrics.base.pictures import EightBit
 
 Failed = dict[tuple[str, Draw], str]
+Put = Callable[[Cell, EightBit, float], None]
+Note = Callable[[str, Cost], None]
 
 
 @dataclass
@@ -28,13 +31,17 @@ class LocalWorker:
 
     Attributes:
         plan: with this machine's files and builds.
-        store: takes the pictures.
+        folder: of the run, which has the pairs.
         compute: device, dtype and batch.
+        put: takes each picture with the wall time it took.
+        note: takes what a method costs, once.
     """
 
     plan: Plan
-    store: Store
+    folder: Path
     compute: Compute
+    put: Put
+    note: Note
     _open: tuple[str, Restorer] | None = field(default=None, init=False)
     _methods: Mapping[str, PlannedMethod] = field(init=False)
     _tasks: Mapping[str, TaskSet] = field(init=False)
@@ -42,7 +49,7 @@ class LocalWorker:
     _counted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._counted = set(read_costs(self.store.folder))
+        self._counted = set(read_costs(self.folder))
         self._methods = {method.name: method for method in self.plan.methods}
         self._tasks = {pictures.task.name: pictures for pictures in self.plan.tasks}
         self._sources = {(t.task.name, s.id): s for t in self.plan.tasks for s in t.sources}
@@ -52,7 +59,7 @@ class LocalWorker:
         method, pictures = self._methods[work.method], self._tasks[work.task]
         peak = None if method.name in self._counted else Peak(self.compute.device)
         restorer = self._restorer(method)
-        folder = self.store.folder / "pairs" / work.task
+        folder = self.folder / "pairs" / work.task
         failed: Failed = {}
         photos: list[Photo] = []
         for image in work.images:
@@ -84,10 +91,10 @@ class LocalWorker:
             peak_bytes=peak, called_on=photos[0].pixels.shape[:2], batch=len(photos),
             device=self.compute.device,
         )  # fmt: skip
-        put_cost(self.store.folder, work.method, cost)
+        self.note(work.method, cost)
 
     def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
-        self.store.put_picture(cell, to_eight_bit(pixels), seconds)
+        self.put(cell, to_eight_bit(pixels), seconds)
 
     def _restorer(self, method: PlannedMethod) -> Restorer:
         """Return the open method; one network is held at a time, so the one before is let go."""
