@@ -134,6 +134,15 @@ class Fixed:
         return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
 
 
+def margins_words(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> str:
+    """Return the margins of those metrics that have one, in a line; see `Fixed.words`.
+
+    A metric from outside may have none: nothing is judged by it until one is given.
+    """
+    known = {**MARGINS, **(given or {})}
+    return fixed_margins([m for m in metrics if m.partition(":")[0] in known], given).words
+
+
 def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> Fixed:
     """Return the margin of every metric that will be judged.
 
