@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.statistics.knee import Settling, find_knee
 from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, units_of
-from e2r_bench.studies.writing import new_figure, write_study
+from e2r_bench.studies.writing import write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image
 
