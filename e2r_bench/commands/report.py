@@ -45,17 +45,25 @@ class Box(click.ParamType):
     multiple=True,
     help="With --figure: enlarge x,y,w,h of every picture; may be given several times.",
 )
+@click.option(
+    "--plots",
+    is_flag=True,
+    help="No report, but forest, performance profiles and improvement as PNG, SVG and PDF.",
+)
 def command(
     run: Path,
     embed: bool,
     cases: tuple[str, ...] | None,
     boxes: tuple[tuple[int, int, int, int], ...],
+    plots: bool,
 ) -> None:
     """Write RUN/report.html and RUN/report.md, with the studies and maps that RUN has by now.
 
     With --figure, write RUN/figures/NAME.png and .pdf instead: the input, every method and the
-    truth side by side, boxes marked, and their crops below.
+    truth side by side, boxes marked, and their crops below. With --plots, write the figures over
+    all methods there.
     """
+    from e2r_bench.report.charts import write_charts
     from e2r_bench.report.figure import parse_case, write_figure
     from e2r_bench.report.page import write_report
     from e2r_bench.store.store import open_store
@@ -66,10 +74,12 @@ def command(
         raise UsageError("--crop: expected --figure TASK/METHOD/IMAGE beside it")
     store = open_store(run)
     with locked(store.folder):
-        if cases:
-            wanted = [parse_case(text, store) for text in cases]
-            for path in write_figure(store, wanted, boxes):
-                click.echo(str(path))
+        wanted = [parse_case(text, store) for text in cases or ()]
+        drawn = list(write_figure(store, wanted, boxes)) if wanted else []
+        drawn += write_charts(store) if plots else ()
+        for path in drawn:
+            click.echo(str(path))
+        if drawn:
             return
         page = write_report(store, embed)
     click.echo(str(page))
