@@ -1,7 +1,7 @@
 """`e2r-bench run`: restore, score, report."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -51,10 +51,20 @@ from e2r_bench.commands.types import (
 )
 @options.weights
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
+@click.option("--shard", help="i/n: make this part of the pictures, for `e2r-bench merge`.")
+@options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
-def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: Any) -> int:
+def command(
+    experiment: Path | None,
+    redo: bool,
+    allow_commands: bool,
+    executor: Literal["serial", "processes", "ray"],
+    workers: int | None,
+    address: str | None,
+    **flags: Any,
+) -> int:
     """Restore photographs with several methods, score them, and report.
 
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
@@ -62,6 +72,7 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
     """
     from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment, read_toml
+    from e2r_bench.run.engine import Engine
     from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.runner import run_experiment
 
@@ -71,8 +82,14 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
     with Console() as console:
-        outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
-    console.table(outcome.store)
+        engine = Engine(executor, workers, address)
+        outcome = run_experiment(
+            made, settings, console.watch, console.say, redo=redo, engine=engine
+        )
+    if made.shard is None:
+        console.table(outcome.store)
+    else:
+        click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0

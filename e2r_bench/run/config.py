@@ -59,6 +59,7 @@ class Experiment(BaseModel):
         tile: side of square tiles, None for whole pictures.
         weights: folders searched for weight files before anything else.
         offline: open no connection.
+        shard: "i/n": only this part of the pictures, for `e2r-bench merge`.
         out: the run folder.
     """
 
@@ -92,6 +93,7 @@ class Experiment(BaseModel):
     tile: int | None = Field(default=None, ge=64)
     weights: tuple[Path, ...] = ()
     offline: bool = False
+    shard: str | None = None
     out: Path = Path("results/run")
 
     def reading(self) -> Reading:

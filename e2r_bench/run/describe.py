@@ -70,13 +70,12 @@ def _added(store: Store, before: Inputs, info: RunInfo, now: Inputs, redo: bool)
 
 def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]) -> RunInfo:
     experiment = plan.experiment
-    tasks = {**TASKS, **{pictures.task.name: pictures.task for pictures in plan.tasks}}
     distinct = {metric.id: metric for row in plan.metrics.values() for metric in row}
     return RunInfo(
         passed=json.loads(json.dumps(passed, default=str)),
         settings=experiment.model_dump(mode="json"),
         protocol=plan.protocol.describe(),
-        methods={m.name: _method_info(m, hashes, tasks) for m in plan.methods},
+        methods=describe_methods(plan, hashes),
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
         metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
         seeds=experiment.seeds,
@@ -85,6 +84,12 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         versions=package_versions(),
         git=git_revision(),
     )
+
+
+def describe_methods(plan: Plan, hashes: Hashes) -> dict[str, MethodInfo]:
+    """Return what each instance of a method really runs with on this machine, by its name."""
+    tasks = {**TASKS, **{pictures.task.name: pictures.task for pictures in plan.tasks}}
+    return {method.name: _method_info(method, hashes, tasks) for method in plan.methods}
 
 
 def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task]) -> MethodInfo:

@@ -12,6 +12,7 @@ from e2r_baselines.method import Build, Method, MethodSpec, options_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
@@ -77,6 +78,8 @@ def make_plan(
     """
     protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
     tasks = tuple(task_sets(experiment, protocol))
+    if experiment.shard is not None:
+        tasks = cut(tasks, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
     methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
