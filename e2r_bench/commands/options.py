@@ -21,6 +21,8 @@ from e2r_bench.commands.types import (
 if TYPE_CHECKING:
     from e2r_metrics.base.pairs import Matching
     from e2r_metrics.base.pictures import Reading
+    from e2r_metrics.parts import Parts
+    from e2r_metrics.view import View
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -63,6 +65,46 @@ reading = _all(
 """How folders are paired too; see `matching_of`."""
 
 
+cuts = _all(
+    click.option("--channel", help="Of PSNR and SSIM: rgb, gray, y, y_full, y709, y709_full, or a "
+                 "luma rounded to 8 bits, such as y_rounded."),
+    click.option("--crop", type=click.IntRange(min=1),
+                 help="Cut both sides to multiples of it, around the centre."),
+    click.option("--shave", type=click.IntRange(min=0), help="Pixels cut at each border."),
+)  # fmt: skip
+"""What of the pictures is scored; see `view_of`."""
+
+parts = _all(
+    cuts,
+    click.option("--depth", type=click.Choice(["stored", "round", "truncate"]), default="stored",
+                 show_default=True, help="Bring deeper pictures to 8 bits before they are scored."),
+    click.option("--order", type=click.Choice(
+                     ["name", "sorted", "numeric", "sorted-numeric", "numeric-sorted"]),
+                 default="name", show_default=True,
+                 help="Partners by name, or by place in lists sorted as text or by numbers."),
+)  # fmt: skip
+pooling = click.option(
+    "--pool", type=click.Choice(["images", "error"]), default="images", show_default=True,
+    help="PSNR: the mean over pictures, or the dB of their mean error.",
+)  # fmt: skip
+
+
+def parts_of(asked: Mapping[str, Any]) -> "Parts":
+    """Return the parts of a protocol, from the flags of `reading`, `parts` and `pooling`."""
+    from e2r_metrics.parts import Parts
+
+    return Parts(
+        reading_of(asked), matching_of(asked), view_of(asked), asked.get("pool") or "images"
+    )
+
+
+def view_of(asked: Mapping[str, Any]) -> "View":
+    """Return what of the pictures is scored; absent flags leave all of it."""
+    from e2r_metrics.view import View
+
+    return View(asked.get("shave") or 0, asked.get("crop") or 1, asked.get("depth") or "stored")
+
+
 def reading_of(asked: Mapping[str, Any]) -> "Reading":
     """Return how files become pixels, from the flags of `pixels`; absent ones are the usual."""
     from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
@@ -79,8 +121,19 @@ def matching_of(asked: Mapping[str, Any]) -> "Matching":
     """Return how files find their partners, from the flags of `reading`."""
     from e2r_metrics.base.pairs import Matching
 
-    return Matching(bool(asked.get("recursive")), asked.get("pair"))
+    if asked.get("pair") and asked.get("order", "name") != "name":
+        raise click.UsageError("expected one of --pair and --order, found both")
+    return Matching(bool(asked.get("recursive")), asked.get("pair"), asked.get("order") or "name")
 
+
+engine = _all(
+    click.option("--executor", type=click.Choice(["serial", "processes", "ray"]), default="serial",
+                 show_default=True, help="Who restores; no pixel depends on it."),
+    click.option("--workers", type=click.IntRange(min=1),
+                 help="At once; one a GPU, or one a core, without."),
+    click.option("--address", help="Of a Ray cluster; without, one on this machine."),
+)  # fmt: skip
+"""Who does the work; see `e2r_bench.run.engine`."""
 
 margin = click.option(
     "--margin", "margins", multiple=True, type=NUMBERS_OF,

@@ -24,7 +24,8 @@ _HEAD = 10
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
-@click.option("--shave", type=click.IntRange(min=0), default=0, help="Pixels cut at each border.")
+@options.parts
+@options.pooling
 @click.option(
     "--format", "form", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "parquet"]),
@@ -57,7 +58,7 @@ def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
     from e2r_metrics import FeatureStore, Resolver, Session, own_declarations, resolve
     from e2r_metrics.score import score_folders
 
-    rows = resolve(asked["metrics"], asked["profile"], joined(asked["variant"]))
+    rows = resolve(asked["metrics"], asked["profile"], joined(asked["variant"]), asked["channel"])
     # The default asks nothing of torch, which takes seconds to import.
     device = "cpu" if asked["device"] == "cpu" else choose_device(asked["device"])
     resolver = Resolver(
@@ -65,15 +66,7 @@ def _score(restored: Path, clean: Path, asked: Mapping[str, Any]) -> "Scores":
         say=lambda line: click.echo(line, err=True),
     )  # fmt: skip
     session = Session(resolver, FeatureStore(), device)
-    return score_folders(
-        restored,
-        clean,
-        rows,
-        session,
-        options.reading_of(asked),
-        options.matching_of(asked),
-        shave=asked["shave"],
-    )
+    return score_folders(restored, clean, rows, session, options.parts_of(asked))
 
 
 def _gone(scores: "Scores") -> list[str]:

@@ -6,11 +6,13 @@ metrics), add one row to its family's table in `rows/` and, if it needs weights,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
-from e2r_metrics.base.errors import unknown
-from e2r_metrics.rows import extractors, fidelity, perceptual, sets
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.rows import blind, extractors, fidelity, perceptual, sets
 from e2r_metrics.rows.types import VERSION, Distance, Extractor, Metric
+from e2r_metrics.variants import described, with_channel
 
 __all__ = [
     "CATALOG",
@@ -20,10 +22,11 @@ __all__ = [
     "Distance",
     "Extractor",
     "Metric",
+    "metric_of",
     "resolve",
 ]
 
-_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *sets.ROWS)
+_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *blind.ROWS, *sets.ROWS)
 
 CATALOG: Mapping[str, Metric] = MappingProxyType({row.id: row for row in _ROWS})
 EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
@@ -31,6 +34,8 @@ EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
 )
 
 _DEFAULT = {row.name: row.variant for row in reversed(_ROWS)}
+# Metrics whose other variants are composed when they are asked for, and the row that they vary.
+COMPOSED: Mapping[str, str] = MappingProxyType({"psnr": "psnr:rgb", "ssim": "ssim:gauss"})
 PROFILES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "default": MappingProxyType(_DEFAULT),
@@ -41,7 +46,10 @@ PROFILES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def resolve(
-    names: Sequence[str], profile: str = "default", variants: Mapping[str, str] | None = None
+    names: Sequence[str],
+    profile: str = "default",
+    variants: Mapping[str, str] | None = None,
+    channel: str | None = None,
 ) -> tuple[Metric, ...]:
     """Return the metrics asked for, in that order, each once.
 
@@ -49,16 +57,34 @@ def resolve(
         names: bare names, whose variant the profile chooses, or "name:variant".
         profile: a key of `PROFILES`.
         variants: variants by bare name that replace the profile's.
+        channel: what PSNR and SSIM are computed on, of `CHANNELS`; None: their own.
 
     Raises:
-        UsageError: an unknown name, variant or profile; it names the nearest one.
+        UsageError: an unknown name, variant, profile or channel; it names the nearest one.
     """
     if profile not in PROFILES:
         raise unknown("metric profile", profile, PROFILES)
     chosen = {**PROFILES[profile], **(variants or {})}
     for name, variant in (variants or {}).items():
         _row(name, variant)
-    return tuple(dict.fromkeys(_named(name, chosen) for name in names))
+    rows = [_named(name, chosen) for name in names]
+    if channel is not None:
+        rows = [_on(row, channel) if row.name in COMPOSED else row for row in rows]
+        if not any(row.name in COMPOSED for row in rows):
+            raise UsageError(
+                f"--channel {channel}: expected {' or '.join(COMPOSED)} among the metrics, found "
+                f"{', '.join(row.name for row in rows)}, which have no channel to choose"
+            )
+    return tuple(dict.fromkeys(rows))
+
+
+def metric_of(key: str) -> Metric:
+    """Return the metric of an id, "name:variant", listed or composed; UsageError for none."""
+    return _row(*key.split(":", 1))
+
+
+def _on(row: Metric, channel: str) -> Metric:
+    return _row(row.name, with_channel(row.name, row.variant, channel))
 
 
 def _named(name: str, chosen: Mapping[str, str]) -> Metric:
@@ -71,6 +97,10 @@ def _named(name: str, chosen: Mapping[str, str]) -> Metric:
 def _row(name: str, variant: str) -> Metric:
     if name not in _DEFAULT:
         raise unknown("metric", name, _DEFAULT)
+    if name in COMPOSED:
+        told = described(name, variant)
+        usual = CATALOG.get(f"{name}:{told.variant}")
+        return usual or replace(CATALOG[COMPOSED[name]], **told._asdict(), reference="-")
     if f"{name}:{variant}" not in CATALOG:
         known = [row.variant for row in _ROWS if row.name == name]
         raise unknown(f"variant of {name}", variant, known)

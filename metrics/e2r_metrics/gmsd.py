@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError
-from e2r_metrics.images import LUMA_FULL, Image, PerImage, check_pair, check_pairs, luma
+from e2r_metrics.channels import LUMA_FULL
+from e2r_metrics.images import Image, PerImage, check_pair, check_pairs, luma
 
 CONSTANT = 170.0
 """T of the paper, on levels of 8 bits."""

@@ -1,22 +1,19 @@
 """The boundary: what counts as a picture, checked once, with nothing guessed."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError, UsageError
+from e2r_metrics.channels import Channel
 
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """(H, W, 3) RGB: uint8, or float32 / float64 in [0, 1]."""
 
 PerImage = Callable[[Sequence[Image], Sequence[Image]], npt.NDArray[np.float64]]
 """From B restored and B clean images, sizes mixed or not, to (B,) values."""
-
-LUMA_FULL = (0.299, 0.587, 0.114)
-"""Y of BT.601 at full range: what YIQ-based libraries call Y."""
-LUMA_STUDIO = (65.481 / 255, 128.553 / 255, 24.966 / 255)
-"""Y of BT.601 at 16-235, as MATLAB's rgb2ycbcr; its offset of 16 is added by `luma`."""
 
 
 def check_image(image: Image, name: str = "image") -> None:
@@ -72,11 +69,52 @@ def luma(image: Image, weights: tuple[float, float, float], offset: float) -> Im
 
     Args:
         image: a checked image.
-        weights: `LUMA_FULL` with offset 0, or `LUMA_STUDIO` with offset 16.
+        weights: of R, G and B, such as `LUMA_FULL` with offset 0, or `LUMA_STUDIO` with offset 16.
         offset: what black maps to.
     """
     scale = 1.0 if image.dtype == np.uint8 else 255.0
     return image.astype(np.float64) @ (np.array(weights) * scale) + offset
+
+
+def on_channel(image: Image, channel: Channel) -> Image:
+    """Return what a channel shows of a checked picture.
+
+    Args:
+        image: (H, W, 3) RGB, uint8 or float in [0, 1].
+        channel: a row of `CHANNELS`.
+
+    Returns:
+        (H, W, 3) as it came for "rgb"; (H, W, 1) as it came for "gray"; else (H, W, 1) float64 in
+        8-bit units.
+
+    Raises:
+        PictureError: a coloured picture on "gray".
+    """
+    if channel.name == "rgb":
+        return image
+    if channel.weights is None:
+        return _gray(image)
+    plane = luma(image, channel.weights, channel.offset)[..., None]
+    return cast(Image, np.rint(plane)) if channel.rounded else plane
+
+
+def channel_peak(image: Image, channel: Channel) -> float:
+    """Return the value of white on a channel: 255, or 1 where floats are taken as they came."""
+    return peak(image) if channel.weights is None else 255.0
+
+
+def is_gray(image: Image) -> bool:
+    """Return whether R, G and B of a picture are equal everywhere."""
+    return bool((image[..., :1] == image[..., 1:]).all())
+
+
+def _gray(image: Image) -> Image:
+    if not is_gray(image):
+        raise PictureError(
+            "channel gray: expected a gray picture (R = G = B), found colours; for their "
+            "luma take y, y_full, y709 or y709_full"
+        )
+    return cast(Image, np.ascontiguousarray(image[..., :1]))
 
 
 def to_uint8(image: Image) -> npt.NDArray[np.uint8]:

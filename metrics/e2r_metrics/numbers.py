@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
+from e2r_metrics.parts import POOLED, Pooling
+from e2r_metrics.psnr import decibel, shares_of_peak
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,35 @@ class Scores:
     unmeasured: Mapping[str, str]
 
 
-def summary_of(metric: Metric, values: Sequence[Value], n: int) -> Summary:
-    """Return the summary of one metric from all values, n of which are its own."""
+def summary_of(
+    metric: Metric, values: Sequence[Value], n: int, pooling: Pooling = "images"
+) -> Summary:
+    """Return the summary of one metric from all values, n of which are its own.
+
+    Args:
+        metric: a row of the catalog.
+        values: of all metrics.
+        n: how many of them are this metric's.
+        pooling: "images" is the mean over pictures; "error" the PSNR of the mean squared error,
+            its interval from the errors' own; other metrics than PSNR have the mean all the same.
+    """
     own = np.array([row.value for row in values if row.metric is metric])
     if not metric.per_image:
         return Summary(metric, n, float(own[0]))
-    mean = float(own.mean())
+    if pooling == "error" and metric.name == POOLED:
+        value, low, high = _mean(shares_of_peak(own.tolist()))
+        # The larger the error, the smaller the PSNR; an interval's end below 0 has none.
+        ends = (decibel(max(end, 0.0), 1, 1.0) for end in (value, high, low))
+        return Summary(metric, n, *ends) if n > 1 else Summary(metric, n, next(ends))
+    return Summary(metric, n, *_mean(own))
+
+
+def _mean(own: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the mean of values and the ends of its 95% Student interval, NaN where none is."""
+    n, mean = len(own), float(own.mean())
     if n < 2 or not math.isfinite(mean):
-        return Summary(metric, n, mean)
+        return mean, math.nan, math.nan
     from scipy.special import stdtrit
 
     half = float(stdtrit(n - 1, 0.975) * own.std(ddof=1) / math.sqrt(n))
-    return Summary(metric, n, mean, mean - half, mean + half)
+    return mean, mean - half, mean + half

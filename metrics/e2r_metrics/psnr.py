@@ -1,6 +1,6 @@
 """Peak signal-to-noise ratio, exact: no epsilon, identical images give infinity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, log10
 from pathlib import Path
 from typing import cast
@@ -9,16 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.images import (
-    LUMA_FULL,
-    LUMA_STUDIO,
-    Image,
-    PerImage,
-    check_pair,
-    check_pairs,
-    luma,
-    peak,
-)
+from e2r_metrics.channels import CHANNELS, Channel, channel_named
+from e2r_metrics.images import Image, PerImage, channel_peak, check_pair, check_pairs, on_channel
 
 
 def psnr(restored: Image, clean: Image) -> float:
@@ -33,8 +25,7 @@ def psnr(restored: Image, clean: Image) -> float:
     Raises:
         UsageError: another shape, dtype or range, NaN, or unequal sizes.
     """
-    check_pair(restored, clean)
-    return _decibel(_squared_error(restored, clean), restored.size, peak(restored))
+    return psnr_on(restored, clean, CHANNELS["rgb"])
 
 
 def psnr_y(restored: Image, clean: Image) -> float:
@@ -42,7 +33,7 @@ def psnr_y(restored: Image, clean: Image) -> float:
 
     Arguments and errors as `psnr`.
     """
-    return _on_luma(restored, clean, LUMA_STUDIO, 16.0)
+    return psnr_on(restored, clean, CHANNELS["y"])
 
 
 def psnr_y_full(restored: Image, clean: Image) -> float:
@@ -50,42 +41,54 @@ def psnr_y_full(restored: Image, clean: Image) -> float:
 
     Arguments and errors as `psnr`. It lies 1.32 dB below `psnr_y`.
     """
-    return _on_luma(restored, clean, LUMA_FULL, 0.0)
+    return psnr_on(restored, clean, CHANNELS["y_full"])
 
 
-VARIANTS: Mapping[str, Callable[[Image, Image], float]] = {
-    "rgb": psnr,
-    "y": psnr_y,
-    "y_full": psnr_y_full,
-}
+def psnr_on(restored: Image, clean: Image, channel: Channel) -> float:
+    """Return PSNR in dB on one channel; `psnr` is that on "rgb". Arguments and errors as `psnr`."""
+    check_pair(restored, clean)
+    x, y = on_channel(restored, channel), on_channel(clean, channel)
+    return decibel(squared_error(x, y), x.size, channel_peak(restored, channel))
+
+
+def pooled_decibel(values: Sequence[float]) -> float:
+    """Return the PSNR of the mean error of pictures from their PSNRs, all on one peak, in dB.
+
+    It never exceeds the mean of the PSNRs, which papers report as often (Jensen's inequality).
+    """
+    return decibel(float(np.mean(shares_of_peak(values))), 1, 1.0)
+
+
+def shares_of_peak(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return the mean squared errors behind PSNRs in dB, as shares of the squared peak."""
+    return np.power(10.0, np.asarray(values, np.float64) / -10)
 
 
 def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImage:
-    """Return the function of a variant; no weights, always on the CPU."""
+    """Return the function of a variant, a channel's name; no weights, always on the CPU."""
     del files, device
-    function = VARIANTS[variant]
+    channel = channel_named(variant)
 
     def measure(restored: Sequence[Image], clean: Sequence[Image]) -> npt.NDArray[np.float64]:
         check_pairs(restored, clean)
-        return np.array([function(x, y) for x, y in zip(restored, clean, strict=True)])
+        return np.array([psnr_on(x, y, channel) for x, y in zip(restored, clean, strict=True)])
 
     return measure
 
 
-def _on_luma(
-    restored: Image, clean: Image, weights: tuple[float, float, float], offset: float
-) -> float:
-    check_pair(restored, clean)
-    x, y = luma(restored, weights, offset), luma(clean, weights, offset)
-    return _decibel(_squared_error(x, y), x.size, 255.0)
+def squared_error(x: Image, y: Image) -> float:
+    """Return the sum of squared differences; exact for uint8, float64 otherwise.
 
-
-def _squared_error(x: Image, y: Image) -> float:
+    Args:
+        x: (H, W, C), uint8, float32 or float64.
+        y: the same shape and dtype.
+    """
     if x.dtype == np.float32:
         x, y = cast(Image, x.astype(np.float64)), cast(Image, y.astype(np.float64))
     total = cv2.norm(np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.NORM_L2SQR)
     return round(total) if x.dtype == np.uint8 else total
 
 
-def _decibel(squared_error: float, count: int, top: float) -> float:
-    return inf if squared_error == 0 else 10 * log10(top * top * count / squared_error)
+def decibel(error: float, count: int, top: float) -> float:
+    """Return 10 log10(top^2 count / error) in dB; infinity where the squared error is 0."""
+    return inf if error == 0 else 10 * log10(top * top * count / error)

@@ -7,7 +7,7 @@ a few pictures are in memory at a time.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError
-from e2r_metrics.base.pairs import EXACT, Matching, Pair, pair_folders
-from e2r_metrics.base.pictures import AS_STORED, Reading, read_pixels
+from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
-from e2r_metrics.images import to_unit
 from e2r_metrics.numbers import Scores, Value, summary_of
+from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
 
 _AHEAD = 4
@@ -32,10 +32,8 @@ def score_folders(
     clean: Path,
     metrics: Sequence[Metric],
     session: Session,
-    reading: Reading = AS_STORED,
-    matching: Matching = EXACT,
+    parts: Parts = USUAL,
     watch: Callable[[int, int], None] | None = None,
-    shave: int = 0,
 ) -> Scores:
     """Score a folder of restored images against a folder of clean ones.
 
@@ -46,32 +44,24 @@ def score_folders(
         clean: folder with a partner of the same size for each.
         metrics: rows of the catalog.
         session: weights, networks and the feature store.
-        reading: how files become pixels where they alone do not say.
-        matching: how files find their partners.
+        parts: what else the numbers depend on; every protocol says what of it is not usual.
         watch: called with the number of pairs done and their total; None is silent.
-        shave: pixels left out at each border of both pictures; every protocol says so.
 
     Raises:
         UsageError: files without partner, or folders that are none.
     """
-    pairs = pair_folders(restored, clean, matching)
+    pairs = pair_folders(restored, clean, parts.matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
-    here = [_shaved(m, shave) for m in metrics if m.id not in missing]
+    here = [parts.told(m) for m in metrics if m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {})
-    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, reading, shave), 1):
+    for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
         else:
             _measure(made, pair, images, here, light, session)
         if watch:
             watch(done, len(pairs))
-    return _scores(made, here, missing, session)
-
-
-def _shaved(metric: Metric, shave: int) -> Metric:
-    if not shave:
-        return metric
-    return replace(metric, crop=f"{shave} pixels at each border, then {metric.crop}")
+    return _scores(made, here, missing, session, parts.pooling)
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -113,7 +103,11 @@ def _measure(
 
 
 def _scores(
-    made: _Made, metrics: Sequence[Metric], missing: Mapping[str, Missing], session: Session
+    made: _Made,
+    metrics: Sequence[Metric],
+    missing: Mapping[str, Missing],
+    session: Session,
+    pooling: Pooling,
 ) -> Scores:
     counts = {m.id: sum(row.metric is m for row in made.values) for m in metrics}
     unmeasured: dict[str, str] = {}
@@ -129,7 +123,7 @@ def _scores(
         elif counts[metric.id] == 0:
             unmeasured[metric.id] = "every picture failed"
     summaries = [
-        summary_of(m, made.values, counts[m.id]) for m in metrics if m.id not in unmeasured
+        summary_of(m, made.values, counts[m.id], pooling) for m in metrics if m.id not in unmeasured
     ]
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured)
 
@@ -141,15 +135,14 @@ def _decoded(
     pairs: Sequence[Pair],
     metrics: Sequence[Metric],
     session: Session,
-    reading: Reading,
-    shave: int,
+    parts: Parts,
 ) -> Iterator[_Decoded]:
     """Yield pairs in order with their pixels and the values that need no network."""
     light = [m for m in metrics if m.per_image and not m.weights]
 
     def work(pair: Pair) -> _Decoded:
         try:
-            images = _read(pair, reading, shave)
+            images = read_pair(pair, parts.reading, parts.view)
         except PictureError as error:
             return pair, error, {}
         return pair, images, {m.id: _light(session, m, images) for m in light}
@@ -171,27 +164,6 @@ def _light(session: Session, metric: Metric, images: _Images) -> float | Picture
         return error
 
 
-def _read(pair: Pair, reading: Reading, shave: int) -> _Images:
-    """Return both pictures at one depth: where one file is deeper, both are float32."""
-    first, clean = read_pixels(pair.first, reading), read_pixels(pair.clean, reading)
-    if first.shape != clean.shape:
-        raise PictureError(
-            f"{pair.name}: expected restored and clean of one size, found {_size(first)} and "
-            f"{_size(clean)}; resize or cut one of them"
-        )
-    if shave:
-        if min(first.shape[:2]) <= 2 * shave:
-            raise PictureError(
-                f"{pair.name}: expected more than {2 * shave} pixels a side for --shave {shave}, "
-                f"found {_size(first)}"
-            )
-        inside = slice(shave, -shave)
-        first, clean = first[inside, inside], clean[inside, inside]
-    if first.dtype == clean.dtype:
-        return first, clean
-    return to_unit(first), to_unit(clean)
-
-
 def _workers() -> int:
     return max(1, min(8, _cpus()))
 
@@ -200,7 +172,3 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _size(image: npt.NDArray[Any]) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"

@@ -12,7 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.images import LUMA_STUDIO, Image, PerImage, check_pair, check_pairs, luma, peak
+from e2r_metrics.channels import CHANNELS, Channel
+from e2r_metrics.images import (
+    Image,
+    PerImage,
+    channel_peak,
+    check_pair,
+    check_pairs,
+    on_channel,
+    peak,
+)
 from e2r_metrics.ssim_terms import (
     GAUSS,
     K1,
@@ -24,6 +33,7 @@ from e2r_metrics.ssim_terms import (
     similarity,
     strips,
 )
+from e2r_metrics.variants import ssim_variant
 
 
 class Parts(NamedTuple):
@@ -58,9 +68,7 @@ def ssim_y(restored: Image, clean: Image) -> float:
 
     Arguments and errors as `ssim`; always float64.
     """
-    check_pair(restored, clean)
-    x, y = (luma(image, LUMA_STUDIO, 16.0)[..., None] for image in (restored, clean))
-    return _mean_ssim(x, y, GAUSS, 255.0, exact=True)
+    return ssim_on(restored, clean, "gauss", CHANNELS["y"])
 
 
 def ssim_pooled(restored: Image, clean: Image) -> float:
@@ -70,11 +78,43 @@ def ssim_pooled(restored: Image, clean: Image) -> float:
     (Song et al., IEEE TIP 2023; PyTorch's adaptive pooling). Arguments and errors as `ssim`; always
     float64.
     """
+    return ssim_on(restored, clean, "pooled", CHANNELS["rgb"])
+
+
+def ssim_on(restored: Image, clean: Image, kind: str, channel: Channel) -> float:
+    """Return the mean SSIM of one kind on one channel.
+
+    Args:
+        restored: as in `ssim`.
+        clean: the same size and dtype.
+        kind: a key of `WINDOWS`; "pooled", see `ssim_pooled`; or "padded": the Gaussian window over
+            pictures with zeros around them, the mean over all pixels, as `pytorch_ssim` computes.
+        channel: a row of `CHANNELS`. Y, pooled and padded are always float64.
+
+    Raises:
+        PictureError: see `ssim`, and `on_channel`.
+    """
     check_pair(restored, clean)
-    ratio = max(1, round(min(clean.shape[:2]) / 256))
-    sides = [int(side / ratio) for side in clean.shape[:2]]
-    x, y = (_pool(_pool(image, 0, sides[0]), 1, sides[1]) for image in (restored, clean))
-    return _mean_ssim(x, y, GAUSS, peak(restored), exact=True)
+    x, y = on_channel(restored, channel), on_channel(clean, channel)
+    return mean_ssim(x, y, kind, channel_peak(restored, channel))
+
+
+def mean_ssim(x: Array, y: Array, kind: str, top: float) -> float:
+    """Return what `ssim_on` returns, from what the channel shows: (H, W, C) up to `top` each."""
+    if kind == "pooled":
+        x, y = pooled(x), pooled(y)
+    elif kind == "padded":
+        r = GAUSS.radius
+        x, y = (np.pad(z, ((r, r), (r, r), (0, 0))) for z in (x, y))
+    window = WINDOWS.get(kind, GAUSS)
+    return _mean_ssim(x, y, window, top, exact=kind not in WINDOWS)
+
+
+def pooled(image: Array) -> Array:
+    """Return (H, W, C) averaged down to a shorter side of about 256; see `ssim_pooled`."""
+    ratio = max(1, round(min(image.shape[:2]) / 256))
+    sides = [int(side / ratio) for side in image.shape[:2]]
+    return _pool(_pool(image, 0, sides[0]), 1, sides[1])
 
 
 def _pool(image: Array, axis: int, count: int) -> Array:
@@ -127,19 +167,15 @@ def interior(values: Array, window: Window = GAUSS) -> Array:
     return values[r:-r, r:-r]
 
 
-_OTHERS = {"y": ssim_y, "pooled": ssim_pooled}
-
-
 def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImage:
-    """Return the function of a variant; no weights, always on the CPU."""
+    """Return the function of a variant, see `ssim_variant`; no weights, always on the CPU."""
     del files, device
-
-    def one(x: Image, y: Image) -> float:
-        return _OTHERS[variant](x, y) if variant in _OTHERS else ssim(x, y, WINDOWS[variant])
+    kind, channel = ssim_variant(variant)
 
     def measure(restored: Sequence[Image], clean: Sequence[Image]) -> npt.NDArray[np.float64]:
         check_pairs(restored, clean)
-        return np.array([one(x, y) for x, y in zip(restored, clean, strict=True)])
+        pairs = zip(restored, clean, strict=True)
+        return np.array([ssim_on(x, y, kind, CHANNELS[channel]) for x, y in pairs])
 
     return measure
 

@@ -40,7 +40,14 @@ GAUSS = Window(_gaussian(1.5, 5))
 """11x11 Gaussian, sigma 1.5, population covariance: MATLAB's ssim and the paper's own code."""
 UNIFORM7 = Window((1 / 7,) * 7, covariance_scale=49 / 48)
 """7x7 box, sample covariance: the defaults of scikit-image."""
-WINDOWS: Mapping[str, Window] = MappingProxyType({"gauss": GAUSS, "uniform7": UNIFORM7})
+WINDOWS: Mapping[str, Window] = MappingProxyType(
+    {
+        "gauss": GAUSS,
+        "gauss_sample": Window(GAUSS.taps, covariance_scale=121 / 120),
+        "uniform7": UNIFORM7,
+        "uniform7_population": Window(UNIFORM7.taps),
+    }
+)
 
 
 class Terms(NamedTuple):

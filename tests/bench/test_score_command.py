@@ -131,4 +131,4 @@ def test_a_border_is_shaved_and_every_protocol_says_so(
     assert told["value"] == pytest.approx(20 * np.log10(255 / 3))
     assert "crop 4 pixels at each border" in told["protocol"]
     assert main([*asked, "16"]) == 1
-    assert "failed: a: a: expected more than 32 pixels a side" in capsys.readouterr().err
+    assert "failed: a: a: expected at least 33 pixels a side" in capsys.readouterr().err

@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands.score import command
-from e2r_metrics import FeatureStore, Session, UsageError, resolve
+from e2r_metrics import FeatureStore, Session, UsageError, pair_pixels, resolve
 from e2r_metrics import score as scoring
 from e2r_metrics.base.pairs import pair_folders
 from e2r_metrics.base.pictures import Reading, read_image, read_pixels
 from e2r_metrics.features import content_key
+from e2r_metrics.parts import Parts
 from e2r_metrics.psnr import psnr
 
 
@@ -52,7 +53,7 @@ def test_values_are_those_of_the_functions(folders, session, photo, noisy):
 def test_each_file_is_decoded_once(folders, session, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        scoring, "read_pixels", lambda path, how: seen.append(path) or read_pixels(path, how)
+        pair_pixels, "read_pixels", lambda path, how: seen.append(path) or read_pixels(path, how)
     )
     scoring.score_folders(*folders, resolve(["psnr", "ssim", "ssim:y", "psnr:y"]), session)
     assert sorted(seen) == sorted([*folders[0].iterdir(), *folders[1].iterdir()])
@@ -213,7 +214,7 @@ def test_floats_are_scored_by_their_declared_range(folders, session):
     unsaid = scoring.score_folders(restored, clean, resolve(["psnr"]), session)
     assert set(unsaid.failed) == {"0", "1", "2"}
     assert unsaid.unmeasured == {"psnr:rgb": "every picture failed"}
-    said = scoring.score_folders(restored, clean, resolve(["psnr"]), session, Reading(1.0))
+    said = scoring.score_folders(restored, clean, resolve(["psnr"]), session, Parts(Reading(1.0)))
     for one, two in zip(eight.values, said.values, strict=True):
         assert two.value == pytest.approx(one.value, abs=2e-5)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.orders import Order, in_order
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm"})
 
@@ -57,10 +58,12 @@ class Matching:
         recursive: go through sub-folders; partners share the path below the folders.
         pattern: the clean file's name for a first file, with `{name}` for the first one's; such as
             "{name}_GT". Replaces all built-in rules. None for those.
+        order: "name", or by place in two sorted lists, whatever the names are; see `ORDERS`.
     """
 
     recursive: bool = False
     pattern: str | None = None
+    order: Order = "name"
 
 
 EXACT = Matching()
@@ -108,6 +111,9 @@ def pair_folders(first: Path, clean: Path, matching: Matching = EXACT) -> list[P
     """
     ours = list_pictures(first, matching.recursive)
     theirs = list_pictures(clean, matching.recursive)
+    if matching.order != "name":
+        places = in_order(ours, theirs, matching.order, f"{first} and {clean}")
+        return [Pair(name, ours[name], theirs[key]) for name, key in places]
     return pair_names(ours, theirs, matching, f"{first} and {clean}")
 
 
