@@ -10,6 +10,7 @@ is to be judged.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +119,15 @@ def _motion(out: Map, truth: Map) -> Matrix | None:
         start[:, 2] = -right, -down
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
     try:
-        _, start = cv2.findTransformECC(out, truth, start, cv2.MOTION_AFFINE, criteria, None, 5)
+        _, start = cv2.findTransformECC(  # pyright: ignore[reportCallIssue]
+            out,
+            truth,
+            start,
+            cv2.MOTION_AFFINE,
+            criteria,
+            None,
+            5,  # pyright: ignore[reportArgumentType]
+        )
     except cv2.error:
         return None
     return _refined(out, truth, np.asarray(start, np.float64))
@@ -136,8 +145,8 @@ def _refined(out: Map, truth: Map, matrix: Matrix) -> Matrix | None:
         if motion.farthest > _FARTHEST * min(out.shape):
             return None
         rows, columns = inside(out.shape, motion)
-        moved = cv2.GaussianBlur(_resampled(truth, matrix), (0, 0), _SMOOTH)
-        along, down = np.gradient(moved, axis=1), np.gradient(moved, axis=0)
+        moved = np.asarray(cv2.GaussianBlur(_resampled(truth, matrix), (0, 0), _SMOOTH), np.float32)
+        along, down = _slopes(moved)
         y, x = (grid[rows, columns].ravel() for grid in np.indices(out.shape, np.float32))
         gx, gy, level = (plane[rows, columns].ravel() for plane in (along, down, moved))
         ones = np.ones_like(level)
@@ -194,7 +203,8 @@ def _resampled(plane: Map, matrix: Matrix) -> Map:
 
     # SciPy counts rows before columns.
     turn = matrix[::-1, 1::-1]
-    found = affine_transform(plane, turn, matrix[::-1, 2], order=5, mode="mirror")
+    start: Any = matrix[::-1, 2]
+    found = affine_transform(plane, turn, start, order=5, mode="mirror")
     return np.asarray(found, np.float32)
 
 
@@ -213,11 +223,10 @@ def displacement(restored: EightBit, clean: EightBit) -> Map:
     """
     check_pair(restored, clean)
     out, truth = (
-        cv2.GaussianBlur(image.astype(np.float32) @ LUMA, (0, 0), _SMOOTH)
+        np.asarray(cv2.GaussianBlur(image.astype(np.float32) @ LUMA, (0, 0), _SMOOTH), np.float32)
         for image in (restored, clean)
     )
-    middle = (out + truth) / 2
-    along, down = cv2.Sobel(middle, -1, 1, 0) / 8, cv2.Sobel(middle, -1, 0, 1) / 8
+    along, down = _slopes(np.asarray((out + truth) / 2, np.float32))
     change = truth - out
     xx, yy, xy = _local(along * along), _local(down * down), _local(along * down)
     xt, yt = _local(along * change), _local(down * change)
@@ -226,6 +235,12 @@ def displacement(restored: EightBit, clean: EightBit) -> Map:
     right, low = (yy * xt - xy * yt) / determinant, (xx * yt - xy * xt) / determinant
     far = np.minimum(np.hypot(right, low), np.float32(_REACH))
     return np.where(least >= _TEXTURE, far, np.float32(np.nan))
+
+
+def _slopes(plane: Map) -> tuple[Map, Map]:
+    """Return the derivatives to the right and down, levels per pixel."""
+    down, along = (np.asarray(one, np.float32) for one in np.gradient(plane))
+    return along, down
 
 
 def _local(values: Map) -> Map:
