@@ -120,14 +120,9 @@ def _motion(out: Map, truth: Map) -> Matrix | None:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
     try:
         _, start = cv2.findTransformECC(  # pyright: ignore[reportCallIssue]
-            out,
-            truth,
-            start,
-            cv2.MOTION_AFFINE,
-            criteria,
-            None,
-            5,  # pyright: ignore[reportArgumentType]
-        )
+            out, truth, start, cv2.MOTION_AFFINE, criteria,
+            None, 5,  # pyright: ignore[reportArgumentType]
+        )  # fmt: skip
     except cv2.error:
         return None
     return _refined(out, truth, np.asarray(start, np.float64))
@@ -151,7 +146,7 @@ def _refined(out: Map, truth: Map, matrix: Matrix) -> Matrix | None:
         gx, gy, level = (plane[rows, columns].ravel() for plane in (along, down, moved))
         ones = np.ones_like(level)
         design = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy, level, ones], 1)
-        off = (smooth - moved)[rows, columns].ravel()
+        off = np.asarray(smooth - moved, np.float32)[rows, columns].ravel()
         normal = np.asarray(design.T @ design, np.float64)
         step = np.linalg.lstsq(normal, np.asarray(design.T @ off, np.float64), rcond=None)[0]
         turn = np.vstack([np.eye(2, 3) + step[:6].reshape(2, 3), [0, 0, 1]])
@@ -227,7 +222,7 @@ def displacement(restored: EightBit, clean: EightBit) -> Map:
         for image in (restored, clean)
     )
     along, down = _slopes(np.asarray((out + truth) / 2, np.float32))
-    change = truth - out
+    change = np.asarray(truth - out, np.float32)
     xx, yy, xy = _local(along * along), _local(down * down), _local(along * down)
     xt, yt = _local(along * change), _local(down * change)
     least = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
