@@ -1,7 +1,8 @@
 """`e2r-bench run`: restore, score, report."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -9,12 +10,19 @@ from e2r_bench.commands import options
 from e2r_bench.commands.types import (
     FILE,
     NAMES,
-    OUTPUT,
+    OUTPUT_OR_ADDRESS,
     POSITIVE,
     WHOLE,
     joined,
     method_options,
 )
+from e2r_metrics.base.addresses import is_address
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from e2r_bench.run.config import Experiment
+    from e2r_bench.run.engine import Engine
+    from e2r_bench.run.staging import Stage
 
 
 @click.command("run", short_help="Restore, score and report.")
@@ -55,7 +63,7 @@ from e2r_bench.commands.types import (
 @options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
-@click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
+@click.option("--out", type=OUTPUT_OR_ADDRESS, help="The run folder, or address.  [results/run]")
 def command(
     experiment: Path | None,
     redo: bool,
@@ -70,29 +78,62 @@ def command(
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
     flags override it. Exit code 1 when a picture failed; it is named, and the others are there.
     """
-    from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment, read_toml
     from e2r_bench.run.engine import Engine
     from e2r_bench.run.plan import refuse_programs
-    from e2r_bench.run.runner import run_experiment
+    from e2r_bench.run.staging import staged
 
     typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
-    made = make_experiment(settings, str(experiment) if experiment else "the command line")
+    origin = str(experiment or "the command line")
+    made = make_experiment(settings, origin)
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
+    engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
+    if made.offline:
+        _refuse_addresses([place, *made.data])
+    if not is_address(place):
+        return _run(made, settings, engine, redo)
+    with staged(place) as stage:
+        here = make_experiment(settings | {"out": stage.folder}, origin)
+        return _run(here, settings, engine, redo, stage, place)
+
+
+def _run(
+    made: "Experiment",
+    settings: Mapping[str, Any],
+    engine: "Engine",
+    redo: bool,
+    stage: "Stage | None" = None,
+    place: str = "",
+) -> int:
+    from e2r_bench.console import Console
+    from e2r_bench.run.runner import run_experiment
+
     with Console() as console:
-        engine = Engine(executor, workers, address)
-        outcome = run_experiment(
-            made, settings, console.watch, console.say, redo=redo, engine=engine
-        )
+
+        def watch(name: str, done: int, total: int) -> None:
+            console.watch(name, done, total)
+            if stage is not None:
+                stage.push_sometimes()
+
+        outcome = run_experiment(made, settings, watch, console.say, redo=redo, engine=engine)
     if made.shard is None:
         console.table(outcome.store)
     else:
-        click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
+        click.echo(f"shard {made.shard}: {place or made.out}; `e2r-bench merge` has the numbers")
+    if stage is not None:
+        click.echo(f"written: {place}")
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
+
+
+def _refuse_addresses(places: Sequence[str]) -> None:
+    for place in places:
+        where = place.rpartition("=")[2]
+        if is_address(where) and not where.startswith("memory:"):
+            raise UsageError(f"--offline: expected paths of this machine, found {where}")
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ RUN = ["run", "--methods", "degraded"]
         ([*RUN, "--range", "0"], "--range"),
         ([*RUN, "--flatten", "whitish"], "expected a colour"),
         ([*RUN, "--weights", "/no/such/folder"], "does not exist"),
-        ([*RUN, "--out", "s3://bucket/run"], "`fsspec`"),
+        ([*RUN, "--out", "hf://bucket/run"], "can create a lock"),
         ([*RUN, "--set", "guidance"], "OPTION=VALUE"),
         ([*RUN, "--set", "guidance=3"], "unknown option 'guidance'"),
         ([*RUN, "--set", "a.guidance=3"], "unknown instance of a method 'a'"),
