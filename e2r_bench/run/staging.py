@@ -87,14 +87,14 @@ def staged(address: str) -> Generator[Stage]:
         UsageError: its driver is missing, its store has no lock, another process holds it, or it
             cannot be read or written.
     """
-    files, root = open_address(address)
-    root = root.rstrip("/")
     protocol = address.partition(":")[0].lower()
     if protocol not in _WITH_CREATE:
         raise UsageError(
             f"--out {address}: expected a store where only one process can create a lock "
             f"({', '.join(sorted(_WITH_CREATE))}), found {protocol}; write here and copy the folder"
         )
+    files, found = open_address(address)
+    root = found.rstrip("/")
     with tempfile.TemporaryDirectory(prefix="e2r-bench-") as place:
         stage = Stage(Path(place) / root.rpartition("/")[2], files, root)
         try:

@@ -176,7 +176,7 @@ def test_weights_at_an_address_are_a_folder_here(
     ("words", "said"),
     [
         (["--out", "hf://datasets/a/b"], "only one process can create a lock"),
-        (["--out", "nobody://a/b"], "expected an address of files"),
+        (["--data", "nobody://a/b"], "expected an address of files"),
         (["--out", "memory://a/b", "--offline"], ""),
         (["--out", "s3://a/b", "--offline"], "--offline: expected paths of this machine"),
         (["--data", "derain=s3://a/b", "--offline"], "--offline: expected paths of this machine"),
