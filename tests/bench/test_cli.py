@@ -88,7 +88,7 @@ RUN = ["run", "--methods", "degraded"]
         (["claims", "--backbone", "someone/FLUX"], "--train-data painted"),
         (["train", "--out", "x", "--data", "folder"], "TASK=FOLDER"),
         (["train", "--out", "x", "--pairs", "0"], "--pairs"),
-        (["train", "--out", "gs://x"], "not supported yet"),
+        (["train", "--out", "gs://x"], "only `run` writes there"),
         (["train"], "give --out DIR"),
         (["adapter", "inspect", "no.safetensors"], "no.safetensors"),
         (["score", "/no/such", "/no/such"], "found no such folder"),
