@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2r_bench.commands.addresses import FOLDER_OR_ADDRESS
 from e2r_bench.commands.types import (
     ABOVE_ZERO,
     COLOUR,
     FILE,
-    FOLDER_OR_ADDRESS,
     NAMES,
     NUMBERS_OF,
     OPTION,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from e2r_metrics.base.addresses import fetched, is_address
+from e2r_metrics.base.addresses import is_address
 from e2r_metrics.base.errors import UsageError
 
 _NUMBER = re.compile(r"\d+", re.ASCII)
@@ -171,28 +171,6 @@ class Finite(click.FloatRange):
         return number
 
 
-class OutputOrAddress(click.Path):
-    """A folder to write to, of this machine, or at an address, which stays text."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See the class."""
-        return value if is_address(str(value)) else super().convert(value, param, ctx)
-
-
-class FolderOrAddress(click.Path):
-    """A folder that is there, of this machine; one at an address is fetched into the cache."""
-
-    def __init__(self) -> None:
-        super().__init__(exists=True, file_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See the class."""
-        return fetched(value) if is_address(str(value)) else super().convert(value, param, ctx)
-
-
 class Output(click.Path):
     """A file or folder of this machine to write to; addresses are refused."""
 
@@ -234,8 +212,6 @@ VARIANTS = Variants()
 NUMBERS_OF = NumbersOf()
 OPTION = MethodOption()
 OUTPUT = Output()
-OUTPUT_OR_ADDRESS = OutputOrAddress()
-FOLDER_OR_ADDRESS = FolderOrAddress()
 COLOUR = Colour()
 ABOVE_ZERO = Finite(min=0, min_open=True)
 SHARE = Finite(min=0, max=1, min_open=True, max_open=True)
