@@ -231,7 +231,8 @@ def _skvideo_niqe(grey):
         size = [int(side * scale) for side in image.shape[::-1]]
         return np.array(Image.fromarray(image, mode).resize(size, Image.Resampling.BICUBIC))
 
-    np.int, scipy.misc.imresize = int, imresize
+    setattr(np, "int", int)  # noqa: B010
+    scipy.misc.imresize = imresize
     from skvideo.measure import niqe as theirs
 
     return theirs(grey)
