@@ -26,6 +26,7 @@ COMMANDS = {
     "claims": "Judge a paper's claims, from its tables and from runs.",
     "leakage": "Find test images among training images.",
     "maps": "Write error, invention and trust maps of a run.",
+    "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
     "compare": "Put two runs of one protocol on one page.",
     "weights": "List and fetch weight files.",

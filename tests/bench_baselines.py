@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import restore_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.worker import LocalWorker
+from e2r_bench.store.costs import put_cost
 
 COUNT, SIDE = 32, 128
 WEIGHTS = Path(e2r_baselines.__file__).parent / "embedded" / "promptir-nano" / "model.safetensors"
@@ -86,7 +88,8 @@ def runs_of(method: str, task: str, folder: Path, weights: Path) -> Callable[[],
         store = open_folder(whole, resolver.hashes, device, {}, redo=False)
         for pictures in plan.tasks:
             list(prepare(pictures, store.folder / "pairs" / pictures.task.name))
-        worker = LocalWorker(plan, store, Compute(device))
+        note = partial(put_cost, store.folder)
+        worker = LocalWorker(plan, store.folder, Compute(device), store.put_picture, note)
         began = time.process_time()
         restore_all(plan, store, SerialExecutor(worker), lambda *_: None)
         assert not store.failures()

@@ -36,6 +36,10 @@ class Task:
             non-blind denoisers are told it.
         prompts: the instruction in each generation that has one.
         degradation: what it undoes; None for tasks that only come with pictures of their own.
+        says: the degradation with its parameters, in words; "" where its kind says it.
+        parts: names of the degradations that it consists of, in the order in which they arise.
+        methods: names in the catalog that it is for; empty where `kind` decides.
+        shave: pixels of each border that no metric looks at.
     """
 
     name: str
@@ -44,6 +48,10 @@ class Task:
     sigma: float | None = None
     prompts: Mapping[Prompts, str] = field(default_factory=dict[Prompts, str], hash=False)
     degradation: "Degradation | None" = None
+    says: str = ""
+    parts: tuple[str, ...] = ()
+    methods: frozenset[str] = frozenset()
+    shave: int = 0
 
 
 Degradation = Callable[[Task, Pixels, Depth, np.random.Generator], Pixels]

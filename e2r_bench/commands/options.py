@@ -126,6 +126,15 @@ def matching_of(asked: Mapping[str, Any]) -> "Matching":
     return Matching(bool(asked.get("recursive")), asked.get("pair"), asked.get("order") or "name")
 
 
+engine = _all(
+    click.option("--executor", type=click.Choice(["serial", "processes", "ray"]), default="serial",
+                 show_default=True, help="Who restores; no pixel depends on it."),
+    click.option("--workers", type=click.IntRange(min=1),
+                 help="At once; one a GPU, or one a core, without."),
+    click.option("--address", help="Of a Ray cluster; without, one on this machine."),
+)  # fmt: skip
+"""Who does the work; see `e2r_bench.run.engine`."""
+
 margin = click.option(
     "--margin", "margins", multiple=True, type=NUMBERS_OF,
     help="METRIC=NUMBER in the metric's unit, for what counts as no difference.",

@@ -1,7 +1,7 @@
 """`e2r-bench run`: restore, score, report."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -27,6 +27,9 @@ from e2r_bench.commands.types import (
 @click.option(
     "--tasks", type=NAMES, help="denoise15 denoise25 denoise50 derain dehaze dejpeg lowlight."
 )
+@click.option(
+    "--task", "tables", multiple=True, type=FILE, help="A TOML file with [[task]] tables."
+)
 @click.option("--data", type=NAMES, help="'mini', a folder, or TASK=FOLDER,...  [mini]")
 @options.reading
 @click.option("--protocol", help="Named protocol: crop, noise, rounding, metric variants.  [e2r]")
@@ -48,10 +51,20 @@ from e2r_bench.commands.types import (
 )
 @options.weights
 @click.option("--offline", is_flag=True, default=None, help="Open no connection.")
+@click.option("--shard", help="i/n: make this part of the pictures, for `e2r-bench merge`.")
+@options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
-def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: Any) -> int:
+def command(
+    experiment: Path | None,
+    redo: bool,
+    allow_commands: bool,
+    executor: Literal["serial", "processes", "ray"],
+    workers: int | None,
+    address: str | None,
+    **flags: Any,
+) -> int:
     """Restore photographs with several methods, score them, and report.
 
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
@@ -59,6 +72,7 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
     """
     from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment, read_toml
+    from e2r_bench.run.engine import Engine
     from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.runner import run_experiment
 
@@ -68,8 +82,14 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
     with Console() as console:
-        outcome = run_experiment(made, settings, console.watch, console.say, redo=redo)
-    console.table(outcome.store)
+        engine = Engine(executor, workers, address)
+        outcome = run_experiment(
+            made, settings, console.watch, console.say, redo=redo, engine=engine
+        )
+    if made.shard is None:
+        console.table(outcome.store)
+    else:
+        click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
@@ -78,9 +98,25 @@ def command(experiment: Path | None, redo: bool, allow_commands: bool, **flags: 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """Return a file's settings with the flags that were given over them."""
     chosen, variants = flags.pop("options"), joined(flags.pop("variant"))
+    tables = [row for path in flags.pop("tables") for row in _tables(path)]
     given = {key: value for key, value in flags.items() if value not in (None, ())}
+    if tables:
+        given["task"] = [*said.get("task", ()), *tables]
     if chosen:
         given["method"] = method_options(chosen, said.get("method"))
     if variants:
         given["variant"] = variants
     return said | given
+
+
+def _tables(path: Path) -> list[Any]:
+    """Return the tasks of a file that has nothing else."""
+    from e2r_bench.run.config import read_toml
+    from e2r_metrics.base.errors import UsageError
+
+    said = read_toml(path)
+    if list(said) != ["task"] or not isinstance(said["task"], list):
+        raise UsageError(
+            f"{path}: expected [[task]] tables alone, found {', '.join(said) or 'none'}"
+        )
+    return said["task"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2r_baselines.tasks import TASKS
+from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import (
     SCALES,
@@ -26,7 +26,7 @@ from e2r_bench.store.info import Row
 from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_bench.store.store import Store
-from e2r_metrics.base.errors import PictureError, UsageError, unknown
+from e2r_metrics.base.errors import PictureError, unknown
 from e2r_metrics.base.files import write_bytes, write_text
 from e2r_metrics.base.pictures import read_image, write_png
 
@@ -166,11 +166,10 @@ def _chosen(
 
 
 def _sample(store: Store, cell: Cell) -> Sample:
-    if cell.task not in TASKS:
-        raise UsageError(f"maps: expected a task of e2r-bench, found {cell.task!r}")
     drawn = [replace(cell, draw=draw) for draw in seeds_of(store, cell.method)]
     return Sample(
-        task=TASKS[cell.task],
+        # Of a task that is data no model of its degradation is known.
+        task=TASKS.get(cell.task, Task(cell.task, cell.task, "")),
         restored=read_image(store.path(cell)),
         clean=read_image(store.clean_path(cell.task, cell.image)),
         degraded=read_image(store.degraded_path(cell.task, cell.image)),

@@ -61,6 +61,20 @@ def _map_scores(store: Store) -> Mapping[Cell, dict[str, float]]:
     return found
 
 
+def bytes_of(cases: Sequence[Case]) -> int:
+    """Return how large all files are that cases show: results, inputs and truths, each once."""
+    files = {
+        path
+        for case in cases
+        for path in (
+            case.store.path(case.cell),
+            case.store.clean_path(case.cell.task, case.cell.image),
+            case.store.degraded_path(case.cell.task, case.cell.image),
+        )
+    }
+    return sum(path.stat().st_size for path in files)
+
+
 def median_case(cases: Sequence[Case], score: str) -> Case:
     """Return the case whose score is the middle one: neither the best nor the worst.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from e2r_bench.report.page import write_page
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import refuse_foreign
+from e2r_metrics.base.files import refuse_foreign, tidy
 
 
 def write_comparison(first: Store, second: Store, out: Path, embed: bool = True) -> Path:
@@ -37,8 +37,10 @@ def _refuse_foreign(out: Path) -> None:
     """Never write over a run, or over anything else that is no page of ours."""
     refuse_foreign(out, lambda head: head.startswith(b"<!doctype html>") and b"e2r-bench" in head)
     # A page of ours has its twin; without the page, the twin is somebody's text.
+    twin = out.with_suffix(".md")
     if not out.is_file():
-        refuse_foreign(out.with_suffix(".md"), _nobodys)
+        refuse_foreign(twin, _nobodys)
+    tidy(twin.parent, twin.name)
 
 
 def _nobodys(head: bytes) -> bool:

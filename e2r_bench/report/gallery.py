@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.maps.bands import MIN_SIDE, Map, band_split
+from e2r_bench.maps.bands import FLAG, MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.write import read_arrays
 from e2r_bench.report.cases import Case
 from e2r_bench.report.labels import label_build, label_draw
 from e2r_bench.report.pictures import Album
+from e2r_bench.report.roles import ROLES, role_of
 from e2r_metrics.base.pictures import EightBit, read_image
 
 OVERLAYS = (
@@ -23,7 +24,11 @@ OVERLAYS = (
     "seed_deviation", "hallucination", "trusted",
 )  # fmt: skip
 """In threes: each three share one picture, one in each of its channels."""
-_LEVELS = 31
+FLAGGED = ("invented", "lost", "unfaithful")
+"""Maps whose scores count the pixels from `bands.FLAG` levels on."""
+_STEPS = 32
+FLAG_STEP = (FLAG / SCALES["invented"].high * _STEPS - 0.5) / (_STEPS - 1)
+"""Where a stored map passes the flag, as a share of its largest value."""
 _LARGEST_OVERLAY = 256
 
 _MAP_SCORES: Mapping[str, str] = {
@@ -37,21 +42,26 @@ _MAP_SCORES: Mapping[str, str] = {
 }
 
 
-def gallery(cases: Sequence[Case], album: Album) -> dict[str, Any]:
+def gallery(cases: Sequence[Case], album: Album, run: str) -> dict[str, Any]:
     """Return what the page's script shows; pictures are added to the album.
 
     Args:
         cases: every restored picture of the page.
         album: where pictures go; keys in the result are indices of `album.sources`.
+        run: what the run is called, in commands to copy.
     """
     rows = [_row(case, album) for case in cases]
     keys = dict.fromkeys(key for row in rows for key in row["scores"])
     metrics = {key: m for case in cases for key, m in case.store.info.metrics.items()}
     return {
+        "run": run,
+        "exact": album.exact,
+        "groups": [{"title": role.title, "says": role.means} for role in ROLES],
         "cases": rows,
         "scores": [
             {
                 "key": key,
+                "group": role_of(key).title,
                 "unit": metrics[key].unit if key in metrics else _MAP_SCORES.get(key, "map"),
                 "higher": key in metrics and metrics[key].higher_is_better,
             }
@@ -63,6 +73,7 @@ def gallery(cases: Sequence[Case], album: Album) -> dict[str, Any]:
                 "title": SCALES[name].title,
                 "unit": SCALES[name].unit,
                 "high": SCALES[name].high,
+                "flag": FLAG if name in FLAGGED else None,
                 "slot": at // 3,
                 "channel": at % 3,
             }
@@ -90,6 +101,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
         "restored": album.photo(store.path(cell)),
         "maps": _overlays(maps, album),
         "has": [name for name in OVERLAYS if name in maps],
+        "peaks": {n: round(float(maps[n].max()), 3) for n in OVERLAYS if n in maps},
     }
 
 
@@ -121,24 +133,28 @@ def _overlays(maps: Mapping[str, Map], album: Album) -> list[int | None]:
             found.append(None)
             continue
         packed = np.stack([_quantised(name, maps) for name in names], axis=-1)
-        found.append(album.overlay(_smaller(packed), folder / f"{len(album.sources)}.png"))
+        found.append(album.overlay(packed, folder / f"{len(album.sources)}.png"))
     return found
 
 
 def _quantised(name: str, maps: Mapping[str, Map]) -> npt.NDArray[np.uint8]:
-    """Return a map on its own scale in few levels, which compress well; 0 where there is none."""
+    """Return a map on its own scale in few levels, which compress well; 0 where there is none.
+
+    Levels are counted from below, so that whatever is flagged lies from one of them on.
+    """
     if name not in maps:
-        shape = next(iter(maps.values())).shape
+        shape = _smaller(next(iter(maps.values()))).shape
         return np.zeros(shape, np.uint8)
-    share = np.clip(maps[name] / SCALES[name].high, 0, 1)
-    return np.rint(np.rint(share * _LEVELS) * (255 / _LEVELS)).astype(np.uint8)
+    level = np.floor(_smaller(maps[name]) / SCALES[name].high * _STEPS)
+    return np.rint(np.clip(level, 0, _STEPS - 1) * (255 / (_STEPS - 1))).astype(np.uint8)
 
 
-def _smaller(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    factor = _LARGEST_OVERLAY / max(packed.shape[:2])
+def _smaller(values: Map) -> Map:
+    factor = _LARGEST_OVERLAY / max(values.shape)
     if factor >= 1:
-        return packed
-    return cv2.resize(packed, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)  # pyright: ignore[reportReturnType]
+        return values
+    small = cv2.resize(values, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def _json(scores: Mapping[str, float]) -> dict[str, float | str]:

@@ -14,15 +14,15 @@ from markupsafe import Markup
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report import palette, plane
 from e2r_bench.report.arms import shares_of
-from e2r_bench.report.cases import cases_of
+from e2r_bench.report.cases import bytes_of, cases_of
 from e2r_bench.report.facts import details, facts, miniatures
 from e2r_bench.report.failures import failures_of
-from e2r_bench.report.gallery import gallery
+from e2r_bench.report.gallery import FLAG_STEP, gallery
 from e2r_bench.report.headline import headline
 from e2r_bench.report.looks import looks_of
 from e2r_bench.report.markdown import markdown_page
 from e2r_bench.report.overview import overview_of
-from e2r_bench.report.pictures import Album, plot_uri
+from e2r_bench.report.pictures import LOSSLESS_BYTES, Album, plot_uri
 from e2r_bench.report.plots import HEIGHT, WIDTH, charts
 from e2r_bench.report.roles import ROLES
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
@@ -51,14 +51,15 @@ def write_report(store: Store, embed: bool = True) -> Path:
 
 def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool) -> Path:
     """Write one page for one run, or for several that share a protocol; see `write_report`."""
-    album = Album(page, embed)
     cases = [case for origin, store in stores.items() for case in cases_of(origin, store)]
+    album = Album(page, embed, not embed or bytes_of(cases) <= LOSSLESS_BYTES)
     looks = looks_of(cases, album)
-    shown = gallery(cases, album)
+    shown = gallery(cases, album, title)
     first = headline(stores, shares_of(shown["cases"]))
     content = {
         "title": title,
         "embed": embed,
+        "exact": album.exact,
         "runs": [(origin, facts(one), details(one)) for origin, one in stores.items()],
         "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
         "headline": first,
@@ -87,7 +88,9 @@ def _html(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     series = len(content["headline"].places)
-    style, script = f"{_asset('page.css')}{palette.style(series)}\n", _asset("page.js")
+    style = f"{_asset('page.css')}{palette.style(series)}\n"
+    parts = "".join(map(_asset, ("page.js", "viewer.js", "pixels.js", "start.js")))
+    script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     return environment.get_template("page.html.j2").render(
         **content,
         # Both are files of ours, with nothing of the run in them.
@@ -102,6 +105,7 @@ def _html(content: Mapping[str, Any]) -> str:
         plane_height=plane.HEIGHT,
         ramp=ramp_tables(),
         roles=ROLES,
+        flag_step=FLAG_STEP,
         min_scenes=MIN_SCENES,
     )
 

@@ -17,6 +17,8 @@ from e2r_metrics.base.files import write_bytes
 from e2r_metrics.base.pictures import read_image
 
 WEBP_QUALITY = 70
+LOSSLESS_BYTES = 24_000_000
+"""Up to so many bytes of PNG files, a page holds the files themselves."""
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
@@ -27,11 +29,13 @@ class Album:
     Attributes:
         page: the page's path; links are relative to its folder.
         embed: True for data URIs inside the page, False for files beside it.
+        exact: whether the page shows the files themselves; else WebP copies.
         sources: what the page loads, by key.
     """
 
     page: Path
     embed: bool
+    exact: bool = True
     sources: list[str] = field(default_factory=list[str])
     _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
@@ -43,7 +47,10 @@ class Album:
         """
         if not self.embed:
             return self._add(os.fsencode(path), lambda: self._link(path))
-        digest = hashlib.sha256(path.read_bytes()).digest()
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).digest()
+        if self.exact:
+            return self._add(digest, lambda: data_uri(content, _TYPES[".png"]))
         return self._add(digest, lambda: data_uri(webp(read_image(path)), "image/webp"))
 
     def overlay(self, pixels: npt.NDArray[np.uint8], path: Path) -> int:

@@ -20,26 +20,37 @@ class Role:
         title: its heading.
         lead: what the arm with the best mean is called.
         says: the question that it answers, in a few words.
+        means: how its numbers are read.
         names: metrics of this kind, the preferred one first.
     """
 
     title: str
     lead: str
     says: str
+    means: str
     names: tuple[str, ...]
 
 
 FIDELITY = Role(
-    "Fidelity", "best fidelity", "how close to the ground truth", ("psnr", "ssim", "ms_ssim")
+    "Fidelity",
+    "best fidelity",
+    "how close to the ground truth",
+    "how close it is to the truth, pixel by pixel; a blurred picture can score well",
+    ("psnr", "ssim", "ms_ssim"),
 )
 PERCEPTION = Role(
     "Perception",
     "best perception",
     "how it looks to a viewer",
+    "how it looks to a network trained on viewers; made-up detail can score well",
     ("lpips", "dists", "clip_iqa", "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
 )
 INVENTION = Role(
-    "Invented", "least invented", "detail that the truth lacks", (INVENTED, "invented")
+    "Invented",
+    "least invented",
+    "detail that the truth lacks",
+    "what was made up, lost or moved, by the truth; see maps.md",
+    (INVENTED, "invented"),
 )
 ROLES = (FIDELITY, PERCEPTION, INVENTION)
 
@@ -53,3 +64,10 @@ def _ranked(role: Role, keys: Iterable[str]) -> Iterator[str]:
     found = list(keys)
     for name in role.names:
         yield from (key for key in found if key.partition(":")[0] == name)
+
+
+def role_of(key: str) -> Role:
+    """Return the role that a score of a picture belongs to; what no role names is of maps."""
+    name = key.partition(":")[0]
+    found = (role for role in (FIDELITY, PERCEPTION) if name in role.names)
+    return next(found, FIDELITY if name == "ciede2000" else INVENTION)

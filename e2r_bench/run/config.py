@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from e2r_bench.run.tasks import TaskTable
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
@@ -31,7 +32,8 @@ class Experiment(BaseModel):
             `degraded` and `clean` (controls) always join.
         method: options: INSTANCE -> {option: value}; an option that stands at the top level is for
             every method that has it.
-        tasks: names of tasks.
+        tasks: names of tasks; `custom:NAME` is a set of pairs of one's own.
+        task: tables of tasks that are data; see `e2r_bench.run.tasks`.
         data: "mini" or a folder; or TASK=folder pairs, for tasks with a set of their own.
         recursive: search the folders' sub-folders; a sequence is one scene.
         pair: how a clean file is named for a degraded one, such as "{name}_GT".
@@ -57,6 +59,7 @@ class Experiment(BaseModel):
         tile: side of square tiles, None for whole pictures.
         weights: folders searched for weight files before anything else.
         offline: open no connection.
+        shard: "i/n": only this part of the pictures, for `e2r-bench merge`.
         out: the run folder.
     """
 
@@ -65,6 +68,7 @@ class Experiment(BaseModel):
     methods: tuple[str, ...]
     method: Mapping[str, Any] = Field(default_factory=dict)
     tasks: tuple[str, ...] = DEFAULT_TASKS
+    task: tuple[TaskTable, ...] = ()
     data: tuple[str, ...] = ("mini",)
     recursive: bool = False
     pair: str | None = None
@@ -89,6 +93,7 @@ class Experiment(BaseModel):
     tile: int | None = Field(default=None, ge=64)
     weights: tuple[Path, ...] = ()
     offline: bool = False
+    shard: str | None = None
     out: Path = Path("results/run")
 
     def reading(self) -> Reading:

@@ -5,7 +5,7 @@ otherwise in the last bit. Seconds stand in timing.jsonl.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +56,7 @@ def count(restorer: Restorer, one: Photo, task: Task, draw: Draw) -> Counted:
 
 
 @contextmanager
-def counting() -> Iterator[Counted]:
+def counting() -> Generator[Counted]:
     """Count what torch does inside; nothing where nothing has imported torch yet."""
     found = Counted()
     if "torch" not in sys.modules:

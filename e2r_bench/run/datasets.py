@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from e2r_baselines.mixtures import MIXTURES
 from e2r_baselines.tasks import TASKS
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Dataset, Source
 from e2r_bench.run.mini import mini
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_bench.run.tasks import task_named
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import (
     EXACT,
@@ -85,9 +87,8 @@ def datasets_of(experiment: Experiment) -> dict[str, Dataset]:
     scenes = {} if experiment.scenes is None else read_scenes(experiment.scenes)
     found: dict[str, Dataset] = {}
     for name in dict.fromkeys(experiment.tasks):
-        if name not in TASKS:
-            raise unknown("task", name, TASKS)
-        where = _data_for(name, experiment.data)
+        task_named(name, experiment.task)
+        where = _data_for(name, experiment)
         if where not in loaded:
             read = load_dataset(where, experiment.matching())
             loaded[where] = with_scenes(read, scenes)
@@ -96,14 +97,15 @@ def datasets_of(experiment: Experiment) -> dict[str, Dataset]:
     return found
 
 
-def _data_for(task: str, data: Iterable[str]) -> str:
+def _data_for(task: str, experiment: Experiment) -> str:
     """Return the set that serves `task`: TASK=folder wins over a bare one."""
     bare: list[str] = []
-    for entry in data:
+    named = {*TASKS, *MIXTURES, *experiment.tasks}
+    for entry in experiment.data:
         name, equals, where = entry.partition("=")
         if equals and name == task:
             return where
-        if not (equals and name in TASKS):
+        if not (equals and name in named):
             bare.append(entry)
     if len(bare) != 1:
         raise UsageError(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from e2r_baselines.tasks import TASKS
+from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import (
     Inputs,
@@ -14,7 +14,7 @@ from e2r_bench.run.binding import (
     read_inputs,
     write_inputs,
 )
-from e2r_bench.run.config import ADDITIVE, NEUTRAL
+from e2r_bench.run.config import ADDITIVE, NEUTRAL, Experiment
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.store.info import MethodInfo, MetricInfo, RunInfo, TaskInfo
@@ -75,7 +75,7 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         passed=json.loads(json.dumps(passed, default=str)),
         settings=experiment.model_dump(mode="json"),
         protocol=plan.protocol.describe(),
-        methods={m.name: _method_info(m, hashes) for m in plan.methods},
+        methods=describe_methods(plan, hashes),
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
         metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
         seeds=experiment.seeds,
@@ -86,7 +86,13 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
     )
 
 
-def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
+def describe_methods(plan: Plan, hashes: Hashes) -> dict[str, MethodInfo]:
+    """Return what each instance of a method really runs with on this machine, by its name."""
+    tasks = {**TASKS, **{pictures.task.name: pictures.task for pictures in plan.tasks}}
+    return {method.name: _method_info(method, hashes, tasks) for method in plan.methods}
+
+
+def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task]) -> MethodInfo:
     spec = method.spec
     return MethodInfo(
         method=method.method,
@@ -101,8 +107,15 @@ def _method_info(method: PlannedMethod, hashes: Hashes) -> MethodInfo:
         stochastic=spec.stochastic,
         stepped=spec.stepped,
         note=spec.note,
-        outside=tuple(name for name, task in TASKS.items() if task.kind not in spec.tasks),
+        outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
     )
+
+
+def _is_for(method: PlannedMethod, task: Task) -> bool:
+    """Say whether a method is made for a task: the task's own list goes before its kind."""
+    if method.spec.control:
+        return True
+    return method.method in task.methods if task.methods else task.kind in method.spec.tasks
 
 
 def _own_files(method: PlannedMethod) -> Iterator[tuple[str, str]]:
@@ -125,6 +138,7 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         data=pictures.dataset.name,
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
+        shave=pictures.task.shave,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
@@ -147,7 +161,9 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
 
 
 def _refuse_other_settings(store: Store, info: RunInfo) -> None:
-    old, new = store.info.settings, info.settings
+    # A setting that an earlier version did not know had its default.
+    defaults = Experiment(methods=("degraded",)).model_dump(mode="json")
+    old, new = {**defaults, **store.info.settings}, info.settings
     differ = [
         f"{key}: {old.get(key)!r} -> {new[key]!r}"
         for key in new

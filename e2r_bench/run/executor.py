@@ -1,14 +1,15 @@
-"""Who does the work of a run: here one process, cell by cell, in the plan's order.
+"""Who does the work of a run: here one process, cell by cell, in the plan's order; see `crew`.
 
 Work carries names only. Weights, device and "auto" are resolved by the worker that does it, on the
 machine that it stands on; what goes over the wire pickles.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from e2r_baselines.method import Draw
+from e2r_bench.store.costs import Cost
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ class Done:
     Attributes:
         work: what was asked.
         failed: (image, draw) -> what went wrong.
+        seconds: (image, draw) -> wall time, of pictures whose worker does not keep the records.
+        costs: instance -> what it costs, from such a worker.
     """
 
     work: Work
-    failed: dict[tuple[str, Draw], str]
+    failed: Mapping[tuple[str, Draw], str]
+    seconds: Mapping[tuple[str, Draw], float] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 Worker = Callable[[Work], Done]

@@ -3,17 +3,17 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
-from e2r_baselines.tasks import TASKS, Task, with_prompts
 from e2r_bench.run.config import Experiment
-from e2r_bench.run.datasets import datasets_of
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.shards import cut, parse_shard
+from e2r_bench.run.task_sets import task_sets
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
@@ -77,31 +77,15 @@ def make_plan(
             read, or a method whose weights are not to be had.
     """
     protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
-    tasks = tuple(_task_sets(experiment, protocol))
+    tasks = tuple(task_sets(experiment, protocol))
+    if experiment.shard is not None:
+        tasks = cut(tasks, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
     methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
     distinct = {metric.id: metric for row in metrics.values() for metric in row}
     missing = {key: gone for key, metric in distinct.items() if (gone := session.missing(metric))}
     return Plan(experiment, protocol, methods, tasks, metrics, missing)
-
-
-# Tasks
-
-
-def _task_sets(experiment: Experiment, protocol: Protocol) -> Iterable[TaskSet]:
-    for name, dataset in datasets_of(experiment).items():
-        task = _prompted(TASKS[name], experiment)
-        cut = dataset.sources[: experiment.limit]
-        yield TaskSet(task, dataset, cut, protocol, experiment.noise_seed, experiment.reading())
-
-
-def _prompted(task: Task, experiment: Experiment) -> Task:
-    if experiment.prompt is not None:
-        return replace(task, prompt=experiment.prompt)
-    # g1, the paper, has no prompt for the tasks that only the later repository has.
-    later = task.kind in ("dejpeg", "lowlight")
-    return with_prompts(task, "g2" if later else experiment.prompts)
 
 
 # Methods

@@ -46,13 +46,18 @@ class TaskSet:
 
     def degradation(self) -> str:
         """Describe in one string how the degraded pictures came to be."""
+        shaved = f", {self.task.shave} pixels of each border not scored" if self.task.shave else ""
+        return f"{self._made()}{shaved}"
+
+    def _made(self) -> str:
         if self.from_files():
             return f"files of {self.dataset.name}"
         if self.task.kind == "denoise":
             named = {"per-image": f"PCG64 by (seed {self.noise_seed}, image, sigma)"}
             drawn = named.get(self.protocol.noise, f"legacy seed 0, {self.protocol.noise}")
             return f"Gaussian sigma {self.task.sigma:g}, {drawn}, {self.protocol.rounding}"
-        return f"synthetic {self.task.kind}, PCG64 by (seed {self.noise_seed}, image)"
+        what = self.task.says or self.task.kind
+        return f"synthetic {what}, PCG64 by (seed {self.noise_seed}, image)"
 
 
 def prepare(pictures: TaskSet, folder: Path) -> Iterator[tuple[str, PictureError | None]]:

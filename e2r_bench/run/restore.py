@@ -6,6 +6,7 @@ from e2r_baselines.method import draws_of
 from e2r_bench.run.executor import Executor, Work
 from e2r_bench.run.plan import Plan
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.costs import put_cost
 from e2r_bench.store.store import Store
 
 Watch = Callable[[str, int, int], None]
@@ -22,6 +23,10 @@ def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> N
     done = dict.fromkeys(totals, 0)
     for finished in executor.map(works):
         work = finished.work
+        for (image, draw), seconds in finished.seconds.items():
+            store.made(Cell(work.method, work.task, draw, image), seconds)
+        for name, cost in finished.costs.items():
+            put_cost(store.folder, name, cost)
         for (image, draw), note in finished.failed.items():
             store.fail(Cell(work.method, work.task, draw, image), note)
         done[_stage(work)] += len(work.images)

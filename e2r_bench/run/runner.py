@@ -8,14 +8,14 @@ from e2r_baselines.method import Compute
 from e2r_bench.report.page import write_report
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.describe import open_folder
-from e2r_bench.run.executor import SerialExecutor
+from e2r_bench.run.engine import Engine, make_executor
+from e2r_bench.run.executor import Executor
 from e2r_bench.run.plan import Catalog, Plan, make_plan
 from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, restore_all
 from e2r_bench.run.scoring import score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.summary import write_summary
-from e2r_bench.run.worker import LocalWorker
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store, create_store
 from e2r_metrics.base.locks import locked
@@ -34,6 +34,9 @@ class Outcome:
     failures: Mapping[Cell, str]
 
 
+_SERIAL = Engine()
+
+
 def _unwatched(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
@@ -49,6 +52,7 @@ def run_experiment(
     say: Say = _unsaid,
     methods: Catalog | None = None,
     redo: bool = False,
+    engine: Engine = _SERIAL,
 ) -> Outcome:
     """Run an experiment into its folder; the same call again resumes it.
 
@@ -59,6 +63,7 @@ def run_experiment(
         say: told the banner: what each method really runs with, what is not measured.
         methods: the catalog; None for ours and those of plugins.
         redo: make anew what stands on inputs that changed since, instead of refusing.
+        engine: who restores.
 
     Raises:
         UsageError: the user's mistakes; nothing was restored.
@@ -68,19 +73,21 @@ def run_experiment(
     with locked(experiment.out):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
         compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
-        return _run(plan, store, session, compute, watch, say)
+        executor = make_executor(engine, plan, store, compute, methods)
+        return _run(plan, store, session, executor, watch, say)
 
 
 def _run(
-    plan: Plan, store: Store, session: "Session", compute: Compute, watch: Watch, say: Say
+    plan: Plan, store: Store, session: "Session", executor: Executor, watch: Watch, say: Say
 ) -> Outcome:
     for line in banner(plan):
         say(line)
     store = _prepared(plan, store, watch)
-    restore_all(plan, store, SerialExecutor(LocalWorker(plan, store, compute)), watch)
+    restore_all(plan, store, executor, watch)
     score_all(plan, store, session, watch)
-    write_summary(store, session, watch)
-    write_report(store)
+    if plan.experiment.shard is None:  # a number of some of the pictures is none of the run
+        write_summary(store, session, watch)
+        write_report(store)
     return Outcome(store, store.failures())
 
 

@@ -97,8 +97,9 @@ def _rows(
         note = store.failure(cell) or _NO_PICTURE
         yield from (_row(store, cell, key, None, note) for key in keys)
         return
-    restored = read_image(store.path(cell))
-    clean = read_image(store.clean_path(cell.task, cell.image))
+    shave = store.info.tasks[cell.task].shave
+    restored = shaved(read_image(store.path(cell)), shave)
+    clean = shaved(read_image(store.clean_path(cell.task, cell.image)), shave)
     for metric in metrics:
         try:
             value = _value(session, metric, restored, clean)
@@ -107,6 +108,11 @@ def _rows(
         else:
             yield _row(store, cell, metric.id, value)
     yield from _share_rows(store, cell, shares, restored, clean)
+
+
+def shaved(picture: EightBit, border: int) -> EightBit:
+    """Return a picture without its border; one that is all border is left empty."""
+    return picture[border : picture.shape[0] - border, border : picture.shape[1] - border]
 
 
 def _share_rows(

@@ -2,8 +2,10 @@
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -12,14 +14,17 @@ from e2r_baselines.method import Compute, Draw, Photo, Restorer
 from e2r_bench.run.costs import Counted, Peak, count
 from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
+from e2r_bench.run.guest import hosted
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet, cropped_size, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.costs import Cost, put_cost, read_costs
-from e2r_bench.store.store import Store
+from e2r_bench.store.costs import Cost, read_costs
 from e2r_metrics.base.errors import PictureError, UsageError, one_line
+from e2r_metrics.base.pictures import EightBit
 
 Failed = dict[tuple[str, Draw], str]
+Put = Callable[[Cell, EightBit, float], None]
+Note = Callable[[str, Cost], None]
 
 
 @dataclass
@@ -28,13 +33,17 @@ class LocalWorker:
 
     Attributes:
         plan: with this machine's files and builds.
-        store: takes the pictures.
+        folder: of the run, which has the pairs.
         compute: device, dtype and batch.
+        put: takes each picture with the wall time it took.
+        note: takes what a method costs, once.
     """
 
     plan: Plan
-    store: Store
+    folder: Path
     compute: Compute
+    put: Put
+    note: Note
     _open: tuple[str, Restorer] | None = field(default=None, init=False)
     _methods: Mapping[str, PlannedMethod] = field(init=False)
     _tasks: Mapping[str, TaskSet] = field(init=False)
@@ -42,7 +51,7 @@ class LocalWorker:
     _counted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._counted = set(read_costs(self.store.folder))
+        self._counted = set(read_costs(self.folder))
         self._methods = {method.name: method for method in self.plan.methods}
         self._tasks = {pictures.task.name: pictures for pictures in self.plan.tasks}
         self._sources = {(t.task.name, s.id): s for t in self.plan.tasks for s in t.sources}
@@ -52,7 +61,7 @@ class LocalWorker:
         method, pictures = self._methods[work.method], self._tasks[work.task]
         peak = None if method.name in self._counted else Peak(self.compute.device)
         restorer = self._restorer(method)
-        folder = self.store.folder / "pairs" / work.task
+        folder = self.folder / "pairs" / work.task
         failed: Failed = {}
         photos: list[Photo] = []
         for image in work.images:
@@ -84,10 +93,10 @@ class LocalWorker:
             peak_bytes=peak, called_on=photos[0].pixels.shape[:2], batch=len(photos),
             device=self.compute.device,
         )  # fmt: skip
-        put_cost(self.store.folder, work.method, cost)
+        self.note(work.method, cost)
 
     def _put(self, cell: Cell, pixels: np.ndarray, seconds: float) -> None:
-        self.store.put_picture(cell, to_eight_bit(pixels), seconds)
+        self.put(cell, to_eight_bit(pixels), seconds)
 
     def _restorer(self, method: PlannedMethod) -> Restorer:
         """Return the open method; one network is held at a time, so the one before is let go."""
@@ -120,6 +129,7 @@ class _Call:
     pictures: TaskSet
     restorer: Restorer
     put: Callable[[Cell, np.ndarray, float], None]
+    _sums: dict[str, int] = field(default_factory=dict[str, int])
 
     def restore(self, photos: Sequence[Photo]) -> Failed:
         if not photos:
@@ -141,18 +151,31 @@ class _Call:
         return dict.fromkeys(left, note)
 
     def _write(self, photos: Sequence[Photo], left: set[tuple[str, Draw]]) -> None:
-        shapes = {one.id: one.pixels.shape for one in photos}
+        given = {one.id: one for one in photos}
+        for one in photos:
+            self._sums.setdefault(one.id, _sum(one))
         since = time.perf_counter()
-        for result in self.restorer.restore(photos, self.pictures.task, self.work.draws):
-            if result.photo_id not in shapes:
+        task, draws = self.pictures.task, self.work.draws
+        for result in hosted(lambda: self.restorer.restore(photos, task, draws)):
+            if result.photo_id not in given:
                 raise PictureError(
                     f"found a result for {result.photo_id!r}, which nobody asked for"
                 )
-            check_restored(result, shapes[result.photo_id])
+            source = given[result.photo_id]
+            check_restored(result, source.pixels.shape)
+            if _sum(source) != self._sums[source.id]:
+                raise PictureError(
+                    f"{source.id}: expected the picture to be left as it is, found it changed by "
+                    f"{self.work.method}: its other draws would start from something else"
+                )
             cell = Cell(self.work.method, self.work.task, result.draw, result.photo_id)
             self.put(cell, result.pixels, time.perf_counter() - since)
             since = time.perf_counter()
             left.discard((result.photo_id, result.draw))
+
+
+def _sum(one: Photo) -> int:
+    return zlib.crc32(np.ascontiguousarray(one.pixels).data.cast("B"))
 
 
 def available_bytes(device: str) -> int:

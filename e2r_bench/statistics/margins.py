@@ -59,6 +59,8 @@ _ROWS = (
     Margin("invented_share", 1.0, "% of pixels", _PATCH),
     Margin("lost_share", 1.0, "% of pixels", _PATCH),
     Margin("unfaithful_share", 1.0, "% of pixels", _PATCH),
+    Margin("niqe", 0.3, "", "how grey is formed moves a value as much"),
+    Margin("brisque", 3.0, "", "a twentieth of its usual range; training it anew moves it more"),
     Margin("fid", 0.05, GAP, _SHARE),
     Margin("kid", 0.05, GAP, _SHARE),
     Margin("cmmd", 0.05, GAP, _SHARE),

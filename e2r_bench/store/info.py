@@ -62,6 +62,8 @@ class TaskInfo(_Frozen):
     scenes: tuple[str, ...]
     variants: Mapping[str, str]
     """Metric name to the variant that the protocol or the user chose for this task."""
+    shave: int = 0
+    """Pixels of each border that no metric of single pictures looks at."""
     unreadable: Mapping[str, str] = {}
     """Image -> why its source could not be used; every method fails on it."""
 

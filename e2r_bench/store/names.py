@@ -22,6 +22,11 @@ def cell_folder(cell: Cell) -> Path:
     return Path(path_name(cell.method), cell.task, drawn)
 
 
+def picture_path(folder: Path, cell: Cell) -> Path:
+    """Return the path of a cell's restored picture in a run folder, PNG, 8 bits."""
+    return folder / "images" / cell_folder(cell) / f"{cell.image}.png"
+
+
 def path_name(name: str) -> str:
     """Return a method's name as one folder name; different names give different folders."""
     safe = quote(name, safe="")

@@ -12,7 +12,7 @@ from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row, RunInfo
 from e2r_bench.store.lines import written
-from e2r_bench.store.names import cell_folder, cell_of
+from e2r_bench.store.names import cell_folder, cell_of, picture_path
 from e2r_bench.store.order import file_order
 from e2r_bench.store.reading import read_failures, read_summary, remove_maps
 from e2r_bench.store.rows import RowFile, Rows
@@ -90,7 +90,7 @@ class Store:
 
     def path(self, cell: Cell) -> Path:
         """Return the path of a cell's restored picture, PNG, 8 bits."""
-        return self.folder / "images" / cell_folder(cell) / f"{cell.image}.png"
+        return picture_path(self.folder, cell)
 
     def has(self, cell: Cell) -> bool:
         """Say whether a cell's picture is there."""
@@ -99,6 +99,10 @@ class Store:
     def put_picture(self, cell: Cell, picture: EightBit, seconds: float) -> None:
         """Write a cell's picture and the wall time it took, and forget that it ever failed."""
         write_png(self.path(cell), picture)
+        self.made(cell, seconds)
+
+    def made(self, cell: Cell, seconds: float) -> None:
+        """Record the wall time of a picture that is there, and forget that it ever failed."""
         # Wall time is never part of the rows, which must not change.
         told = {"method": cell.method, "task": cell.task, "image": cell.image}
         row = told | asdict(cell.draw) | {"seconds": round(seconds, 4)}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from e2r_metrics.base.errors import UsageError, unknown
-from e2r_metrics.rows import extractors, fidelity, perceptual, sets
+from e2r_metrics.rows import blind, extractors, fidelity, perceptual, sets
 from e2r_metrics.rows.types import VERSION, Distance, Extractor, Metric
 from e2r_metrics.variants import described, with_channel
 
@@ -26,7 +26,7 @@ __all__ = [
     "resolve",
 ]
 
-_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *sets.ROWS)
+_ROWS = (*fidelity.ROWS, *perceptual.ROWS, *blind.ROWS, *sets.ROWS)
 
 CATALOG: Mapping[str, Metric] = MappingProxyType({row.id: row for row in _ROWS})
 EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.images import Image, PerImage, check_pair, check_pairs
+from e2r_metrics.images import Image, PerImage, check_pair, check_pairs, to_uint8
 
 Array = npt.NDArray[Any]
 """float32 or float64."""
@@ -47,7 +47,7 @@ def lab(image: Image) -> Array:
     OpenCV's own conversion interpolates, which moves differences by up to 0.7. float64 comes out
     of float64 pictures, float32 of others.
     """
-    light = np.take(_levels(), image) if image.dtype == np.uint8 else _linear(image)
+    light = _levels()[to_uint8(image)] if image.dtype == np.uint8 else _linear(image)
     xyz = light @ _TO_WHITE_XYZ.astype(light.dtype)
     f = np.where(xyz > _DARK, np.cbrt(xyz), xyz * (841 / 108) + 4 / 29)
     x, y, z = np.moveaxis(f, -1, 0)

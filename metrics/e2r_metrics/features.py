@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.cache import cache_folder
-from e2r_metrics.base.files import write_bytes
+from e2r_metrics.base.files import tidy, write_bytes
 
 Vector = npt.NDArray[np.float32]
 
@@ -23,6 +23,7 @@ class FeatureStore:
     def __init__(self, folder: Path | None = None) -> None:
         """Take the folder; None is the project's cache folder."""
         self.folder = folder or cache_folder() / "features"
+        tidy(self.folder)
 
     def get(self, extractor: str, image: str) -> Vector | None:
         """Return a vector, (D,) float32, or None if it was never computed or was damaged.
@@ -44,7 +45,8 @@ class FeatureStore:
         """
         buffer = io.BytesIO()
         np.save(buffer, vector, allow_pickle=False)
-        write_bytes(self._path(extractor, image), buffer.getvalue())
+        # Right below the folder, where what a kill leaves is found without a walk through all.
+        write_bytes(self._path(extractor, image), buffer.getvalue(), aside=self.folder)
 
     def _path(self, extractor: str, image: str) -> Path:
         return self.folder / extractor / image[:2] / f"{image}.npy"

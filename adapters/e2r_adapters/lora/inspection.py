@@ -19,7 +19,7 @@ from e2r_adapters.lora.dialects import (
     read_adapter,
     scaling_of,
 )
-from e2r_adapters.lora.header import RECORD_KEY, Shapes, entry, linears
+from e2r_adapters.lora.header import RECORD_KEY, Shapes, damage, entry, linears
 from e2r_adapters.lora.problems import PartReport, problems_of
 from e2r_adapters.quiet import quiet_loading
 
@@ -64,6 +64,8 @@ def inspect(path: Path, alpha: float | None = None) -> AdapterReport:
     record = entry(adapter.path, adapter.header, RECORD_KEY)
     parts = {name: _part(name, adapter, alpha) for name in KONTEXT.lora.parts}
     problems = problems_of(adapter, parts, KONTEXT.lora, alpha)
+    if changed := damage(adapter.path, adapter.header):
+        problems = (changed, *problems)
     shapes = adapter.shapes
     if adapter.layout == "kohya" and not problems:
         shapes, problems = _after_conversion(adapter, parts, alpha)

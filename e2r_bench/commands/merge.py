@@ -1,0 +1,44 @@
+"""`e2r-bench merge`: shards become one run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from e2r_bench.commands import options
+from e2r_bench.commands.types import EXISTING_FOLDER, OUTPUT
+
+
+@click.command("merge", short_help="Lay shards end to end.")
+@click.argument("shards", nargs=-1, required=True, type=EXISTING_FOLDER)
+@click.option("--out", type=OUTPUT, required=True, help="The run folder.")
+@click.option("--device", default="auto", show_default=True, help="For the metrics of sets.")
+@options.weights
+@click.option("--offline", is_flag=True, help="Open no connection.")
+def command(
+    shards: Sequence[Path], out: Path, device: str, weights: Sequence[Path], offline: bool
+) -> int:
+    """Write what one run would have written, from the run folders of all its shards, in any order.
+
+    Shards that were made by other settings, versions or weights are refused, and what differs is
+    named. Exit code 1 when a picture failed in a shard.
+    """
+    from e2r_bench.console import Console
+    from e2r_bench.report.page import write_report
+    from e2r_bench.run.merge import join
+    from e2r_bench.run.services import choose_device, open_resolver
+    from e2r_bench.run.summary import write_summary
+    from e2r_metrics import FeatureStore, Session
+    from e2r_metrics.base.locks import locked
+
+    with Console() as console, locked(out):
+        resolver = open_resolver(weights, offline, console.say)
+        store = join(shards, out, resolver)
+        session = Session(resolver, FeatureStore(), choose_device(device))
+        write_summary(store, session, console.watch)
+        write_report(store)
+    console.table(store)
+    failures = store.failures()
+    for cell, reason in failures.items():
+        click.echo(f"failed: {cell}: {reason}", err=True)
+    return 1 if failures else 0

@@ -1,0 +1,4 @@
+bindControls();
+bindViewer();
+refresh();
+openLink();
