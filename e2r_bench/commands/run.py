@@ -1,7 +1,7 @@
 """`e2r-bench run`: restore, score, report."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -15,6 +15,10 @@ from e2r_bench.commands.types import (
     joined,
     method_options,
 )
+
+if TYPE_CHECKING:
+    from e2r_bench.run.config import Experiment
+    from e2r_bench.store.store import Store
 
 
 @click.command("run", short_help="Restore, score and report.")
@@ -55,6 +59,7 @@ from e2r_bench.commands.types import (
 @options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
+@click.option("--against", help="What the others are set against at the end.  [the first method]")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
 def command(
     experiment: Path | None,
@@ -63,6 +68,7 @@ def command(
     executor: Literal["serial", "processes", "ray"],
     workers: int | None,
     address: str | None,
+    against: str | None,
     **flags: Any,
 ) -> int:
     """Restore photographs with several methods, score them, and report.
@@ -81,6 +87,7 @@ def command(
     made = make_experiment(settings, str(experiment) if experiment else "the command line")
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
+    names = _names(made, against)
     with Console() as console:
         engine = Engine(executor, workers, address)
         outcome = run_experiment(
@@ -88,11 +95,48 @@ def command(
         )
     if made.shard is None:
         console.table(outcome.store)
+        _compare(outcome.store, made, names, against)
     else:
         click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
+
+
+def _names(experiment: "Experiment", against: str | None) -> tuple[str, ...]:
+    """Return the instances that this call names; UsageError for an unknown one to set against."""
+    from e2r_bench.run.plan import CONTROLS, instance_of, known_methods
+    from e2r_metrics.base.errors import unknown
+
+    known = known_methods()
+    names = tuple(dict.fromkeys(instance_of(entry, known)[0] for entry in experiment.methods))
+    if against is not None and against not in (*CONTROLS, *names):
+        raise unknown("method of this run, for --against", against, (*CONTROLS, *names))
+    return names
+
+
+def _compare(
+    store: "Store", experiment: "Experiment", names: tuple[str, ...], against: str | None
+) -> None:
+    """Print the paired statements of the methods that this call named."""
+    from e2r_bench.console import print_contest
+    from e2r_bench.run.services import open_services
+    from e2r_bench.studies.contest import Asked, contest
+    from e2r_bench.studies.sides import Criteria
+    from e2r_bench.terminal import print_line, stdout_console
+
+    methods = tuple(name for name in names if not store.info.methods[name].control)
+    if not methods:
+        return
+    _, session, _ = open_services(experiment, _unsaid)
+    asked = Asked(methods, against, tasks=tuple(dict.fromkeys(experiment.tasks)))
+    console = stdout_console()
+    print_line(console, "")
+    print_contest(console, contest({"": store}, asked, Criteria(session)))
+
+
+def _unsaid(line: str) -> None:
+    del line
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> st
     small = sorted({info.build for info in methods if info.miniature})
     lines = [
         "± is half of a 95% interval, scenes as the units. invented, lost, unfaithful: % of pixels "
-        f"from {FLAG:g} levels on (docs/maps.md). seconds: median wall time of a picture on "
+        f"from {FLAG:g} levels on (docs/maps.md). seconds: mean wall time of a picture on "
         f"{first.device}, of a machine with other work. * the method is not made for this task.",
         "Differences are first minus second, on the same pictures; intervals and p are adjusted "
         f"over all {parts} parts; {PERMUTATIONS} permutations; margins: {_margins(study)}.",
