@@ -8,6 +8,7 @@ import numpy as np
 
 from e2r_bench.maps.bands import FLAG
 from e2r_bench.maps.selection import shown_draw
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.report.labels import label_build
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
@@ -18,7 +19,7 @@ from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import measured_metrics, metric_of, summary_lines
 from e2r_bench.studies.tradeoff import PERMUTATIONS, Contest
 from e2r_bench.studies.tradeoff_file import Tradeoff
-from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_bench.studies.writing import markdown_table, write_study
 from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
