@@ -18,7 +18,8 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
     "run": "Restore photographs with several methods, score them, and report.",
-    "score": "Score a folder of restored images against a folder of clean ones.",
+    "score": "Score folders of restored images against a folder of clean ones.",
+    "explain": "Say which protocol gives a stated number.",
     "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
     "adapter": "Inspect a LoRA adapter file.",
     "study": "Seeds, steps, pairs, prompts: does a number hold?",
@@ -27,9 +28,11 @@ COMMANDS = {
     "maps": "Write error, invention and trust maps of a run.",
     "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
-    "compare": "Put two runs of one protocol on one page.",
+    "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "weights": "List and fetch weight files.",
     "drift": "Recompute the golden numbers and say what moved.",
+    "check": "A gate for your own model: is a run no worse than a baseline?",
+    "metrics": "List the metrics, and which can be measured here.",
     "methods": "List the methods, their licences and what they would run with here.",
 }
 

@@ -15,21 +15,27 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from e2r_bench.report.contest_text import HEADS, SAYS, reasons, tables
 from e2r_bench.report.entries import Entry
+from e2r_bench.report.statements import Contest
 from e2r_bench.report.table import Block, Column, Line, blocks
 from e2r_bench.report.unmeasured import one_line
 from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.store import Store
-from e2r_bench.terminal import print_line, print_table, stdout_console
+from e2r_bench.terminal import print_line, print_table, spelled, stdout_console
 
 
 class Console:
-    """Progress bars with the time left, on standard error; the table on standard output."""
+    """One live line with overall progress and the time left, on standard error; tables elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: without a terminal, say nothing of stages that are over.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
         self._progress = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=30),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -37,7 +43,9 @@ class Console:
             console=RichConsole(stderr=True, emoji=False, markup=False, highlight=False),
             disable=not sys.stderr.isatty(),
         )
-        self._bars: dict[str, TaskID] = {}
+        self._quiet = quiet
+        self._stages: dict[str, tuple[int, int]] = {}
+        self._line: TaskID | None = None
 
     def __enter__(self) -> "Console":
         self._progress.start()
@@ -52,15 +60,26 @@ class Console:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """Print one line above the bars."""
+        """Print one line above the live one."""
         print_line(self._progress.console, line)
 
-    def watch(self, stage: str, done: int, total: int) -> None:
-        """Move the bar of a stage; without a terminal, say when the stage is over."""
-        if stage not in self._bars:
-            self._bars[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._bars[stage], completed=done)
-        if done == total and self._progress.disable:
+    def watch(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Move the live line; a stage that is announced with 0 done counts for what is left.
+
+        Without a terminal, say when a stage is over.
+
+        Args:
+            stage: what is being done; the line shows the last one.
+            done, total: of the stage; the line adds up all stages.
+            note: shown behind the stage, such as a loss.
+        """
+        self._stages[stage] = (done, total)
+        sums = [sum(counts) for counts in zip(*self._stages.values(), strict=True)]
+        said = spelled(f"{stage} {note}".strip(), self._progress.console.encoding)
+        if self._line is None:
+            self._line = self._progress.add_task(said, total=sums[1])
+        self._progress.update(self._line, completed=sums[0], total=sums[1], description=said)
+        if 0 < done == total and self._progress.disable and not self._quiet:
             self.say(f"{stage}: {total} of {total}")
 
     def table(self, store: Store) -> None:
@@ -71,6 +90,16 @@ class Console:
         for note in (*cost_lines(store), *_footnotes(store)):
             print_line(console, note)
         print_line(console, str(store.folder))
+
+
+def print_contest(console: RichConsole, contest: Contest) -> None:
+    """Print what was compared: a table per task and pair, and what keeps parts open."""
+    for table in tables(contest):
+        print_line(console, table.title, style="bold")
+        print_table(console, HEADS, table.rows)
+        print_line(console, "")
+    for line in (SAYS, *reasons(contest)):
+        print_line(console, line)
 
 
 def _print_block(console: RichConsole, store: Store, block: Block) -> None:

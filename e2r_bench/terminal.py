@@ -2,17 +2,24 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+
+from e2r_metrics.base.files import refuse_foreign, write_bytes
 
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file: nobody's window is known there."""
 _NARROW = 28
 """A first column is folded to this, or to a third of the window, before a table is divided."""
 _GAP = 2
+_HEAD = 5
+"""Bytes by which a table of ours is known."""
 _SPOKEN = {"±": "+/-", "↑": "(+)", "↓": "(-)", "−": "-", "∞": "inf", "·": "-", "×": "x"}
 
 
@@ -20,6 +27,24 @@ def stdout_console() -> Console:
     """Return a console on standard output that prints text as it is: no markup, no emoji."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if known else PIPED_WIDTH, emoji=False, markup=False, highlight=False)
+
+
+@contextmanager
+def console_to(out: Path | None) -> Generator[Console]:
+    """Give the console of standard output; or one whose text goes to a file of ours, at the end.
+
+    Raises:
+        UsageError: another file has that name.
+    """
+    if out is None:
+        yield stdout_console()
+        return
+    text = StringIO()
+    yield Console(file=text, width=PIPED_WIDTH, emoji=False, markup=False, highlight=False)
+    # A file name may hold bytes that are no text; they are written escaped.
+    data = text.getvalue().encode(errors="backslashreplace")
+    refuse_foreign(out, lambda head: head[:_HEAD] == data[:_HEAD])
+    write_bytes(out, data)
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:

@@ -81,6 +81,9 @@ def wavelet(pixels: Pixels, task: Task) -> Pixels:
     from skimage.restoration import denoise_wavelet
 
     sigma = noise_level(pixels, task)
+    if sigma == 0:
+        # A threshold of zero divides flat places by zero.
+        return pixels
     return denoise_wavelet(
         pixels, sigma=sigma, wavelet="db2", convert2ycbcr=True, rescale_sigma=True, channel_axis=-1
     )

@@ -1,31 +1,182 @@
-"""`e2r-bench compare`: two runs of one protocol on one page."""
+"""`e2r-bench compare`: methods, runs or folders against each other, with significance."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from e2r_bench.commands.types import FILE, OUTPUT
+from e2r_bench.commands import options
+from e2r_bench.commands.types import FILE, NAMES, OUTPUT
+
+if TYPE_CHECKING:
+    from e2r_bench.report.statements import Contest
+    from e2r_metrics import Session
+
+_RUN = Path("results/run")
+_SUFFIXES = {
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "page",
+    ".txt": "table",
+}
+_OF_FOLDERS = ("degraded", "profile", "variant", "recursive", "pair", "value_range", "flatten",
+               "max_megapixels", "shave", "channel", "crop", "depth", "order")  # fmt: skip
+_OF_RUNS = ("run", "tasks", "unit")
 
 
-@click.command("compare", short_help="Put two runs of one protocol on one page.")
-@click.argument("first", type=FILE)
-@click.argument("second", type=FILE)
+@click.command("compare", short_help="Is A better than B? Methods, runs, or folders.")
+@click.argument("arms", nargs=-1, required=True)
+@click.option("--run", type=FILE, help=f"The run whose methods they are.  [{_RUN}]")
+@click.option("--clean", type=FILE, help="Clean pictures: the others are folders of results.")
+@click.option("--degraded", type=FILE, help="What was restored; set metrics need it for margins.")
+@click.option("--against", help="What the others are set against.  [the first]")
 @click.option(
-    "--out",
-    type=OUTPUT,
-    default=Path("comparison.html"),
-    show_default=True,
-    help="The page; its Markdown twin stands beside it.",
+    "--metrics", type=NAMES, help="Only these; of folders: psnr,ssim,lpips,invented_share."
 )
+@click.option("--tasks", type=NAMES, help="Only these tasks of a run.")
+@options.margin
 @click.option(
-    "--embed/--beside",
-    default=True,
-    show_default=True,
-    help="Pictures inside the page, or links to the PNG files of the runs.",
+    "--power", is_flag=True, help="Say what this n could find, and what one margin takes."
 )
-def command(first: Path, second: Path, out: Path, embed: bool) -> None:
-    """Write one page for two runs; refused unless protocol, pictures and noise are the same."""
+@click.option("--unit", type=click.Choice(["scene", "image"]), default="scene", show_default=True,
+              help="What is independent.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
+              help="Of what is printed, or of --out.  [table, or by its suffix]")  # fmt: skip
+@click.option("--out", type=OUTPUT, help="File: .md .tex .csv .json, or .html for two runs.")
+@click.option("--embed/--beside", default=True, show_default=True,
+              help="Pictures inside an .html page, or links to the runs' files.")  # fmt: skip
+@click.option("--profile", default="default", show_default=True, help="default or paper.")
+@options.variant
+@options.reading
+@options.parts
+@options.weights
+@click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
+@click.option("--offline", is_flag=True, help="Open no connection.")
+def command(arms: tuple[str, ...], form: str | None, out: Path | None, **asked: Any) -> int:
+    """Compare ARMS, paired by picture: A is set against the first, or against --against.
+
+    ARMS are methods of a run (--run), run folders, or, with --clean, folders of results. Every
+    difference has an interval, a p that is adjusted over all of them, the smallest difference that
+    this n finds, and a margin below which it counts as none. Exit code 1 when a picture failed.
+    """
+    form = form or _form_of(out)
+    if form == "page" and out is not None:
+        click.echo(str(_page(arms, out, bool(asked["embed"]))))
+        return 0
+    made, code = _contest(arms, asked, every=form in ("markdown", "latex"))
+    if form == "table":
+        _print(made, bool(asked["power"]), out)
+    else:
+        _write(_text(made, form, bool(asked["power"])), out)
+    return code
+
+
+def _form_of(out: Path | None) -> str:
+    if out is None:
+        return "table"
+    if out.suffix.lower() not in _SUFFIXES:
+        raise click.UsageError(
+            f"--out {out}: expected one of {' '.join(_SUFFIXES)}, or --format to say what it is"
+        )
+    return _SUFFIXES[out.suffix.lower()]
+
+
+def _page(arms: tuple[str, ...], out: Path, embed: bool) -> Path:
     from e2r_bench.report.compare import write_comparison
     from e2r_bench.store.store import open_store
 
-    click.echo(str(write_comparison(open_store(first), open_store(second), out, embed)))
+    if len(arms) != 2:
+        raise click.UsageError(f"--out {out}: expected two runs for a page, found {len(arms)}")
+    first, second = (open_store(Path(arm)) for arm in arms)
+    return write_comparison(first, second, out, embed)
+
+
+def _contest(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "tuple[Contest, int]":
+    _refuse_idle(_OF_RUNS if asked["clean"] is not None else _OF_FOLDERS, asked["clean"] is None)
+    if asked["clean"] is not None:
+        from e2r_bench.commands.arms import margins_of
+        from e2r_bench.commands.folders import compare_folders
+
+        folders, margins = [Path(arm) for arm in arms], margins_of(asked["margins"])
+        return compare_folders(folders, asked["clean"], asked, every, margins)
+    return _of_runs(arms, asked, every), 0
+
+
+def _refuse_idle(names: tuple[str, ...], runs: bool) -> None:
+    """Refuse flags that would have no effect on what is compared."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            kind = "methods and runs; folders of results need --clean" if runs else "folders"
+            raise click.UsageError(f"--{name}: has no effect on {kind}; leave it out")
+
+
+def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "Contest":
+    from e2r_bench.commands.arms import margins_of
+    from e2r_bench.report.compare import origins
+    from e2r_bench.store.store import RUN_JSON, open_store
+    from e2r_bench.studies.contest import Asked, contest
+    from e2r_bench.studies.sides import Criteria
+
+    runs = [arm for arm in arms if (Path(arm) / RUN_JSON).is_file()]
+    criteria = Criteria(session_of_runs(asked), asked["unit"], margins=margins_of(asked["margins"]))
+    against, metrics, tasks = asked["against"], asked["metrics"] or (), asked["tasks"] or ()
+    if runs and asked["run"] is None and len(runs) == len(arms):
+        stores = origins([open_store(Path(arm)) for arm in arms])
+        return contest(stores, Asked((), against, metrics, tasks, every), criteria)
+    stores = {"": open_store(asked["run"] or _RUN)}
+    return contest(stores, Asked(tuple(arms), against, metrics, tasks, every), criteria)
+
+
+def session_of_runs(asked: Mapping[str, Any]) -> "Session":
+    """Return what computes the features of runs' pictures."""
+    from e2r_bench.run.services import choose_device, open_resolver
+    from e2r_metrics import FeatureStore, Session
+
+    resolver = open_resolver(
+        asked["weights"], asked["offline"], lambda line: click.echo(line, err=True)
+    )
+    return Session(resolver, FeatureStore(), choose_device(asked["device"]))
+
+
+def _print(made: "Contest", power: bool, out: Path | None) -> None:
+    from e2r_bench.console import print_contest
+    from e2r_bench.report.contest_text import power_lines
+    from e2r_bench.report.statements import statement
+    from e2r_bench.terminal import console_to, print_line
+
+    with console_to(out) as console:
+        print_contest(console, made)
+        print_line(console, "")
+        for line in (*map(statement, made.judged), *(power_lines(made) if power else ())):
+            print_line(console, line)
+        print_line(console, "")
+        for line in made.facts:
+            print_line(console, line)
+
+
+def _text(made: "Contest", form: str, power: bool) -> str:
+    from e2r_bench.report.contest_text import csv_text, json_text, markdown, power_lines
+    from e2r_bench.report.latex import latex
+
+    makers = {"markdown": markdown, "latex": latex, "csv": csv_text, "json": json_text}
+    text = makers[form](made)
+    if power and form == "markdown":
+        text += "\n" + "".join(f"- {line}\n" for line in power_lines(made))
+    return text
+
+
+def _write(text: str, out: Path | None) -> None:
+    from e2r_metrics.base.files import refuse_foreign, write_text
+
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    start = text.encode()[:10]
+    refuse_foreign(out, lambda head: head[:10] == start)
+    write_text(out, text)
+    click.echo(str(out))

@@ -1,26 +1,33 @@
 """`e2r-bench drift`: recompute the golden numbers and say what moved."""
 
+from pathlib import Path
+
 import click
+
+from e2r_bench.commands.types import OUTPUT
 
 
 @click.command("drift", short_help="Watch the metrics for drift.")
 @click.option("--write-goldens", is_flag=True, help="Write the goldens anew; needs --reason.")
 @click.option("--reason", help="Why the numbers are right to move; it is recorded.")
-def command(write_goldens: bool, reason: str | None) -> int:
+@click.option("--goldens", type=OUTPUT, help="A file of goldens of your own.  [the package's]")
+def command(write_goldens: bool, reason: str | None, goldens: Path | None) -> int:
     """Recompute every watched number of the catalog; exit 1 when one moved.
 
-    The goldens ship with the package: images and features made from seeds.
+    The goldens ship with the package: images and features made from seeds. Your own stand in your
+    repository: with --goldens FILE, which pins the numbers of the versions that you have now.
     """
     from e2r_metrics import drift
     from e2r_metrics.goldens import catalog_numbers
 
     if write_goldens != (reason is not None):
         raise click.UsageError("expected --write-goldens and --reason together, found one of them")
+    path = goldens or drift.GOLDENS
     if reason is not None:
-        record = drift.write(reason, drift.GOLDENS, catalog_numbers)
-        click.echo(f"{len(record.goldens)} goldens written to {drift.GOLDENS}: {record.reason}")
+        record = drift.write(reason, path, catalog_numbers)
+        click.echo(f"{len(record.goldens)} goldens written to {path}: {record.reason}")
         return 0
-    found = drift.check(drift.GOLDENS, catalog_numbers)
+    found = drift.check(path, catalog_numbers)
     for line in drift.report(found):
         click.echo(line)
     return 1 if found.moved else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from e2r_bench.commands import options, tradeoff
+from e2r_bench.commands import options, plan_study, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def command() -> None:
 
 
 command.add_command(tradeoff.command)
+command.add_command(plan_study.command)
 
 
 def _out(name: str) -> Any:

@@ -1,12 +1,12 @@
 """Two runs on one page, if their numbers mean the same; else which settings differ."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from e2r_bench.report.page import write_page
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import refuse_foreign
+from e2r_metrics.base.files import refuse_foreign, tidy
 
 
 def write_comparison(first: Store, second: Store, out: Path, embed: bool = True) -> Path:
@@ -21,24 +21,40 @@ def write_comparison(first: Store, second: Store, out: Path, embed: bool = True)
         UsageError: the runs may not be compared, every difference is named; or another file has
             the name of the page.
     """
-    differ = list(differences(first, second))
-    if differ:
-        raise UsageError(
-            f"{first.folder} and {second.folder} may not be compared: {'; '.join(differ)}; run "
-            "both under one protocol, on the same pictures"
-        )
+    stores = origins([first, second])
     _refuse_foreign(out)
-    names = _origins(first.folder, second.folder)
-    stores = dict(zip(names, (first, second), strict=True))
-    return write_page(out, stores, " and ".join(names), embed)
+    return write_page(out, stores, " and ".join(stores), embed)
+
+
+def origins(runs: Sequence[Store]) -> dict[str, Store]:
+    """Return runs that may be compared by short names; a single one has none.
+
+    Raises:
+        UsageError: runs whose numbers do not mean the same; every difference is named.
+    """
+    first = runs[0]
+    for other in runs[1:]:
+        if differ := list(differences(first, other)):
+            raise UsageError(
+                f"{first.folder} and {other.folder} may not be compared: {'; '.join(differ)}; run "
+                "both under one protocol, on the same pictures"
+            )
+    if len(runs) == 1:
+        return {"": first}
+    names = [run.folder.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({chr(ord('A') + at)})" for at, name in enumerate(names)]
+    return dict(zip(names, runs, strict=True))
 
 
 def _refuse_foreign(out: Path) -> None:
     """Never write over a run, or over anything else that is no page of ours."""
     refuse_foreign(out, lambda head: head.startswith(b"<!doctype html>") and b"e2r-bench" in head)
     # A page of ours has its twin; without the page, the twin is somebody's text.
+    twin = out.with_suffix(".md")
     if not out.is_file():
-        refuse_foreign(out.with_suffix(".md"), _nobodys)
+        refuse_foreign(twin, _nobodys)
+    tidy(twin.parent, twin.name)
 
 
 def _nobodys(head: bytes) -> bool:
@@ -103,10 +119,3 @@ def _of_metrics(first: Store, second: Store) -> Iterator[str]:
             other = two.variants.get(name) if two else None
             if other is not None and other != variant:
                 yield f"{task}: {name}:{variant} and {name}:{other}"
-
-
-def _origins(first: Path, second: Path) -> tuple[str, str]:
-    """Return short names of two folders that differ."""
-    if first.name != second.name:
-        return first.name, second.name
-    return f"{first.name} (A)", f"{second.name} (B)"

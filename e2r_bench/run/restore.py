@@ -15,11 +15,7 @@ Watch = Callable[[str, int, int], None]
 
 def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> None:
     """Restore every cell that has no picture yet; what fails is recorded in the store."""
-    works = list(missing_work(plan, store))
-    totals: dict[str, int] = {}
-    for work in works:
-        stage = _stage(work)
-        totals[stage] = totals.get(stage, 0) + len(work.images)
+    works, totals = list(missing_work(plan, store)), announce(plan, store, watch)
     done = dict.fromkeys(totals, 0)
     for finished in executor.map(works):
         work = finished.work
@@ -31,6 +27,16 @@ def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> N
             store.fail(Cell(work.method, work.task, draw, image), note)
         done[_stage(work)] += len(work.images)
         watch(_stage(work), done[_stage(work)], totals[_stage(work)])
+
+
+def announce(plan: Plan, store: Store, watch: Watch) -> dict[str, int]:
+    """Say how many pictures each stage has left, and return that."""
+    totals: dict[str, int] = {}
+    for work in missing_work(plan, store):
+        totals[_stage(work)] = totals.get(_stage(work), 0) + len(work.images)
+    for stage, total in totals.items():
+        watch(stage, 0, total)
+    return totals
 
 
 def _stage(work: Work) -> str:

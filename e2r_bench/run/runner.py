@@ -12,8 +12,8 @@ from e2r_bench.run.engine import Engine, make_executor
 from e2r_bench.run.executor import Executor
 from e2r_bench.run.plan import Catalog, Plan, make_plan
 from e2r_bench.run.prepare import prepare
-from e2r_bench.run.restore import Watch, restore_all
-from e2r_bench.run.scoring import score_all
+from e2r_bench.run.restore import Watch, announce, restore_all
+from e2r_bench.run.scoring import asked_count, score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
@@ -82,6 +82,7 @@ def _run(
 ) -> Outcome:
     for line in banner(plan):
         say(line)
+    _announce(plan, store, watch)
     store = _prepared(plan, store, watch)
     restore_all(plan, store, executor, watch)
     score_all(plan, store, session, watch)
@@ -89,6 +90,14 @@ def _run(
         write_summary(store, session, watch)
         write_report(store)
     return Outcome(store, store.failures())
+
+
+def _announce(plan: Plan, store: Store, watch: Watch) -> None:
+    """Say what is ahead, so that the time left is that of all of it."""
+    for pictures in plan.tasks:
+        watch(f"prepare {pictures.task.name}", 0, len(pictures.sources))
+    announce(plan, store, watch)
+    watch("score", 0, asked_count(plan, store))
 
 
 def _prepared(plan: Plan, store: Store, watch: Watch) -> Store:

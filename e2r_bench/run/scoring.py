@@ -27,7 +27,7 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     recomputed from the run folder alone, and no batch changes it.
     """
     _drop_void(store)
-    total = sum(_asked(plan, cell) for cell in store.cells())
+    total = asked_count(plan, store)
     todo = list(missing_rows(plan, store))
     done = total - len(todo)
     watch("score", done, total)
@@ -37,6 +37,11 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
         store.put_rows(_rows(store, session, cell, metrics, shares))
         watch("score", count, total)
     store.order_rows()
+
+
+def asked_count(plan: Plan, store: Store) -> int:
+    """Return how many pictures this call, and not an earlier one on the folder, asks for."""
+    return sum(_asked(plan, cell) for cell in store.cells())
 
 
 def _asked(plan: Plan, cell: Cell) -> bool:

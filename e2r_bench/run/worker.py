@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from e2r_baselines.method import Compute, Draw, Photo, Restorer
 from e2r_bench.run.costs import Counted, Peak, count
 from e2r_bench.run.data import Source
 from e2r_bench.run.executor import Done, Work
+from e2r_bench.run.guest import hosted
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet, cropped_size, photo, to_eight_bit
 from e2r_bench.store.cell import Cell
@@ -127,6 +129,7 @@ class _Call:
     pictures: TaskSet
     restorer: Restorer
     put: Callable[[Cell, np.ndarray, float], None]
+    _sums: dict[str, int] = field(default_factory=dict[str, int])
 
     def restore(self, photos: Sequence[Photo]) -> Failed:
         if not photos:
@@ -148,18 +151,31 @@ class _Call:
         return dict.fromkeys(left, note)
 
     def _write(self, photos: Sequence[Photo], left: set[tuple[str, Draw]]) -> None:
-        shapes = {one.id: one.pixels.shape for one in photos}
+        given = {one.id: one for one in photos}
+        for one in photos:
+            self._sums.setdefault(one.id, _sum(one))
         since = time.perf_counter()
-        for result in self.restorer.restore(photos, self.pictures.task, self.work.draws):
-            if result.photo_id not in shapes:
+        task, draws = self.pictures.task, self.work.draws
+        for result in hosted(lambda: self.restorer.restore(photos, task, draws)):
+            if result.photo_id not in given:
                 raise PictureError(
                     f"found a result for {result.photo_id!r}, which nobody asked for"
                 )
-            check_restored(result, shapes[result.photo_id])
+            source = given[result.photo_id]
+            check_restored(result, source.pixels.shape)
+            if _sum(source) != self._sums[source.id]:
+                raise PictureError(
+                    f"{source.id}: expected the picture to be left as it is, found it changed by "
+                    f"{self.work.method}: its other draws would start from something else"
+                )
             cell = Cell(self.work.method, self.work.task, result.draw, result.photo_id)
             self.put(cell, result.pixels, time.perf_counter() - since)
             since = time.perf_counter()
             left.discard((result.photo_id, result.draw))
+
+
+def _sum(one: Photo) -> int:
+    return zlib.crc32(np.ascontiguousarray(one.pixels).data.cast("B"))
 
 
 def available_bytes(device: str) -> int:
@@ -168,4 +184,14 @@ def available_bytes(device: str) -> int:
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return _available() or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _available() -> int:
+    """Return what Linux could hand out, the file cache that it would drop included; 0 elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    found = [line.split() for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0][1]) * 1024 if found else 0

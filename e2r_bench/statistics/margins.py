@@ -39,6 +39,7 @@ class Margin:
 
 GAP = "share of the control's gap"
 _OF_ONE = "on a scale of one; smaller steps change rank orders of methods but not what is seen"
+_COUNTED = "a twentieth of a scale of one; at n = 68 one picture is 0.015"
 _SHARE = (
     "a twentieth of what restoration can gain: from the degraded input to the best control; the "
     "distance has no scale of its own"
@@ -64,6 +65,8 @@ _ROWS = (
     Margin("fid", 0.05, GAP, _SHARE),
     Margin("kid", 0.05, GAP, _SHARE),
     Margin("cmmd", 0.05, GAP, _SHARE),
+    Margin("prdc", 0.05, "", _COUNTED),
+    Margin("prdc_effnet", 0.05, "", _COUNTED),
     Margin("fd_effnet", 0.05, GAP, _SHARE),
     Margin("mmd_effnet", 0.05, GAP, _SHARE),
 )
@@ -129,6 +132,15 @@ class Fixed:
         """Return the margins in a line, with the start of their digest."""
         rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
         return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
+
+
+def margins_words(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> str:
+    """Return the margins of those metrics that have one, in a line; see `Fixed.words`.
+
+    A metric from outside may have none: nothing is judged by it until one is given.
+    """
+    known = {**MARGINS, **(given or {})}
+    return fixed_margins([m for m in metrics if m.partition(":")[0] in known], given).words
 
 
 def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> Fixed:

@@ -29,12 +29,15 @@ class Criteria:
         unit: what is independent: scenes, or (for these pictures only) images.
         permutations: of each test.
         margins: those that replace the metrics' own, by bare name.
+        incomplete: pictures that an arm lacks are left out of all, and n says how many are left;
+            else arms of unequal n are refused.
     """
 
     session: "Session"
     unit: Unit = "scene"
     permutations: int = PERMUTATIONS
     margins: Mapping[str, Margin] = field(default_factory=dict[str, Margin])
+    incomplete: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,9 +159,10 @@ def shared_images(sides: Sides, every: Sequence[Mapping[str, object]]) -> list[s
             )
     most = max(range(len(every)), key=lambda k: len(every[k]))
     for arm, found in zip(arms, every, strict=True):
-        if found.keys() != every[most].keys():
+        if found.keys() != every[most].keys() and not sides.criteria.incomplete:
             raise UsageError(
                 f"{sides.task}: unequal n between arms, {len(found)} images of {arm.method} and "
                 f"{len(every[most])} of {arms[most].method}; run both on the same images"
             )
-    return [image for image in arms[0].store.images(sides.task) if image in every[0]]
+    images = arms[0].store.images(sides.task)
+    return [image for image in images if all(image in found for found in every)]

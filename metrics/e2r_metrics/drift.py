@@ -7,7 +7,7 @@ an explicit call with a reason, which is recorded beside them.
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,11 +32,18 @@ class Golden:
         name: what is computed, on what.
         value: what it was.
         dtype: the precision it is computed in, which sets the tolerance.
+        tolerance: instead of that; relative, with an absolute floor of the same size.
     """
 
     name: str
     value: float
     dtype: Literal["float64", "float32"]
+    tolerance: float | None = None
+
+    @property
+    def allowed(self) -> float:
+        """Return the tolerance."""
+        return TOLERANCE[self.dtype] if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Moved:
     now: float | None
 
     def __str__(self) -> str:
-        allowed = f"{TOLERANCE[self.golden.dtype]:g} ({self.golden.dtype})"
+        own = self.golden.tolerance is not None
+        allowed = f"{self.golden.allowed:g} ({'given' if own else self.golden.dtype})"
         if self.now is None:
             return f"{self.golden.name}: golden {self.golden.value!r}, no longer computed"
         gap = self.now - self.golden.value
@@ -93,26 +101,39 @@ def check(path: Path, numbers: Numbers) -> Drift:
     if new:
         raise UsageError(f"{path}: no golden for {', '.join(new)}; write goldens with a reason")
     pairs = [(golden, now.get(golden.name)) for golden in record.goldens]
-    moved = [
-        Moved(golden, current.value if current else None)
-        for golden, current in pairs
-        if current is None or not _close(golden, current.value)
-    ]
+    moved = compare(pairs)
     versions = package_versions()
     changed = {
         name: (before, versions.get(name, "absent"))
         for name, before in record.versions.items()
         if versions.get(name, "absent") != before
     }
-    return Drift(len(pairs), tuple(moved), changed)
+    return Drift(len(pairs), moved, changed)
+
+
+def compare(pairs: Sequence[tuple[Golden, Golden | None]]) -> tuple[Moved, ...]:
+    """Return which numbers moved, from goldens and what they are now; that has the tolerance."""
+    return tuple(
+        Moved(
+            replace(golden, tolerance=now.tolerance) if now else golden, now.value if now else None
+        )
+        for golden, now in pairs
+        if now is None or not _close(replace(golden, tolerance=now.tolerance), now.value)
+    )
 
 
 def write(reason: str, path: Path, numbers: Numbers) -> Record:
     """Write goldens anew, whole or not at all.
 
     Raises:
-        UsageError: a reason too short to be one.
+        UsageError: a reason too short to be one, or a file among installed packages.
     """
+    installed = {"site-packages", "dist-packages"} & set(path.resolve().parts)
+    if installed:
+        raise UsageError(
+            f"{path}: expected a file in your own repository, found one among installed packages; "
+            "give --goldens FILE"
+        )
     if len(reason.split()) < 3:
         raise UsageError(f"expected a reason of at least three words, found {reason!r}")
     when = datetime.now(UTC).date().isoformat()
@@ -157,5 +178,5 @@ def package_versions() -> dict[str, str]:
 def _close(golden: Golden, now: float) -> bool:
     if np.isinf(golden.value) or np.isnan(golden.value):
         return bool(np.array_equal(golden.value, now, equal_nan=True))
-    allowed = TOLERANCE[golden.dtype] * max(1.0, abs(golden.value))
+    allowed = golden.allowed * max(1.0, abs(golden.value))
     return bool(abs(now - golden.value) <= allowed)

@@ -3,12 +3,13 @@
 import hashlib
 import io
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.cache import cache_folder
-from e2r_metrics.base.files import write_bytes
+from e2r_metrics.base.files import tidy, write_bytes
 
 Vector = npt.NDArray[np.float32]
 
@@ -23,6 +24,7 @@ class FeatureStore:
     def __init__(self, folder: Path | None = None) -> None:
         """Take the folder; None is the project's cache folder."""
         self.folder = folder or cache_folder() / "features"
+        tidy(self.folder)
 
     def get(self, extractor: str, image: str) -> Vector | None:
         """Return a vector, (D,) float32, or None if it was never computed or was damaged.
@@ -32,9 +34,13 @@ class FeatureStore:
             image: key of the pixels, from `content_key`.
         """
         try:
-            return np.load(self._path(extractor, image), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            with self._path(extractor, image).open("rb") as stream:
+                found = np.load(stream, allow_pickle=False)
+        except (OSError, ValueError, EOFError, BadZipFile):
             return None
+        # What opens may be an archive, of another kind, or hold what no network gives.
+        good = isinstance(found, np.ndarray) and found.dtype == np.float32
+        return found if good and np.isfinite(found).all() else None
 
     def put(self, extractor: str, image: str, vector: Vector) -> None:
         """Keep a vector, (D,) float32; keys as in `get`.
@@ -44,7 +50,8 @@ class FeatureStore:
         """
         buffer = io.BytesIO()
         np.save(buffer, vector, allow_pickle=False)
-        write_bytes(self._path(extractor, image), buffer.getvalue())
+        # Right below the folder, where what a kill leaves is found without a walk through all.
+        write_bytes(self._path(extractor, image), buffer.getvalue(), aside=self.folder)
 
     def _path(self, extractor: str, image: str) -> Path:
         return self.folder / extractor / image[:2] / f"{image}.npy"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,20 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What one extractor saw.
+
+    Attributes:
+        names: of the pairs, in the order of the rows.
+        restored, clean: (n, D) float32 each.
+    """
+
+    names: tuple[str, ...]
+    restored: npt.NDArray[np.float32]
+    clean: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Scores:
     """What `score_folders` found.
 
@@ -51,6 +65,7 @@ class Scores:
         missing: why a metric, by id, was not measured: its weights are not here.
         failed: why a picture failed, by "name" (all metrics) or "name metric-id" (that one).
         unmeasured: why a set metric, by id, has no value although its weights are here.
+        features: by extractor, so that set metrics of two methods can be compared.
     """
 
     values: tuple[Value, ...]
@@ -58,6 +73,7 @@ class Scores:
     missing: Mapping[str, Missing]
     failed: Mapping[str, str]
     unmeasured: Mapping[str, str]
+    features: Mapping[str, Features] = field(default_factory=dict[str, Features])
 
 
 def summary_of(

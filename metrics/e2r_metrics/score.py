@@ -19,7 +19,7 @@ from e2r_metrics.base.errors import PictureError
 from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
-from e2r_metrics.numbers import Scores, Value, summary_of
+from e2r_metrics.numbers import Features, Scores, Value, summary_of
 from e2r_metrics.pair_pixels import read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
@@ -53,7 +53,7 @@ def score_folders(
     pairs = pair_folders(restored, clean, parts.matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m.id not in missing]
-    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {})
+    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
@@ -70,11 +70,12 @@ _Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class _Made:
-    """What gathers while pictures go by: values, features by extractor, and failures."""
+    """What gathers while pictures go by: values, features by extractor, failures, names seen."""
 
     values: list[Value]
     features: dict[str, _Features]
     failed: dict[str, str]
+    seen: list[str]
 
 
 def _measure(
@@ -97,6 +98,7 @@ def _measure(
             made.values.append(Value(pair.name, metric, value))
         except PictureError as error:
             made.failed[f"{pair.name} {metric.id}"] = str(error)
+    made.seen.append(pair.name)
     for extractor, sets in made.features.items():
         for image, gathered in zip(images, sets, strict=True):
             gathered.append(session.features(extractor, [image]))
@@ -125,7 +127,12 @@ def _scores(
     summaries = [
         summary_of(m, made.values, counts[m.id], pooling) for m in metrics if m.id not in unmeasured
     ]
-    return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured)
+    features = {
+        name: Features(tuple(made.seen), np.concatenate(ours), np.concatenate(theirs))
+        for name, (ours, theirs) in made.features.items()
+        if ours
+    }
+    return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
 
 
 _Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError"]]
@@ -147,10 +154,10 @@ def _decoded(
             return pair, error, {}
         return pair, images, {m.id: _light(session, m, images) for m in light}
 
-    with ThreadPoolExecutor(max_workers=_workers()) as pool:
+    with ThreadPoolExecutor(max_workers=workers()) as pool:
         rest = iter(pairs)
         waiting: list[Future[_Decoded]] = [
-            pool.submit(work, pair) for pair in islice(rest, _AHEAD + _workers())
+            pool.submit(work, pair) for pair in islice(rest, _AHEAD + workers())
         ]
         while waiting:
             yield waiting.pop(0).result()
@@ -164,7 +171,8 @@ def _light(session: Session, metric: Metric, images: _Images) -> float | Picture
         return error
 
 
-def _workers() -> int:
+def workers() -> int:
+    """Return how many threads decode and measure: the processors that are ours, at most 8."""
     return max(1, min(8, _cpus()))
 
 

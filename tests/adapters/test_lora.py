@@ -1,5 +1,7 @@
 """Where the LoRA sits, how large it is, and that what is saved is what is loaded."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -164,7 +166,7 @@ def test_a_failed_save_leaves_nothing(make_tiny_pipe, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("e2r_adapters.lora.files.os.replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         lora.save(KONTEXT.open(trained_pipe(make_tiny_pipe())), tmp_path, {})
     assert list(tmp_path.iterdir()) == []

@@ -181,6 +181,14 @@ def test_any_other_file_is_refused_in_a_line(mixture, make_fill, tmp_path, chang
     assert "\n" not in str(caught.value)
 
 
+def test_a_flipped_bit_is_refused(mixture, make_fill):
+    content = bytearray(mixture.read_bytes())
+    content[-5] ^= 1
+    mixture.write_bytes(content)
+    with pytest.raises(UsageError, match="damaged or changed"):
+        read_mixture(mixture, make_fill().transformer)
+
+
 def restored(folder, name, **options):
     spec = spec_of(METHODS[name], {"backbone": folder, "max_sequence_length": 256} | options)
     photo = Photo("a", np.random.default_rng(0).random((16, 24, 3), dtype=np.float32))

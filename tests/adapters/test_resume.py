@@ -10,6 +10,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from e2r_adapters import lora
 from e2r_adapters.editors import FULL, NANO
@@ -171,6 +172,39 @@ def test_damage_is_one_line(config, file, damage, said):
     with pytest.raises(UsageError, match=said) as caught:
         loop.train(config)
     assert "\n" not in str(caught.value)
+
+
+def flipped(path, part):
+    """Flip a bit in the middle of a part of a file's bytes."""
+    content = bytearray(path.read_bytes())
+    at = content.index(part) + len(part) // 2
+    content[at] ^= 0x10
+    path.write_bytes(bytes(content))
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_not_gone_on_with(config):
+    out = stopped_after(config, 4)
+    path = out / "checkpoints" / "step000004.pt"
+    state = torch.load(path, weights_only=True)
+    weights = max(state["trained"], key=lambda tensor: tensor.abs().sum())
+    flipped(path, weights.numpy().tobytes())
+    changed_ones = torch.load(path, weights_only=True)["trained"]
+    same = map(torch.equal, changed_ones, state["trained"])
+    assert sum(not one for one in same) == 1, "torch itself noticed: the test needs another fault"
+    with pytest.raises(UsageError, match=r"as it was written.*delete step000004\.pt"):
+        loop.train(config)
+
+
+def test_a_flipped_bit_of_an_adapter_is_not_another_adapter(config):
+    path = loop.train(config).adapter
+    assert lora.inspect(path).problems == ()
+    tensors = load_file(path)
+    flipped(path, max(tensors.values(), key=lambda t: t.abs().sum()).numpy().tobytes())
+    with pytest.raises(UsageError, match="damaged or changed"):
+        trained_as(config.out)
+    with pytest.raises(UsageError, match="damaged or changed"):
+        loop.train(config)
+    assert "damaged or changed" in lora.inspect(path).problems[0]
 
 
 def test_a_bad_checkpoint_can_be_deleted(config):

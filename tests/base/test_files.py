@@ -9,7 +9,17 @@ import pytest
 
 from e2r_metrics.base.digests import sha256_of, sha256_of_all
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import appending, unfinished, write_bytes, write_json, write_text
+from e2r_metrics.base.files import (
+    appending,
+    remove_unfinished,
+    replacing,
+    tidy,
+    unfinished,
+    unfinished_name,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_with_its_folder_and_nothing_else(tmp_path: Path) -> None:
@@ -82,6 +92,47 @@ def test_what_a_killed_process_leaves_is_found(tmp_path: Path) -> None:
     assert left.parent == tmp_path / "deep"
     (tmp_path / ".mine.part").touch()
     assert list(unfinished(tmp_path)) == [left]
+
+
+def test_what_a_killed_process_leaves_is_tidied_and_what_is_being_written_is_not(
+    tmp_path: Path,
+) -> None:
+    dead, other = (tmp_path / unfinished_name(name) for name in ("a.csv", "b.csv"))
+    dead.touch()
+    other.write_text("half")
+    with replacing(tmp_path / "a.csv") as stream:
+        stream.write(b"whole")
+        tidy(tmp_path, "a.csv")
+        assert sorted(unfinished(tmp_path)) == sorted([Path(stream.name), other])
+    assert (tmp_path / "a.csv").read_bytes() == b"whole"
+    tidy(tmp_path)
+    assert list(unfinished(tmp_path)) == []
+    tidy(tmp_path / "gone")
+
+
+def test_a_file_that_was_tidied_before_it_was_locked_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from e2r_metrics.base import files
+
+    lock, taken = files._lock, []
+
+    def late(stream, wait=True):
+        if not taken:
+            taken.append(stream.name)
+            os.unlink(stream.name)
+        return lock(stream, wait)
+
+    monkeypatch.setattr(files, "_lock", late)
+    write_bytes(tmp_path / "a", b"x")
+    assert taken
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_unfinished_folders_go_too(tmp_path: Path) -> None:
+    (tmp_path / unfinished_name("adapter") / "deep").mkdir(parents=True)
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_small_and_odd_sizes_come_back(name: str, shape: tuple[int, int]) -> Non
     assert np.isfinite(out).all()
 
 
+@pytest.mark.parametrize("name", ["bm3d", "nlm", "wavelet"])
+def test_a_picture_that_is_mostly_flat_has_no_noise_and_comes_back(name: str) -> None:
+    picture = np.full((64, 64, 3), 0.5, np.float32)
+    picture[:20, :20] = np.random.default_rng(0).random((20, 20, 3), dtype=np.float32)
+    assert estimated_sigma(picture) == 0
+    assert np.isfinite(restored(name, picture, TASKS["dejpeg"])).all()
+
+
 def test_the_noise_level_is_the_tasks_or_estimated() -> None:
     clean = np.full((128, 128, 3), 0.5, np.float32)
     noisy = gaussian_noise(clean, 25, rng_for(0, "flat", "test"))

@@ -27,6 +27,8 @@ INVOCATIONS: dict[str, list[str]] = {
     "maps": ["{run}", "--limit", "1", "--maps", "signed_error"],
     "report": ["{run}", "--beside"],
     "compare": ["{run}", "{run}", "--out", "{out}/comparison.html"],
+    "check": ["{run}", "--against", "{run}", "--tolerance", "psnr=0.1"],
+    "metrics": [],
     "methods": ["--offline"],
     "weights": ["--json"],
     "weights fetch": ["kontext-nano"],

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from e2r_bench.cli import main
+from e2r_metrics import Missing, Resolver
 from e2r_metrics.base.pictures import write_png
 
 _SIDE = 32
@@ -132,3 +134,32 @@ def test_a_border_is_shaved_and_every_protocol_says_so(
     assert "crop 4 pixels at each border" in told["protocol"]
     assert main([*asked, "16"]) == 1
     assert "failed: a: a: expected at least 33 pixels a side" in capsys.readouterr().err
+
+
+def test_a_metric_without_weights_alone_measures_nothing_and_says_so_by_its_exit_code(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Resolver, "find", lambda self, name: Missing(name, "not here", "fetch it", 1)
+    )
+    assert main(["score", *folders, "--metrics", "fid", "--offline"]) == 1
+    assert "fid:clean: not measured, not here; to fetch: fetch it" in capsys.readouterr().out
+    assert main(["score", *folders, "--metrics", "fid,psnr", "--offline"]) == 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_the_suffix_of_out_says_the_format(
+    folders: tuple[str, str], tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / f"b.{suffix}"
+    assert main(["score", *folders, "--metrics", "psnr", "--out", str(out)]) == 0
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}
+    if suffix == "json":
+        assert len(json.loads(out.read_text(encoding="utf-8"))["values"]) == 3
+    else:
+        assert list(read[suffix](out).image) == ["a", "b", "c"]
+    # What is said goes before the suffix.
+    told = tmp_path / "c.csv"
+    arguments = ["--metrics", "psnr", "--format", "json", "--out", str(told)]
+    assert main(["score", *folders, *arguments]) == 0
+    assert json.loads(told.read_text(encoding="utf-8"))["summary"]

@@ -6,7 +6,6 @@ import io
 import math
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 import commands
 import harness
+import targets
 from matrix import Case, Outcome, attempt
 
 from e2r_metrics.base.files import write_text
@@ -31,7 +31,10 @@ def preload() -> None:
         "e2r_bench.report.compare", "e2r_bench.maps.write", "e2r_bench.studies.steps",
         "e2r_bench.studies.seeds", "e2r_bench.studies.leakage", "e2r_bench.arms.claims",
         "e2r_adapters.train", "e2r_adapters.lora", "e2r_adapters.catalog", "diffusers.loaders",
-        "e2r_metrics.score", "PIL.Image", "rich.table", "e2r_bench.console",
+        "e2r_metrics.score", "PIL.Image", "rich.table", "e2r_bench.console", "accelerate", "peft",
+        "matplotlib.figure", "matplotlib.backends.backend_agg", "diffusers.training_utils",
+        "e2r_adapters.restorer", "rich._emoji_codes", "e2r_bench.arms.pairs",
+        "pyarrow.pandas_compat", "e2r_bench.arms.judge", "e2r_bench.commands.arms",
     ):  # fmt: skip
         importlib.import_module(name)
 
@@ -85,7 +88,8 @@ def _readme(done: Sequence[Outcome]) -> str:
             f"| {name} | {len(part)} | {sum(not one.wrong for one in part)} |"
             for name, part in (
                 (f"bad inputs, of {whole} in the matrix", inputs),
-                ("kills and what resumes after them", killed),
+                *((f"kills of `{name}`, resumed", _of(killed, name)) for name in SHARES),
+                ("kills in all", killed),
                 ("two processes on one folder", both),
             )
         ),
@@ -98,20 +102,24 @@ def _readme(done: Sequence[Outcome]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _of(killed: Sequence[Outcome], name: str) -> list[Outcome]:
+    return [one for one in killed if one.case.door == f"kill, {name}"]
+
+
 def kills(folder: Path, count: int) -> Iterator[Outcome]:
-    """Kill a run at file operations spread over its life, by three signals, and resume it."""
-    out = folder / "run"
-    command = commands.run_command(commands.pictures(folder / "data"), out)
-    total = harness.operations(command, out)
-    whole = harness.contents(out)
-    shutil.rmtree(out)
-    signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-    for k, operation in enumerate(harness.moments(total, count)):
-        sent, since = signals[k % 3], time.monotonic()
-        wrong = harness.resumed(command, out, harness.Kill(sent, operation=operation), whole)
-        kind = f"{sent.name} at operation {operation} of {total}"
-        case = Case("kill, run", kind, _no_words, frozenset({0}))
-        yield Outcome(case, 0, time.monotonic() - since, "", tuple(wrong))
+    """Kill every command, most often those that write most, and give each again."""
+    whole = sum(SHARES.values())
+    for name, target in targets.all_targets(folder).items():
+        since = time.monotonic()
+        for when, wrong in target.kills(max(1, round(count * SHARES[name] / whole))):
+            case = Case(f"kill, {name}", when, _no_words, frozenset({0}))
+            yield Outcome(case, 0, time.monotonic() - since, "", tuple(wrong))
+            since = time.monotonic()
+
+
+SHARES = {"run": 110, "score": 55, "maps": 35, "report": 18, "study seeds": 14, "compare": 15,
+          "leakage": 10, "train": 25, "claims": 10, "study pairs": 8}  # fmt: skip
+"""Of 300 kills."""
 
 
 def together(folder: Path, count: int) -> Iterator[Outcome]:

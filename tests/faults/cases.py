@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 import bad_files
 import bad_pictures
 import harness
+import hostile
 from bad_pictures import pixels
 from matrix import Case, Words
 
@@ -475,4 +476,4 @@ def surroundings() -> Iterator[Case]:
 
 def all_cases() -> list[Case]:
     """Return the whole matrix."""
-    return [*pictures(), *flags(), *files(), *surroundings(), *folders()]
+    return [*pictures(), *flags(), *files(), *surroundings(), *folders(), *hostile.cases()]

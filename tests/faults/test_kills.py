@@ -1,18 +1,25 @@
 """Killed at any moment, the same command ends in the same bytes; two at once never mix."""
 
 import multiprocessing
-import signal
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import campaign
 import commands
 import harness
+import targets
 
-Command = Callable[[], int]
+from e2r_metrics.base.files import unfinished_name, write_text
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, targets.Target]:
+    campaign.preload()
+    return targets.all_targets(tmp_path_factory.mktemp("killed"))
 
 
 @pytest.fixture
@@ -20,50 +27,41 @@ def data(tmp_path: Path) -> Path:
     return commands.pictures(tmp_path / "data")
 
 
-@pytest.fixture
-def finished(data: Path, tmp_path: Path) -> Path:
-    """A run that nobody disturbed."""
-    out = tmp_path / "finished"
-    assert harness.run(commands.run_command(data, out), out) == 0
-    return out
-
-
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_run_killed_at_a_file_operation_resumes_to_the_same_bytes(
-    data: Path, tmp_path: Path, sent: signal.Signals
+@pytest.mark.parametrize(("name", "least"), [
+    ("run", 12), ("score", 5), ("maps", 4), ("report", 2), ("study seeds", 3), ("compare", 3),
+    ("leakage", 2), ("train", 5), ("claims", 2), ("study pairs", 1),
+])  # fmt: skip
+def test_a_killed_command_ends_in_the_same_bytes_when_it_is_given_again(
+    killed: dict[str, targets.Target], name: str, least: int
 ) -> None:
-    out = tmp_path / "run"
-    command = commands.run_command(data, out)
-    total = harness.operations(command, out)
-    whole = harness.contents(out)
-    harness.shutil.rmtree(out)
-    assert total > 100
-    for operation in harness.moments(total, 6):
-        kill = harness.Kill(sent, operation=operation)
-        assert harness.resumed(command, out, kill, whole) == [], f"operation {operation}"
+    """A few moments of each here; 300 in the campaign."""
+    for when, wrong in killed[name].kills(least):
+        assert wrong == [], when
 
 
-def test_a_run_killed_at_some_moment_resumes_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    command = commands.run_command(data, out)
-    assert harness.run(command, out) == 0
-    whole = harness.contents(out)
-    harness.shutil.rmtree(out)
-    for seconds in (0.05, 0.3, 0.8):
-        kill = harness.Kill(signal.SIGKILL, seconds=seconds)
-        assert harness.resumed(command, out, kill, whole) == [], f"{seconds} s"
+def test_every_command_that_writes_is_killed(killed: dict[str, targets.Target]) -> None:
+    assert killed.keys() == campaign.SHARES.keys()
 
 
-@pytest.mark.parametrize("words", ["maps --maps invented,lost", "report", "study seeds --steps 4"])
-def test_what_writes_into_a_run_may_be_killed_too(finished: Path, words: str) -> None:
-    command = commands.line_command(*words.split(), finished)
-    total = harness.operations(command, finished)
-    whole = harness.contents(finished)
-    for operation in harness.moments(total, 3):
-        harness.run(command, finished, harness.Kill(signal.SIGKILL, operation=operation))
-        assert harness.run(command, finished) == 0
-        assert harness.differences(harness.contents(finished), whole) == []
-        assert harness.left_over(finished) == []
+@pytest.mark.parametrize("fault", ["forgets a file", "leaves a part", "writes what time it is"])
+def test_the_harness_sees_what_a_kill_did(tmp_path: Path, fault: str) -> None:
+    out = tmp_path / "out"
+
+    def command() -> int:
+        first = not (out / "a").exists()
+        write_text(out / "a", "whole")
+        if fault == "leaves a part":
+            write_text(out / unfinished_name("b"), "half")
+        if fault == "writes what time it is":
+            write_text(out / "b", str(time.monotonic()))
+        if fault == "forgets a file" and first:
+            write_text(out / "b", "whole")
+        return 0
+
+    target = targets.Target("planted", out, None, command)
+    wrong = [one for _, found in target.kills(4) for one in found]
+    said = {"forgets a file": "b differs", "leaves a part": "is left over"}
+    assert any(said.get(fault, "b differs") in one for one in wrong)
 
 
 def test_two_processes_on_one_folder_never_mix(data: Path, tmp_path: Path) -> None:

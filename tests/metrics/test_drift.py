@@ -78,15 +78,91 @@ def test_not_goldens(tmp_path):
             drift.check(tmp_path / name, catalog_numbers)
 
 
-def test_fixture_for_users(pytester):
+def test_goldens_are_never_written_among_installed_packages(tmp_path):
+    path = tmp_path / "site-packages" / "e2r_metrics" / "goldens.json"
+    with pytest.raises(UsageError, match="give --goldens FILE"):
+        drift.write("three words here", path, _numbers(("a", 1.0, "float64")))
+    assert not path.exists()
+
+
+def test_goldens_of_ones_own_stand_where_one_says(tmp_path):
+    path = tmp_path / "mine.json"
+    write = ["--write-goldens", "--reason", "what we have now", "--goldens", str(path)]
+    assert CliRunner().invoke(cli.command, write, standalone_mode=False).return_value == 0
+    given = ["--goldens", str(path)]
+    assert CliRunner().invoke(cli.command, given, standalone_mode=False).return_value == 0
+    record = json.loads(path.read_text())
+    record["goldens"][0]["value"] += 1
+    path.write_text(json.dumps(record))
+    assert CliRunner().invoke(cli.command, given, standalone_mode=False).return_value == 1
+
+
+OPTIONS = ["-p", "no:cacheprovider", "-p", "no:benchmark"]
+WRITE = ["--write-goldens", "first numbers of mine"]
+
+
+@pytest.fixture
+def users(pytester):
     pytester.makeconftest('pytest_plugins = ["e2r_metrics.pytest_plugin"]')
+
+    def run(body, *more):
+        pytester.makepyfile(test_one=body)
+        return pytester.runpytest(*OPTIONS, *more)
+
+    return run
+
+
+def test_fixture_for_users(users):
     test = "def test_mine(watch_numbers):\n    watch_numbers({'a': VALUE})\n"
-    pytester.makepyfile(test_one=test.replace("VALUE", "1.0"))
-    options = ["-p", "no:cacheprovider", "-p", "no:benchmark"]
-    pytester.runpytest(*options).assert_outcomes(failed=1)
-    pytester.runpytest(*options, "--write-goldens", "first numbers of mine").assert_outcomes(
-        passed=1
-    )
-    pytester.runpytest(*options).assert_outcomes(passed=1)
-    pytester.makepyfile(test_one=test.replace("VALUE", "1.1"))
-    pytester.runpytest(*options).assert_outcomes(failed=1)
+    users(test.replace("VALUE", "1.0")).assert_outcomes(failed=1)
+    users(test.replace("VALUE", "1.0"), *WRITE).assert_outcomes(passed=1)
+    users(test.replace("VALUE", "1.0")).assert_outcomes(passed=1)
+    moved = users(test.replace("VALUE", "1.1"))
+    moved.assert_outcomes(failed=1)
+    moved.stdout.fnmatch_lines(["*a: 1.0 -> 1.1, moved by 0.1, allowed 1e-06*"])
+
+
+def test_a_missing_golden_is_one_line_with_the_command_that_writes_it(users):
+    found = users("def test_mine(watch_numbers):\n    watch_numbers({'a': 1.0})\n")
+    found.assert_outcomes(failed=1)
+    said = [line for line in found.outlines if "no golden for" in line]
+    assert any('pytest "test_one.py::test_mine" --write-goldens' in line for line in said)
+    assert "Traceback" not in found.stdout.str()
+
+
+def test_every_test_class_and_parameter_has_goldens_of_its_own(users, pytester):
+    body = """
+import pytest
+class TestA:
+    def test_x(self, watch_numbers): watch_numbers({'a': 1.0})
+class TestB:
+    def test_x(self, watch_numbers): watch_numbers({'a': 2.0})
+@pytest.mark.parametrize("name", ["a/b", "a_b"])
+def test_y(name, watch_numbers): watch_numbers({'a': float(len(name)), 'b': ord(name[1])})
+"""
+    users(body, *WRITE).assert_outcomes(passed=4)
+    users(body).assert_outcomes(passed=4)
+    assert len(list((pytester.path / "goldens" / "test_one").iterdir())) == 4
+    users(body.replace("'a': 2.0", "'a': 1.0")).assert_outcomes(passed=3, failed=1)
+
+
+def test_a_test_may_watch_several_times_with_tolerances_per_number(users):
+    body = """
+def test_mine(watch_numbers):
+    watch_numbers({'a': A, 'b': B}, tolerance={'b': 0.1})
+    watch_numbers({'c': 3.0}, tolerance=0.5)
+    MORE
+"""
+    plain = body.replace("MORE", "")
+    users(plain.replace("A", "1.0").replace("B", "2.0"), *WRITE).assert_outcomes(passed=1)
+    users(plain.replace("A", "1.0").replace("B", "2.1")).assert_outcomes(passed=1)
+    users(plain.replace("A", "1.0").replace("B", "2.3")).assert_outcomes(failed=1)
+    users(plain.replace("A", "1.1").replace("B", "2.0")).assert_outcomes(failed=1)
+    good = body.replace("A", "1.0").replace("B", "2.0")
+    users(good.replace("MORE", "watch_numbers({'a': 1.0})")).assert_outcomes(failed=1)
+    # What is no longer computed is told, but not on top of another failure.
+    gone = "def test_mine(watch_numbers):\n    watch_numbers({'a': 1.0})\n    assert MORE\n"
+    found = users(gone.replace("MORE", "True"))
+    found.assert_outcomes(passed=1, errors=1)
+    found.stdout.fnmatch_lines(["*no longer computed: b, c*"])
+    users(gone.replace("MORE", "False")).assert_outcomes(failed=1)

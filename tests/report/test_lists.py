@@ -5,10 +5,12 @@ import json
 import pytest
 
 from e2r_bench.cli import main
+from e2r_bench.maps.shares import SHARES
+from e2r_metrics import CATALOG
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120", None])
-@pytest.mark.parametrize("name", ["methods", "weights"])
+@pytest.mark.parametrize("name", ["methods", "weights", "metrics"])
 def test_nothing_of_a_list_is_cut(
     name: str, columns: str | None, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -25,7 +27,8 @@ def test_nothing_of_a_list_is_cut(
     for row in rows:
         assert any(line.startswith(f"{row['name']}: {row['title']}") for line in lines)
         told = [
-            row["licence"],
+            row.get("licence"),
+            row.get("protocol"),
             row.get("here"),
             row.get("sha256"),
             row.get("fetch"),
@@ -41,3 +44,17 @@ def test_a_method_lists_its_options(capsys: pytest.CaptureFixture) -> None:
     block = out.split("kontext_lora: ")[1]
     assert "options  " in block.split("here")[0]
     assert "adapter = " in block.split("here")[0]
+
+
+def test_metrics_say_whether_they_can_be_measured_here(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("E2R_CACHE", str(tmp_path))
+    assert main(["metrics", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {*CATALOG, *SHARES} == rows.keys()
+    assert rows["psnr:rgb"]["measurable"]
+    assert rows["psnr:rgb"]["profiles"] == ["default", "paper"]
+    assert rows["psnr:rgb"]["margin"].startswith("0.5 dB: ")
+    for row in rows.values():
+        assert row["measurable"] == (row["fetch"] is None) == row["here"].startswith("yes")

@@ -1,9 +1,9 @@
 """Adapter files: written as diffusers writes them, read back only if they are what they say."""
 
+import hashlib
 import json
 import math
-import os
-import tempfile
+import shutil
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -15,10 +15,18 @@ from e2r_adapters.editors.backbones import weight_fingerprint
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.lora.attach import layer_scales
 from e2r_adapters.lora.dialects import loadable, read_adapter
-from e2r_adapters.lora.header import ADAPTER_FILE, DIFFUSERS_ENTRY, RECORD_KEY, Shapes, linears
+from e2r_adapters.lora.header import (
+    ADAPTER_FILE,
+    DIFFUSERS_ENTRY,
+    DIGEST_KEY,
+    RECORD_KEY,
+    Shapes,
+    linears,
+)
 from e2r_adapters.lora.inspection import AdapterReport, inspect
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import replacing, unfinished_name
 
 if TYPE_CHECKING:
     import torch
@@ -54,12 +62,16 @@ def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
     trained = {name: part for name, part in editor.networks.items() if _has_lora(part)}
     layers = {name: _portable(name, part) for name, part in trained.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".adapter.") as work:
-        editor.save_lora(Path(work), layers, trained)
-        plain = Path(work, ADAPTER_FILE)
-        whole = _with_record(plain.read_bytes(), record)
-        plain.write_bytes(whole)
-        os.replace(plain, folder / ADAPTER_FILE)
+    # Named as what is not whole yet: whoever locks the folder after a kill removes it.
+    work = folder / unfinished_name("adapter")
+    try:
+        work.mkdir()
+        editor.save_lora(work, layers, trained)
+        whole = _with_record((work / ADAPTER_FILE).read_bytes(), record)
+        with replacing(folder / ADAPTER_FILE) as stream:
+            stream.write(whole)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return folder / ADAPTER_FILE
 
 
@@ -78,6 +90,7 @@ def _with_record(content: bytes, record: Mapping[str, Any]) -> bytes:
             peft[key] = sorted(peft[key])
     entries[DIFFUSERS_ENTRY] = json.dumps(peft, sort_keys=True)
     entries[RECORD_KEY] = json.dumps(record, sort_keys=True)
+    entries[DIGEST_KEY] = hashlib.sha256(content[8 + length :]).hexdigest()
     header["__metadata__"] = dict(sorted(entries.items()))
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-len(text) % 8)

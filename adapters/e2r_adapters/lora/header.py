@@ -1,5 +1,6 @@
 """The header of an adapter file: shapes, dtypes and entries, read without the tensors."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 """diffusers' own name, so that `load_lora_weights(folder)` finds it."""
 RECORD_KEY = "e2r_adapters"
 """Header entry of our own adapters: a JSON object that says what they were trained on and how."""
+DIGEST_KEY = "e2r_sha256"
+"""Header entry of our own adapters: sha256 of all that follows the header."""
 DIFFUSERS_ENTRY = "lora_adapter_metadata"
 """Header entry of diffusers: PEFT's settings, of which alpha stands nowhere else."""
 
@@ -93,7 +96,28 @@ def read_record(path: Path) -> dict[str, Any] | None:
     Raises:
         UsageError: the file is missing or damaged.
     """
-    return entry(path, read_header(path)[2], RECORD_KEY)
+    header = read_header(path)[2]
+    if changed := damage(path, header):
+        raise UsageError(f"{path}: {changed}")
+    return entry(path, header, RECORD_KEY)
+
+
+def damage(path: Path, header: Mapping[str, str]) -> str:
+    """Return in words how the tensors of an adapter of ours changed since; "" where they did not.
+
+    safetensors has no checksum: a flipped bit would be another adapter, and nobody told.
+    """
+    if DIGEST_KEY not in header:
+        return ""
+    with path.open("rb") as stream:
+        stream.seek(int.from_bytes(stream.read(8), "little"), 1)
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found == header[DIGEST_KEY]:
+        return ""
+    return (
+        f"expected tensors of sha256 {header[DIGEST_KEY][:12]}, as they were written, found "
+        f"{found[:12]}: the file was damaged or changed; copy or train it again"
+    )
 
 
 def entry(path: Path, header: Mapping[str, str], key: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from e2r_adapters.lora.dialects import (
     read_adapter,
     scaling_of,
 )
-from e2r_adapters.lora.header import RECORD_KEY, Shapes, entry, linears
+from e2r_adapters.lora.header import RECORD_KEY, Shapes, damage, entry, linears
 from e2r_adapters.lora.problems import PartReport, problems_of
 from e2r_adapters.quiet import quiet_loading
 
@@ -73,6 +73,8 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
     family = likely[0]
     parts = {name: _part(name, adapter, alpha) for name in _NETWORKS}
     problems = problems_of(adapter, parts, family, alpha)
+    if changed := damage(adapter.path, adapter.header):
+        problems = (changed, *problems)
     shapes = adapter.shapes
     if adapter.layout == "kohya" and not problems:
         shapes, problems = _after_conversion(adapter, parts, family.lora, alpha)

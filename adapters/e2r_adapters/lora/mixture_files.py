@@ -4,6 +4,7 @@ Plain Linears have `lora_A.weight` and `lora_B.weight`; mixtures `lora_A.expert_
 `lora_B.expert_{i}.weight` and `lora_route.weight`. The release's alpha equals its rank.
 """
 
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.lora.header import ADAPTER_FILE, RECORD_KEY, entry
+from e2r_adapters.lora.header import ADAPTER_FILE, DIGEST_KEY, RECORD_KEY, damage, entry
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_bytes
 
@@ -77,6 +78,8 @@ def read_mixture(path: Path, network: "nn.Module") -> MixtureFile:
     found, header = _tensors(path)
     if not found:
         raise UsageError(f"{path}: expected a LoRA mixture, found no tensor")
+    if changed := damage(path, header):
+        raise UsageError(f"{path}: {changed}")
     record = entry(path, header, RECORD_KEY)
     scale = float((record or {}).get("scale", 1.0))
     linears = {
@@ -176,5 +179,8 @@ def save_mixture(
     (scale,) = {module.scale for module in mixtures.values()}
     told = json.dumps({**record, "scale": scale}, sort_keys=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / ADAPTER_FILE, save(tensors, {RECORD_KEY: told}))
+    plain = save(tensors, {RECORD_KEY: told})
+    data = plain[8 + int.from_bytes(plain[:8], "little") :]
+    header = {RECORD_KEY: told, DIGEST_KEY: hashlib.sha256(data).hexdigest()}
+    write_bytes(folder / ADAPTER_FILE, save(tensors, header))
     return folder / ADAPTER_FILE

@@ -4,14 +4,16 @@ No generator state is kept, because there is none: every draw is a function of t
 step, so the weights, the optimizer's moments and the step number are the whole state.
 """
 
-import os
+import hashlib
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from e2r_metrics.base.checkpoints import read_checkpoint
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.files import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -46,22 +48,20 @@ def write(
     folder = out / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step{step:06d}.pt"
-    temporary = folder / f".{path.name}.part"
     state = {
         "training": training,
         "step": step,
         "trained": [parameter.detach().cpu() for parameter in trained],
         "optimizer": optimizer.state_dict(),
     }
+    state = _in_order(state)
+    state["sha256"] = _digest(state)
     try:
-        with temporary.open("wb") as stream:
+        with replacing(path) as stream:
             torch.save(state, stream)
-        os.replace(temporary, path)
     except RuntimeError as error:
         # torch's zip writer reports a full disk as RuntimeError.
         raise OSError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     for old in found(out)[:-_KEPT]:
         old.unlink()
     return path
@@ -89,7 +89,7 @@ def read(
     import torch
 
     try:
-        state = read_checkpoint(path)
+        state = _whole(path)
     except UsageError as error:
         raise UsageError(
             f"{error}; delete {path.name}, and the same command goes on from the one before"
@@ -103,3 +103,51 @@ def read(
             parameter.copy_(tensor)
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
+
+
+def _whole(path: Path) -> Mapping[str, Any]:
+    """Read a checkpoint as it was written: torch checks no sum, and a flipped bit would go on."""
+    state = read_checkpoint(path)
+    found = _digest({key: value for key, value in state.items() if key != "sha256"})
+    # One without "training" is somebody else's; that is told apart by whoever reads it.
+    if "training" in state and state.get("sha256") != found:
+        raise UsageError(f"{path}: expected a checkpoint as it was written, found another content")
+    return state
+
+
+def _in_order(value: Any) -> Any:
+    """Return nested values whose pickle depends on them alone: after a resume it is the same.
+
+    An optimizer that was loaded keeps its settings in another order, and pickles refer to equal
+    strings by identity.
+    """
+    if isinstance(value, Mapping):
+        return {_in_order(key): _in_order(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_order(one) for one in value)
+    if isinstance(value, str):
+        return sys.intern(value)
+    return value
+
+
+def _digest(state: Any) -> str:
+    """Return the sha256 of nested mappings, sequences, tensors and plain values."""
+    import torch
+
+    whole = hashlib.sha256()
+    stack = [state]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, torch.Tensor):
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            whole.update(f"{value.dtype} {tuple(value.shape)}".encode())
+            whole.update(flat.view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping):
+            whole.update(repr(list(value)).encode())
+            stack += value.values()
+        elif isinstance(value, list | tuple):
+            whole.update(str(len(value)).encode())
+            stack += value
+        else:
+            whole.update(repr(value).encode())
+    return whole.hexdigest()

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import E2RError
+from e2r_metrics.base.files import replacing, tidy
 from e2r_metrics.base.places import Place
 
 PATIENCE = 5.0
@@ -162,13 +163,6 @@ def _snapshot(place: Place) -> str | None:
 
 
 def _write(stream: IO[bytes], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            shutil.copyfileobj(stream, out, 1 << 20)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as out:
+        shutil.copyfileobj(stream, out, 1 << 20)
+    tidy(path.parent, path.name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock, Timeout
 
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import unfinished, write_text
+from e2r_metrics.base.files import remove_unfinished, write_text
 
 LOCK = ".lock"
 _HOLDER = ".lock.json"
@@ -40,8 +40,7 @@ def locked(folder: Path) -> Generator[None]:
             f"cannot write {folder}: {error.strerror}; choose another --out"
         ) from error
     try:
-        for path in unfinished(folder):
-            path.unlink(missing_ok=True)
+        remove_unfinished(folder)
         write_text(folder / _HOLDER, json.dumps(_myself()) + "\n")
         yield
     finally:

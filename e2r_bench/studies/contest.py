@@ -1,0 +1,237 @@
+"""Several arms against one of them: paired, and judged together. The one way to compare methods."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from e2r_bench import __version__
+from e2r_bench.report.arms import Arm, arms_of, controls_of, set_values
+from e2r_bench.report.statements import Contest, Judged, Level
+from e2r_bench.statistics.judge import ALPHA, judge
+from e2r_bench.statistics.margins import margins_words
+from e2r_bench.statistics.paired import mean_estimate
+from e2r_bench.statistics.verdict import Evidence, Unmeasured
+from e2r_bench.store.store import Store
+from e2r_bench.studies.compare import compare
+from e2r_bench.studies.measure import MeasuredArm, measured_metrics
+from e2r_bench.studies.sides import Criteria, Side
+from e2r_metrics.base.errors import UsageError, unknown
+
+_LEAST = 999
+
+
+@dataclass(frozen=True)
+class Found:
+    """One part before it is judged.
+
+    Attributes:
+        task, metric, unit, higher_is_better, first, second: as in `Judged`.
+        evidence: what was measured, or why nothing was.
+        spread: standard deviation of the differences between scenes.
+    """
+
+    task: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    first: str
+    second: str
+    evidence: Evidence | Unmeasured
+    spread: float | None = None
+
+
+def judged(found: Sequence[Found]) -> tuple[Judged, ...]:
+    """Judge parts that are read together; see `statistics.judge`."""
+    verdicts = judge([one.evidence for one in found])
+    parts = sum(verdict.judged for verdict in verdicts)
+    return tuple(
+        Judged(
+            one.task, one.metric, one.unit, one.higher_is_better, one.first, one.second, verdict,
+            parts, one.spread,
+        )
+        for one, verdict in zip(found, verdicts, strict=True)
+    )  # fmt: skip
+
+
+def permutations_for(parts: int) -> int:
+    """Return how many permutations leave room for Holm's first step over so many parts."""
+    return max(_LEAST, round(2 * parts / ALPHA))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compare.
+
+    Attributes:
+        methods: arms by name, the one that others are set against first; empty for all.
+        against: which arm that is instead; None for the first.
+        metrics, tasks: names; empty for all that were measured.
+        every: judge all pairs too, for a table's marks.
+        namesakes: only methods of later runs, each against the one of its name in the first.
+    """
+
+    methods: tuple[str, ...] = ()
+    against: str | None = None
+    metrics: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    every: bool = False
+    namesakes: bool = False
+
+
+def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Contest:
+    """Compare the methods of a run, or of several that share a protocol.
+
+    Each stands at its longest schedule, at all of its seeds. Pictures that one arm lacks are left
+    out of both, and n says how many are left.
+
+    Args:
+        stores: origin (empty for a single run) -> run.
+        asked: which arms, tasks and metrics.
+        criteria: session, unit and margins; permutations are chosen here.
+
+    Raises:
+        UsageError: an unknown name, or fewer than two arms.
+    """
+    arms = _chosen(stores, asked.methods, asked.against)
+    keys = list(_keys(arms, asked))
+    if not keys:
+        raise UsageError("compare: expected a task and a metric that were measured, found none")
+    pairs = _namesakes(arms) if asked.namesakes else _pairs(arms, asked.against)
+    wanted = [(one, two) for at, one in enumerate(arms) for two in arms[:at]]
+    count = len(keys) * len(wanted if asked.every else pairs)
+    criteria = replace(criteria, permutations=permutations_for(count), incomplete=True)
+    made = [_found(one, two, key, criteria) for key in keys for one, two in pairs]
+    every = [_found(one, two, key, criteria) for key in keys for one, two in wanted if asked.every]
+    levels = tuple(_levels(arms, keys))
+    return Contest(judged(made), judged(every), levels, tuple(_facts(arms, keys, criteria)))
+
+
+def _chosen(
+    stores: Mapping[str, Store], methods: Sequence[str], against: str | None
+) -> tuple[Arm, ...]:
+    """Return the arms, those that are asked for in the order asked; a lone one meets the input."""
+    restorers, controls = arms_of(stores, {}), controls_of(stores, {})
+    known = {arm.name: arm for arm in (*restorers, *controls)}
+    for name in (*methods, *([against] if against else [])):
+        if name not in known:
+            raise unknown("method of the run", name, known)
+    chosen = [known[name] for name in methods] or list(restorers)
+    if against is not None and known[against] not in chosen:
+        chosen.insert(0, known[against])
+    if len(chosen) == 1 and "degraded" in known and chosen[0].method != "degraded":
+        chosen.insert(0, known["degraded"])
+    if len(set(chosen)) < 2:
+        raise UsageError(f"compare: expected two methods or more, found {', '.join(known)}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def _pairs(arms: Sequence[Arm], against: str | None) -> list[tuple[Arm, Arm]]:
+    """Return each arm with the one it is set against: its namesake in the first run, or the lead.
+
+    Only where nothing else was asked for does a namesake come first.
+    """
+    lead = next((arm for arm in arms if arm.name == against), arms[0])
+    first = {arm.method: arm for arm in arms if arm.origin == lead.origin}
+    found: list[tuple[Arm, Arm]] = []
+    for arm in arms:
+        other = first.get(arm.method, lead) if against is None else lead
+        found += [(arm, other if other is not arm else lead)] if arm is not lead else []
+    return found
+
+
+def _namesakes(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """Return each method of a later run with the one of its name in the first.
+
+    Raises:
+        UsageError: a method of the first run that no other has, so that it would go unchecked.
+    """
+    first = {arm.method: arm for arm in arms if arm.origin == arms[0].origin}
+    found = [(a, first[a.method]) for a in arms if a.origin != arms[0].origin and a.method in first]
+    gone = sorted(first.keys() - {arm.method for arm, _ in found})
+    if gone:
+        raise UsageError(
+            f"{', '.join(gone)}: expected every method of {arms[0].store.folder} in the other run; "
+            "run it there too, under the same name (--methods NAME=METHOD)"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Key:
+    task: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+
+
+def _keys(arms: Sequence[Arm], asked: Asked) -> Iterator[_Key]:
+    """Yield the tasks and metrics that the first arm's run was measured by, task by task."""
+    store = arms[0].store
+    for name in asked.tasks:
+        if name not in store.info.tasks:
+            raise unknown("task of the run", name, store.info.tasks)
+    bare = {key.partition(":")[0] for key in store.info.metrics}
+    for name in asked.metrics:
+        if name not in bare and name not in store.info.metrics:
+            raise unknown("metric of the run", name, bare)
+    for task in asked.tasks or tuple(store.info.tasks):
+        for key, info in measured_metrics(store, task):
+            if not asked.metrics or {key, info.name} & set(asked.metrics):
+                yield _Key(task, key, info.unit, info.higher_is_better)
+
+
+def _found(first: Arm, second: Arm, key: _Key, criteria: Criteria) -> Found:
+    name = f"{key.task} {key.metric}: {first.name} against {second.name}"
+    head = (key.task, key.metric, key.unit, key.higher_is_better, first.name, second.name)
+    try:
+        made = compare(_side(first), _side(second), key.task, key.metric, criteria)
+    except UsageError as error:
+        return Found(*head, Unmeasured(name, key.metric, str(error)))
+    return Found(*head, made.evidence, made.spread)
+
+
+def _side(arm: Arm) -> Side:
+    return Side(arm.name, (tuple(MeasuredArm(arm.store, arm.method, d) for d in arm.draws()),))
+
+
+def _levels(arms: Sequence[Arm], keys: Sequence[_Key]) -> Iterator[Level]:
+    sets = {arm.origin: set_values(arm.store) for arm in arms}
+    for key in keys:
+        head = (key.task, key.metric, key.unit, key.higher_is_better)
+        for arm in arms:
+            values = arm.values(key.task, key.metric)
+            known = sets[arm.origin].get((arm.method, key.task, key.metric))
+            if known is not None:
+                yield Level(*head, arm.name, known, None, None, len(arm.store.images(key.task)))
+            elif values:
+                yield level_of(head, arm.name, values, arm.scenes(key.task, list(values)))
+
+
+def level_of(
+    head: tuple[str, str, str, bool], arm: str, values: Mapping[str, float], scenes: Sequence[str]
+) -> Level:
+    """Return an arm's mean with its interval over scenes, where it has one."""
+    found = np.array(list(values.values()), dtype=np.float64)
+    mean = float(found.mean())
+    try:
+        made = mean_estimate(found, scenes)
+    except UsageError:
+        return Level(*head, arm, mean, None, None, len(found))
+    return Level(*head, arm, mean, made.low, made.high, len(found))
+
+
+def _facts(arms: Sequence[Arm], keys: Sequence[_Key], criteria: Criteria) -> Iterator[str]:
+    for arm in arms:
+        info = arm.store.info.methods[arm.method]
+        seeds, small = len(arm.draws()), ", MINIATURE" if info.miniature else ""
+        drawn = f", {seeds} seeds" if info.stochastic else ""
+        yield f"{arm.name}: {info.build}{small}{drawn}; {arm.store.folder}"
+    store = arms[0].store
+    for task in dict.fromkeys(key.task for key in keys):
+        info = store.info.tasks[task]
+        yield f"{task}: {info.data}; {info.degradation}; protocol {store.info.protocol}"
+    for name in dict.fromkeys(key.metric for key in keys):
+        yield store.info.metrics[name].protocol
+    yield f"margins: {margins_words([key.metric for key in keys], criteria.margins)}"
+    yield f"e2r-bench {__version__}; units: {criteria.unit}s; {criteria.permutations} permutations"
