@@ -19,6 +19,7 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "run": "Restore photographs with several methods, score them, and report.",
     "score": "Score folders of restored images against a folder of clean ones.",
+    "explain": "Say which protocol gives a stated number.",
     "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
     "adapter": "Inspect a LoRA adapter file.",
     "study": "Seeds, steps, pairs, prompts: does a number hold?",
