@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--against", help="What the others are set against at the end.  [the first method]")
+@click.option("--dry-run", is_flag=True, help="Say what it takes; write, fetch, restore nothing.")
 @click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
 def command(
     experiment: Path | None,
@@ -69,6 +70,7 @@ def command(
     workers: int | None,
     address: str | None,
     against: str | None,
+    dry_run: bool,
     **flags: Any,
 ) -> int:
     """Restore photographs with several methods, score them, and report.
@@ -88,6 +90,8 @@ def command(
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
     names = _names(made, against)
+    if dry_run:
+        return _dry(made)
     with Console() as console:
         engine = Engine(executor, workers, address)
         outcome = run_experiment(
@@ -101,6 +105,14 @@ def command(
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if outcome.failures else 0
+
+
+def _dry(experiment: "Experiment") -> int:
+    from e2r_bench.run.dry import dry_run
+
+    for line in dry_run(experiment):
+        click.echo(line)
+    return 0
 
 
 def _names(experiment: "Experiment", against: str | None) -> tuple[str, ...]:
