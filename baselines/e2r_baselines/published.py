@@ -26,6 +26,7 @@ class Published:
         value: as printed.
         protocol: a preset's name, or in words where no preset follows it.
         source: the paper, and what is special about the row.
+        second_hand: whether another group's table, not the paper, was read.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Published:
     value: float
     protocol: str
     source: str
+    second_hand: bool = False
 
 
 @cache
@@ -77,4 +79,5 @@ def _rows(content: dict[str, Any], result: dict[str, Any]) -> Iterator[Published
                 value=float(result[metric]),
                 protocol=content["protocol"],
                 source=content["source"],
+                second_hand=bool(content.get("second_hand", False)),
             )

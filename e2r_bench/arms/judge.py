@@ -12,10 +12,11 @@ from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.tables import TableReading
 from e2r_bench.arms.verdicts import PROXIES, Conditions, Judged, asked_of, judge_claim, tasks_of
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.statistics.margins import Fixed, fixed_margins
 from e2r_bench.statistics.ruling import Family, family
 from e2r_bench.studies.sides import Criteria, Side
-from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_bench.studies.writing import markdown_table, write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.parts import Part, record_of
 from e2r_bench.arms.study import ArmStudy
-from e2r_bench.studies.writing import new_figure
+from e2r_bench.report.drawing import new_figure
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:

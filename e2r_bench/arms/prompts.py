@@ -8,8 +8,8 @@ import numpy as np
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.parts import Part, record_of
 from e2r_bench.arms.study import ArmStudy
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.statistics.verdict import Verdict
-from e2r_bench.studies.writing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2r_bench.commands.addresses import FOLDER_OR_ADDRESS
 from e2r_bench.commands.types import (
     ABOVE_ZERO,
     COLOUR,
-    EXISTING_FOLDER,
     FILE,
     NAMES,
     NUMBERS_OF,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 weights = click.option(
-    "--weights", multiple=True, type=EXISTING_FOLDER, help="Folder of weight files."
+    "--weights", multiple=True, type=FOLDER_OR_ADDRESS, help="Folder of weight files, or address."
 )
 variant = click.option(
     "--variant", multiple=True, type=VARIANTS, help="METRIC=VARIANT, e.g. psnr=y."

@@ -1,23 +1,29 @@
 """`e2r-bench run`: restore, score, report."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from e2r_bench.commands import options
+from e2r_bench.commands.addresses import OUTPUT_OR_ADDRESS
 from e2r_bench.commands.types import (
     FILE,
     NAMES,
-    OUTPUT,
     POSITIVE,
     WHOLE,
     joined,
     method_options,
 )
+from e2r_metrics.base.addresses import is_address
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_bench.run.config import Experiment
+    from e2r_bench.run.engine import Engine
+    from e2r_bench.run.runner import Outcome
+    from e2r_bench.run.staging import Stage
     from e2r_bench.store.store import Store
 
 
@@ -61,7 +67,7 @@ if TYPE_CHECKING:
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--against", help="What the others are set against at the end.  [the first method]")
 @click.option("--dry-run", is_flag=True, help="Say what it takes; write, fetch, restore nothing.")
-@click.option("--out", type=OUTPUT, help="The run folder.  [results/run]")
+@click.option("--out", type=OUTPUT_OR_ADDRESS, help="The run folder, or address.  [results/run]")
 def command(
     experiment: Path | None,
     redo: bool,
@@ -78,27 +84,62 @@ def command(
     EXPERIMENT is a TOML file with the same settings ([method.INSTANCE] for options of a method);
     flags override it. Exit code 1 when a picture failed; it is named, and the others are there.
     """
-    from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment, read_toml
     from e2r_bench.run.engine import Engine
     from e2r_bench.run.plan import refuse_programs
-    from e2r_bench.run.runner import run_experiment
+    from e2r_bench.run.staging import staged
 
     typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
-    made = make_experiment(settings, str(experiment) if experiment else "the command line")
+    origin = str(experiment or "the command line")
+    made = make_experiment(settings, origin)
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
+    engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
+    if made.offline:
+        _refuse_addresses([place, *made.data])
     names = _names(made, against)
     if dry_run:
         return _dry(made)
+    if not is_address(place):
+        outcome = _run(made, settings, engine, redo)
+        return _tell(outcome, made, names, against)
+    with staged(place) as stage:
+        here = make_experiment(settings | {"out": stage.folder}, origin)
+        outcome = _run(here, settings, engine, redo, stage)
+        code = _tell(outcome, here, names, against)
+    click.echo(f"written: {place}")
+    return code
+
+
+def _run(
+    made: "Experiment",
+    settings: Mapping[str, Any],
+    engine: "Engine",
+    redo: bool,
+    stage: "Stage | None" = None,
+) -> "Outcome":
+    from e2r_bench.console import Console
+    from e2r_bench.run.runner import run_experiment
+
     with Console() as console:
-        engine = Engine(executor, workers, address)
-        outcome = run_experiment(
-            made, settings, console.watch, console.say, redo=redo, engine=engine
-        )
+
+        def watch(name: str, done: int, total: int) -> None:
+            console.watch(name, done, total)
+            if stage is not None:
+                stage.push_sometimes()
+
+        return run_experiment(made, settings, watch, console.say, redo=redo, engine=engine)
+
+
+def _tell(
+    outcome: "Outcome", made: "Experiment", names: tuple[str, ...], against: str | None
+) -> int:
+    """Print the table and the failures; return the exit code."""
+    from e2r_bench.console import Console
+
     if made.shard is None:
-        console.table(outcome.store)
+        Console().table(outcome.store)
         _compare(outcome.store, made, names, against)
     else:
         click.echo(f"shard {made.shard}: {made.out}; `e2r-bench merge` has the numbers")
@@ -113,6 +154,13 @@ def _dry(experiment: "Experiment") -> int:
     for line in dry_run(experiment):
         click.echo(line)
     return 0
+
+
+def _refuse_addresses(places: Sequence[str]) -> None:
+    for place in places:
+        where = place.rpartition("=")[2]
+        if is_address(where) and not where.startswith("memory:"):
+            raise UsageError(f"--offline: expected paths of this machine, found {where}")
 
 
 def _names(experiment: "Experiment", against: str | None) -> tuple[str, ...]:

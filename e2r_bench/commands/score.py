@@ -33,10 +33,13 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
     help="Of what is printed, or of --out.  [table, or by its suffix]",
 )  # fmt: skip
 @click.option("--out", type=OUTPUT, help="File for what is printed otherwise: .csv .json .parquet.")
+@click.option("--beside", help="Show what papers report of this task or method, below.")
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
-def command(folders: Sequence[Path], form: str | None, out: Path | None, **asked: Any) -> int:
+def command(
+    folders: Sequence[Path], form: str | None, out: Path | None, beside: str | None, **asked: Any
+) -> int:
     """Score folders of RESTORED images against a folder of CLEAN ones, paired by name.
 
     The last folder is the clean one; where several are scored, they are compared with the first.
@@ -47,13 +50,22 @@ def command(folders: Sequence[Path], form: str | None, out: Path | None, **asked
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
+    published = () if beside is None else _published(beside)
     entrants, contest = _scored(folders, asked)
     _tell(entrants, contest, form, out)
+    for line in published:
+        click.echo(line, err=form != "table")
     for one in entrants:
         _say_failures(one, len(entrants) > 1)
     failed = any(one.scores.failed or one.failed for one in entrants)
     measured = all(one.scores.summaries or any(one.shares.values()) for one in entrants)
     return 1 if failed or not measured else 0
+
+
+def _published(name: str) -> tuple[str, ...]:
+    from e2r_bench.report.beside import lines_beside, rows_beside
+
+    return tuple(lines_beside(rows_beside(name)))
 
 
 def _scored(

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.command("tradeoff", short_help="Better, or only prettier, and was it invented?")
 @click.argument("study", type=FILE)
 @click.option("--runs", type=NAMES, help="Only these of its runs; said in the page.  [all]")
-@click.option("--methods", type=NAMES, help="Only these of its methods; said in the page.  [all]")
+@click.option(
+    "--methods",
+    type=NAMES,
+    help="Only these of its methods, or RUN.METHOD; said in the page.  [all]",
+)
 @click.option("--page", type=OUTPUT, help="Where tables and plane go.  [OUT/tradeoff]")
 @click.option("--allow-commands", is_flag=True, help="Start programs that STUDY names.")
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")

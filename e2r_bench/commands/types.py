@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from e2r_metrics.base.addresses import is_address
 from e2r_metrics.base.errors import UsageError
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/", re.ASCII)
 _NUMBER = re.compile(r"\d+", re.ASCII)
 _OPTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
@@ -179,10 +179,10 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See the class."""
-        if _ADDRESS.match(str(value)):
+        if is_address(str(value)):
             self.fail(
-                f"expected a path on this machine, found the address {value}: writing there needs "
-                "`fsspec`'s driver for it and is not supported yet; write here and copy the folder",
+                f"expected a path on this machine, found the address {value}: only `run` writes "
+                "there, by `fsspec`; write here and copy it",
                 param,
                 ctx,
             )

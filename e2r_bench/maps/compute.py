@@ -11,6 +11,7 @@ from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000, signed_error
 from e2r_bench.maps.consistency import consistency, has_model
 from e2r_bench.maps.paint import Scale
+from e2r_bench.maps.registration import displacement, inside, moved_truth, register
 from e2r_bench.maps.spread import MIN_SAMPLES, hallucination, seed_deviation
 from e2r_metrics.base.errors import PictureError, unknown
 from e2r_metrics.base.pictures import EightBit
@@ -32,6 +33,9 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         "lost": Scale("lost", "levels", 0, 32),
         "invented": Scale("invented", "levels", 0, 32),
         "noise": Scale("white leftover noise, luma", "levels", 0, 32),
+        "lost_aligned": Scale("lost, truth moved in place", "levels", 0, 32),
+        "invented_aligned": Scale("invented, truth moved in place", "levels", 0, 32),
+        "displacement": Scale("displacement left, local", "pixels", 0, 3),
         "inconsistency": Scale("residual vs noise", "chi2 / dof", 0, 16),
         "unexplained": Scale("unexplained by model", "levels", 0, 32),
         "seed_deviation": Scale("deviation over seeds", "levels", 0, 16),
@@ -89,10 +93,42 @@ def with_truth(restored: EightBit, clean: EightBit) -> Maps:
     return Maps(values, {"ciede2000": _mean(difference), **bands.scores()})
 
 
+def after_alignment(restored: EightBit, clean: EightBit) -> Maps:
+    """Return how the output lies on its truth, and what is lost and invented once they register.
+
+    Scores: the motion (`Registration.scores`), RMS displacement that is left where there is texture
+    enough to tell, and PSNR (dB, RGB) and the shares of `Bands` with the truth moved in place;
+    where nothing moved those are the ones of before. Maps are 0 where the moved truth does not
+    reach; `lost_aligned` and `invented_aligned` are there only where something moved.
+    """
+    from e2r_metrics.psnr import psnr
+
+    motion = register(restored, clean)
+    rows, columns = inside(restored.shape, motion)
+    out, truth = restored[rows, columns], moved_truth(clean, motion)[rows, columns]
+    bands, far = band_split(out, truth), displacement(out, truth)
+    shares = {f"{k}_aligned": v for k, v in bands.scores().items() if k.endswith("_share")}
+    scores = {**motion.scores(), **shares, "psnr_aligned": psnr(out, truth)}
+    if np.isfinite(far).any():
+        scores["displacement"] = float(np.sqrt(np.nanmean(np.square(far, dtype=np.float64))))
+    values = {"displacement": np.nan_to_num(far)}
+    if motion.moved:
+        values |= {"lost_aligned": bands.lost, "invented_aligned": bands.invented}
+    return Maps({name: _placed(v, restored, (rows, columns)) for name, v in values.items()}, scores)
+
+
+def _placed(values: Map, whole: EightBit, window: tuple[slice, slice]) -> Map:
+    placed = np.zeros(whole.shape[:2], np.float32)
+    placed[window] = values
+    return placed
+
+
 def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
     """Return every map that the sample allows; `lpips` is left out where there are no weights."""
     found = with_truth(sample.restored, sample.clean)
-    values, scores = dict(found.values), dict(found.scores)
+    placed = after_alignment(sample.restored, sample.clean)
+    values = {**found.values, **placed.values}
+    scores = {**found.scores, **placed.scores}
     left_out: dict[str, str] = {}
     if lpips is not None:
         try:

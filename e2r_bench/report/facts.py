@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from e2r_bench.report.beside import beside_data
 from e2r_bench.report.labels import label_build
 from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.info import MethodInfo
@@ -46,6 +47,7 @@ def details(store: Store) -> tuple[Fact, ...]:
         Fact("Settings given", tuple(_pairs(info.passed))),
         Fact("Settings defaulted", tuple(_pairs(defaulted))),
         Fact("Prompts", tuple(prompts)),
+        Fact("Published numbers, not measured here", tuple(_published(store))),
         Fact("Degradations", tuple(f"{name}: {t.degradation}" for name, t in info.tasks.items())),
         Fact("Licences", tuple(licences)),
         Fact("Versions", tuple(_pairs(info.versions))),
@@ -96,6 +98,11 @@ def _data(store: Store) -> Iterator[str]:
         by_set.setdefault(said, []).append(name)
     for said, tasks in by_set.items():
         yield f"{said} ({', '.join(tasks)})"
+
+
+def _published(store: Store) -> Iterator[str]:
+    for name, task in store.info.tasks.items():
+        yield from beside_data(name, task.data)
 
 
 def _pairs(values: Mapping[str, Any]) -> Iterator[str]:

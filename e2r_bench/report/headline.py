@@ -114,13 +114,18 @@ class Headline:
 
     Attributes:
         cards: one per task, in the order of the run.
-        tested: how many pairs were tested, all at 5% together.
+        bench: the verdicts of all pairs.
         places: methods by name, each with its colour on the page.
     """
 
     cards: tuple[Card, ...]
-    tested: int
+    bench: Bench
     places: Mapping[str, int]
+
+    @property
+    def tested(self) -> int:
+        """Return how many pairs were tested, all at 5% together."""
+        return self.bench.tested
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ def headline(stores: Mapping[str, Store], shares: Shares) -> Headline:
     places = {arm: place for place, arm in enumerate((*arms, *controls))}
     made = (_card(field, sets, bench, places) for field in fields)
     named = {arm.name: place for arm, place in places.items() if arm in arms}
-    return Headline(tuple(card for card in made if card.parts), bench.tested, named)
+    return Headline(tuple(card for card in made if card.parts), bench, named)
 
 
 def _field(task: str, arms: Sequence[Arm], controls: Sequence[Arm], sets: Sets) -> _Field:

@@ -11,6 +11,7 @@ from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Dataset, Source
 from e2r_bench.run.mini import mini
 from e2r_bench.run.tasks import task_named
+from e2r_metrics.base.addresses import fetched, is_address
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import (
@@ -57,10 +58,11 @@ def _name(path: Path) -> str:
 
 
 def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
-    """Return `mini`, or the folder at a path; UsageError if it is neither."""
+    """Return `mini`, or the folder at a path or an address; UsageError if it is none of them."""
     if where == "mini":
         return mini()
-    found = folder(Path(where).expanduser(), matching)
+    place = fetched(where) if is_address(where) else Path(where).expanduser()
+    found = folder(place, matching)
     for source in found.sources:
         _check_name(source)
     return found

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,10 @@ from threadpoolctl import ThreadpoolController
 
 from e2r_bench.statistics.results import Values
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.prdc import KINDS, Neighbours, radii_of, share
+from e2r_metrics.rows.types import Distance
 
-Kind = Literal["frechet", "kid", "mmd_v", "mmd_u"]
+Kind = Distance
 Features = npt.NDArray[np.floating]
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -61,6 +62,8 @@ class Blocks:
             return self._distances(chosen, references)
 
     def _distances(self, chosen: Values, references: Values) -> Values:
+        if self.kind in KINDS:
+            return self._shares(self.kind, chosen, references)
         n, m = chosen.sum(axis=1), references.sum(axis=1)
         own = np.einsum("si,si->s", chosen @ self.arms, chosen)
         cross = np.einsum("si,si->s", chosen @ self.cross, references)
@@ -75,6 +78,20 @@ class Blocks:
             return means + spread - 2 * self._roots(chosen, references)
         pairs = (own - own_trace) / (n * (n - 1)) + (reference - reference_trace) / (m * (m - 1))
         return (1.0 if self.kind == "kid" else _SCALE) * (pairs - 2 * cross / (n * m))
+
+    def _shares(self, kind: Neighbours, chosen: Values, references: Values) -> Values:
+        """Return precision, recall, density or coverage of each choice, from squared distances."""
+
+        def shares(part: slice) -> list[float]:
+            found: list[float] = []
+            for made, true in zip(chosen[part], references[part], strict=True):
+                rows, columns = np.flatnonzero(made), np.flatnonzero(true)
+                own = radii_of(self.arms[np.ix_(rows, rows)])
+                theirs = radii_of(self.reference[np.ix_(columns, columns)])
+                found.append(share(kind, self.cross[np.ix_(rows, columns)], own, theirs))
+            return found
+
+        return np.array(_parallel(shares, len(chosen)))
 
     def _roots(self, chosen: Values, references: Values) -> Values:
         """Return tr (S_x S_y)^(1/2) = ||X Y^T||_*, X and Y centred and scaled, for each choice."""
@@ -111,7 +128,7 @@ def make_blocks(kind: Kind, first: Features, second: Features, reference: Featur
     """
     _check(first, second, reference)
     arms = np.concatenate([first, second])
-    if kind == "frechet":
+    if kind == "frechet" or kind in KINDS:
         # The distance does not move with the origin; near the data there is less cancellation.
         origin = reference.mean(axis=0, dtype=np.float64)
         arms, reference = arms - origin, reference - origin
@@ -146,6 +163,9 @@ def kernel(kind: Kind, left: Features, right: Features) -> Values:
     left, right = left.astype(np.float64), right.astype(np.float64)
     if kind == "frechet":
         return left @ right.T
+    if kind in KINDS:
+        norms = [np.einsum("ij,ij->i", Z, Z) for Z in (left, right)]
+        return np.maximum(norms[0][:, None] + norms[1] - 2 * left @ right.T, 0.0)
     if kind == "kid":
         return (left @ right.T / left.shape[1] + 1) ** 3
     # exp - 1: the ones cancel in the distance, and would take eight digits with them.

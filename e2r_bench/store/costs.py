@@ -62,11 +62,14 @@ def put_cost(folder: Path, method: str, cost: Cost) -> None:
 
 
 def seconds_of(store: "Store") -> Mapping[tuple[str, str], float]:
-    """Return the median wall time of a picture, (method, task) -> seconds."""
+    """Return the mean wall time of a picture, (method, task) -> seconds.
+
+    The mean, since a batch is done at once and its time stands with its first picture.
+    """
     found: dict[tuple[str, str], list[float]] = {}
     for row in store.timings():
         found.setdefault((str(row["method"]), str(row["task"])), []).append(float(row["seconds"]))
-    return {key: float(np.median(values)) for key, values in found.items()}
+    return {key: float(np.mean(values)) for key, values in found.items()}
 
 
 def cost_lines(store: "Store") -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from e2r_baselines.method import Compute, draws_of
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Source, read_clean
 from e2r_bench.run.plan import Plan, make_plan
@@ -15,7 +16,7 @@ from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts
 from e2r_bench.studies.planner_rules import Ground, order_effects, policies, records
-from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_bench.studies.writing import markdown_table, write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import EightBit
 from e2r_metrics.catalog import Metric

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2r_baselines.method import Draw
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.statistics.components import SeedsNeeded, components, seeds_needed
 from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, summary_lines
-from e2r_bench.studies.writing import new_figure, write_study
+from e2r_bench.studies.writing import write_study
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from e2r_bench.report.drawing import new_figure, series_colours
 from e2r_bench.statistics.knee import Settling, find_knee
 from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, units_of
-from e2r_bench.studies.writing import new_figure, write_study
+from e2r_bench.studies.writing import write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -171,28 +173,42 @@ def study_steps(
 
 
 def _plot(rows: Sequence[StepRow]) -> "Figure":
+    """Return a pane per metric: differences to the longest schedule, knee and best marked."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
+    names = list(dict.fromkeys(f"{row.method} {row.task}" for row in rows))
+    colours = series_colours(names)
     figure = new_figure(3.4 * len(metrics), 3.2 + 0.08 * len(rows) / len(metrics))
     panes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panes, metrics, strict=True):
         mine = [row for row in rows if row.metric == metric]
-        for name in dict.fromkeys((row.method, row.task) for row in mine):
-            line = [row for row in mine if (row.method, row.task) == name]
-            x = [row.steps for row in line]
-            (drawn,) = axes.plot(
-                x, [row.value for row in line], marker="o", ms=3, label=" ".join(name)
-            )
-            low = [row.value if row.low is None else row.low for row in line]
-            high = [row.value if row.high is None else row.high for row in line]
-            axes.fill_between(x, low, high, alpha=0.12, color=drawn.get_color())
+        axes.axhspan(-mine[0].margin, mine[0].margin, color="#888", alpha=0.12, lw=0)
+        axes.axhline(0, color="#555", lw=0.8)
+        for name in names:
+            line = [row for row in mine if f"{row.method} {row.task}" == name]
+            _curve_of(axes, line, name, colours[name])
+        counts = sorted({row.steps for row in mine})
         axes.set_xscale("log", base=2)
-        axes.set_xticks(
-            sorted({row.steps for row in mine}),
-            [str(s) for s in sorted({row.steps for row in mine})],
-        )
+        axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
         axes.set_xlabel("sampler steps")
-        axes.set_title(metric, fontsize=9)
-    lines, names = panes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=3, fontsize=7)
+        axes.set_title(f"{metric}, minus that of {counts[-1]} steps", fontsize=8)
+    lines, said = panes[0].get_legend_handles_labels()
+    figure.legend(lines, said, loc="outside lower center", ncols=3, fontsize=7)
+    figure.suptitle("grey: within the margin; ring: knee; star: best mean", fontsize=7)
     return figure
+
+
+def _curve_of(axes: "Axes", line: Sequence[StepRow], name: str, colour: str) -> None:
+    """Draw one method on one task: its gaps with their intervals, and what was found on them."""
+    if not line:
+        return
+    x, y = [row.steps for row in line], [row.gap for row in line]
+    axes.plot(x, y, marker="o", ms=3, label=name, color=colour)
+    axes.fill_between(
+        x, [r.gap_low for r in line], [r.gap_high for r in line], alpha=0.12, color=colour, lw=0
+    )
+    best, knee = line[0].best, line[0].knee
+    axes.plot([best], [y[x.index(best)]], marker="*", ms=8, color=colour, ls="none")
+    if knee is not None:
+        at = [y[x.index(knee)]]
+        axes.plot([knee], at, marker="o", ms=9, mfc="none", color=colour, ls="none")

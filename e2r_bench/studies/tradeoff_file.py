@@ -100,22 +100,28 @@ def limited(study: Tradeoff, runs: Sequence[str], methods: Sequence[str]) -> Tra
     Args:
         study: as registered.
         runs: names of its runs; empty for all.
-        methods: instances; empty for all.
+        methods: instances, or RUN.INSTANCE for one run alone; empty for all.
 
     Raises:
         UsageError: a name that the study does not have, or a run that keeps no method.
     """
-    known = {_named(entry) for one in study.experiments.values() for entry in one.methods}
-    for what, asked, names in (("run", runs, study.experiments), ("method", methods, known)):
+    names = {run: {_named(e) for e in one.methods} for run, one in study.experiments.items()}
+    known = {name for found in names.values() for name in found}
+    known |= {f"{run}.{name}" for run, found in names.items() for name in found}
+    for what, asked, all_names in (("run", runs, study.experiments), ("method", methods, known)):
         for name in asked:
-            if name not in names:
-                raise unknown(f"{what} of the study", name, names)
+            if name not in all_names:
+                raise unknown(f"{what} of the study", name, all_names)
     found: dict[str, Experiment] = {}
     left = [f"run {name}" for name in study.experiments if runs and name not in runs]
     for run, experiment in study.experiments.items():
         if runs and run not in runs:
             continue
-        kept = tuple(e for e in experiment.methods if not methods or _named(e) in methods)
+        kept = tuple(
+            entry
+            for entry in experiment.methods
+            if not methods or {_named(entry), f"{run}.{_named(entry)}"} & set(methods)
+        )
         if not kept:
             raise UsageError(f"--methods: expected a method of run {run}, found none; see --runs")
         left += [f"{_named(e)} in {run}" for e in experiment.methods if e not in kept]

@@ -8,6 +8,7 @@ import numpy as np
 
 from e2r_bench.maps.bands import FLAG
 from e2r_bench.maps.selection import shown_draw
+from e2r_bench.report.drawing import new_figure
 from e2r_bench.report.labels import label_build
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
@@ -18,7 +19,7 @@ from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import measured_metrics, metric_of, summary_lines
 from e2r_bench.studies.tradeoff import PERMUTATIONS, Contest
 from e2r_bench.studies.tradeoff_file import Tradeoff
-from e2r_bench.studies.writing import markdown_table, new_figure, write_study
+from e2r_bench.studies.writing import markdown_table, write_study
 from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> st
     small = sorted({info.build for info in methods if info.miniature})
     lines = [
         "± is half of a 95% interval, scenes as the units. invented, lost, unfaithful: % of pixels "
-        f"from {FLAG:g} levels on (docs/maps.md). seconds: median wall time of a picture on "
+        f"from {FLAG:g} levels on (docs/maps.md). seconds: mean wall time of a picture on "
         f"{first.device}, of a machine with other work. * the method is not made for this task.",
         "Differences are first minus second, on the same pictures; intervals and p are adjusted "
         f"over all {parts} parts; {PERMUTATIONS} permutations; margins: {_margins(study)}.",

@@ -3,11 +3,11 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_metrics.base.files import write_bytes, write_text
+from e2r_bench.report.drawing import save_figure
+from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ def write_study(
     figures: Mapping[str, "Figure"],
     verdicts: Sequence[Record] = (),
 ) -> None:
-    """Write README.md, results.csv, results.json, section.json and every plot as PNG and SVG.
+    """Write README.md, results.csv, results.json, section.json and every plot as PNG, SVG and PDF.
 
     Args:
         folder: `<run>/studies/<name>`, where the report finds it.
@@ -38,7 +38,7 @@ def write_study(
     """
     import pandas as pd
 
-    plots = [name for stem, figure in figures.items() for name in _save(folder, stem, figure)]
+    plots = [name for stem, figure in figures.items() for name in save_figure(folder, stem, figure)]
     markdown = f"{text}\n\n{markdown_table(records)}"
     images = "\n\n".join(f"![{Path(name).stem}]({name})" for name in plots if name.endswith("png"))
     write_text(folder / "README.md", f"# {title}\n\n{markdown}\n\n{images}\n")
@@ -81,27 +81,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace("|", "/")
-
-
-def new_figure(width: float = 7.0, height: float = 4.0) -> "Figure":
-    """Return an empty figure that needs no display and no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(folder: Path, stem: str, figure: "Figure") -> list[str]:
-    """Write PNG and SVG, the same bytes for the same numbers."""
-    import matplotlib as mpl
-
-    names: list[str] = []
-    with mpl.rc_context({"svg.hashsalt": stem, "svg.fonttype": "path"}):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            stream = BytesIO()
-            figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
-            names.append(f"{stem}.{kind}")
-            write_bytes(folder / names[-1], stream.getvalue())
-    return names

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,13 @@ class FeatureStore:
             image: key of the pixels, from `content_key`.
         """
         try:
-            return np.load(self._path(extractor, image), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            with self._path(extractor, image).open("rb") as stream:
+                found = np.load(stream, allow_pickle=False)
+        except (OSError, ValueError, EOFError, BadZipFile):
             return None
+        # What opens may be an archive, of another kind, or hold what no network gives.
+        good = isinstance(found, np.ndarray) and found.dtype == np.float32
+        return found if good and np.isfinite(found).all() else None
 
     def put(self, extractor: str, image: str, vector: Vector) -> None:
         """Keep a vector, (D,) float32; keys as in `get`.

@@ -10,6 +10,7 @@ from e2r_metrics.drift import Golden
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
+from e2r_metrics.prdc import KINDS, prdc
 
 _SEED = 20240607
 _SINGLE = ("ssim:gauss", "ssim:uniform7", "ciede2000:mean", "niqe:matlab", "niqe:basicsr")
@@ -80,6 +81,8 @@ def feature_numbers() -> Iterator[Golden]:
         both = cmmd_both(X, Y)
         yield Golden(f"mmd v {label}", both.v, "float64")
         yield Golden(f"mmd u {label}", both.u, "float64")
+        for kind in KINDS:
+            yield Golden(f"{kind} {label}", prdc(kind, X, Y), "float64")
         single = cmmd_both(X.astype(np.float32), Y.astype(np.float32))
         yield Golden(f"mmd v {label} float32", single.v, "float32")
 

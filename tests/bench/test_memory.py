@@ -4,8 +4,11 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from e2r_bench.run.worker import available_bytes
 
 FAULTS = """
 import resource, sys
@@ -36,3 +39,15 @@ def test_pages_are_not_asked_for_again():
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=small)
         found[how] = int(done.stdout)
     assert found["keep"] < 100 < found["leave"], found
+
+
+def test_the_file_cache_is_memory_that_can_be_had() -> None:
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        pytest.skip("no /proc/meminfo here")
+    rows = dict(line.split(":") for line in meminfo.read_text(encoding="ascii").splitlines())
+    kib = {name: int(rows[name].split()[0]) for name in ("MemAvailable", "MemFree", "MemTotal")}
+    # Read at another moment: within a tenth of all.
+    found = available_bytes("cpu") / 1024
+    assert abs(found - kib["MemAvailable"]) < 0.1 * kib["MemTotal"]
+    assert found <= kib["MemTotal"]

@@ -58,7 +58,7 @@ def test_numbers_come_back(numbers: list[int]) -> None:
         (types.OPTION, "a.=1", "expected OPTION=VALUE"),
         (types.COLOUR, "transparentish", "expected a colour"),
         (types.OUTPUT, "s3://bucket/run", "`fsspec`"),
-        (types.OUTPUT, "gs:/bucket", "not supported yet"),
+        (types.OUTPUT, "gs:/bucket", "only `run` writes there"),
         (types.ABOVE_ZERO, "0", "0"),
         (types.EXISTING_FOLDER, "/no/such/folder", "does not exist"),
     ],

@@ -12,6 +12,7 @@ from e2r_bench.statistics import jackknife, paired, sets
 from e2r_bench.statistics.blocks import Kind, make_blocks
 from e2r_bench.statistics.results import Values
 from e2r_metrics.base.draws import rng_for
+from e2r_metrics.prdc import KINDS
 from tests.calibration.families import scenes_of
 from tests.calibration.rates import COVERAGE_90, FALSE, WIDE_90, Rate
 
@@ -29,7 +30,7 @@ def equal_rates(
     flips: list[bool] = []
     covered: list[bool] = []
     for _ in range(simulations):
-        blocks = make_blocks(kind, *simulated_arms(generator, scenes, 0.0))
+        blocks = make_blocks(kind, *_arms(kind, generator, scenes, 0.0))
         flips.append(sets.swap_test(blocks, scenes, generator, PERMUTATIONS).p <= 0.05)
         made = jackknife.jackknife_difference(blocks, scenes, 0.9)
         covered.append(made.low <= 0 <= made.high)
@@ -46,13 +47,13 @@ def unequal_rates(
     where = {"values": kind, "scenario": scenario, "n": n}
     worse = [
         jackknife.jackknife_difference(
-            make_blocks(kind, *simulated_arms(generator, scenes, 1.0)), scenes, 0.9
+            make_blocks(kind, *_arms(kind, generator, scenes, 1.0)), scenes, 0.9
         )
         for _ in range(simulations)
     ]
     # The truth of a nonlinear statistic at this n is its mean over many repetitions.
     more = [
-        sets.difference(make_blocks(kind, *simulated_arms(generator, scenes, 1.0)))
+        sets.difference(make_blocks(kind, *_arms(kind, generator, scenes, 1.0)))
         for _ in range(2 * simulations)
     ]
     truth = float(np.mean([estimate.value for estimate in worse] + more))
@@ -63,16 +64,30 @@ def unequal_rates(
     yield Rate.of("TOST, jackknife and swaps", "false equivalence", accepted, FALSE, **where)
 
 
+def _arms(
+    kind: Kind, generator: np.random.Generator, scenes: Sequence[str], extra: float
+) -> tuple[Values, Values, Values]:
+    """Return arms where the metric is not at its end.
+
+    Balls of neighbours hold all that errs little, and a small spread is what recall misses.
+    """
+    if kind == "recall":
+        return simulated_arms(generator, scenes, extra, error=0.2, kept=0.6)
+    return simulated_arms(generator, scenes, extra, error=0.6 if kind in KINDS else 0.2)
+
+
 def simulated_arms(
     generator: np.random.Generator,
     scenes: Sequence[str],
     extra: float,
     dimension: int = DIMENSION,
+    error: float = 0.2,
+    kept: float = 0.9,
 ) -> tuple[Values, Values, Values]:
     """Return features (n, D) of two methods and of the truth.
 
-    Both methods lose a tenth of every feature and err by 0.3 of its spread, half of it in common;
-    the first one errs by `extra` of its noise more.
+    Both methods keep `kept` of every feature and err by `error` of its spread in common and as much
+    alone; the first one errs by `extra` of its noise more.
     """
     _, index = np.unique(scenes, return_inverse=True)
     scale = np.arange(1, dimension + 1) ** -0.7
@@ -87,7 +102,7 @@ def simulated_arms(
     clean = drawn() + scale
     common = drawn()
     first, second = (
-        0.9 * clean + 0.2 * common + 0.2 * (1 + more) * drawn() for more in (extra, 0.0)
+        kept * clean + error * (common + (1 + more) * drawn()) for more in (extra, 0.0)
     )
     return first, second, clean
 

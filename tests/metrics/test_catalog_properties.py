@@ -179,15 +179,18 @@ def test_set_identity(distance):
 
 
 def test_set_symmetry_with_unequal_n(distance):
-    _, function = distance
+    metric, function = distance
     X, Y = _features(40, 0), _features(30, 1, 0.2)
-    assert function(X, Y) == pytest.approx(function(Y, X), rel=1e-12)
+    assert (function(X, Y) == pytest.approx(function(Y, X), rel=1e-12)) == metric.symmetric
 
 
-def test_set_grows_with_the_shift(distance):
-    _, function = distance
+def test_set_gets_worse_with_the_shift(distance):
+    metric, function = distance
     values = [function(_features(60, 0), _features(60, 1, shift)) for shift in (0, 0.3, 0.6, 1.2)]
-    assert (np.diff(values) > 0).all()
+    steps = np.diff(values) * (-1 if metric.higher_is_better else 1)
+    # Shares are counted in steps of one picture, and may stand still.
+    assert (steps >= 0).all() if metric.higher_is_better else (steps > 0).all(), values
+    assert steps.sum() > 0
 
 
 def test_set_order_changes_nothing(distance):

@@ -5,10 +5,12 @@ import pytest
 import scipy.linalg
 import torch
 
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import few_images_note, frechet_distance
 from e2r_metrics.goldens import synthetic_features
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import SIGMA, cmmd, cmmd_both
+from e2r_metrics.prdc import KINDS, prdc
 
 
 def _by_eigenvectors(X, Y):
@@ -136,3 +138,50 @@ def test_u_statistic_is_unbiased_under_the_null():
 def test_few_images_say_so():
     assert "2048" in few_images_note(68, 5000)
     assert few_images_note(2048, 5000) == ""
+
+
+def _by_balls(X, Y, k=5):
+    """Precision, recall, density and coverage, ball by ball; X is made, Y is true."""
+
+    def inside(points, centres):
+        found = np.zeros((len(points), len(centres)), bool)
+        for j, centre in enumerate(centres):
+            radius = np.sort(np.linalg.norm(centres - centre, axis=1))[k]
+            found[:, j] = np.linalg.norm(points - centre, axis=1) < radius
+        return found
+
+    true = inside(X, Y)
+    return {
+        "precision": true.any(1).mean(), "recall": inside(Y, X).any(1).mean(),
+        "density": true.sum() / (k * len(X)), "coverage": true.any(0).mean(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n", "m"), [(50, 40), (30, 1100)])
+def test_prdc_by_balls(kind, n, m):
+    X, Y = synthetic_features(n, 16, 0.4, 1), synthetic_features(m, 16, 0.6, 2)
+    assert prdc(kind, X, Y) == pytest.approx(_by_balls(X, Y)[kind], abs=1e-12)
+
+
+def test_precision_and_recall_are_the_right_way_round():
+    """Planted: made pictures that cover one corner of the truth, and some far from it."""
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.normal(c, 0.1, (100, 2)) for c in (0, 10)])
+    corner = rng.normal(0, 0.1, (100, 2))
+    wild = np.concatenate([truth + rng.normal(0, 0.01, truth.shape), rng.normal(50, 9, (200, 2))])
+    assert prdc("precision", corner, truth) > 0.9 > 0.6 > prdc("recall", corner, truth)
+    assert prdc("recall", wild, truth) > 0.9 > 0.6 > prdc("precision", wild, truth)
+    assert prdc("coverage", corner, truth) == pytest.approx(0.5, abs=0.05)
+
+
+def test_prdc_against_the_authors_package():
+    theirs = pytest.importorskip("prdc", reason="extra `bench`")
+    X, Y = synthetic_features(90, 24, 0.4, 1), synthetic_features(80, 24, 0.5, 2)
+    found = theirs.compute_prdc(real_features=Y, fake_features=X, nearest_k=5)
+    assert {kind: prdc(kind, X, Y) for kind in KINDS} == pytest.approx(found, abs=1e-12)
+
+
+def test_prdc_needs_more_rows_than_neighbours():
+    with pytest.raises(UsageError, match="more than 5 pictures"):
+        prdc("precision", np.ones((9, 3)), np.zeros((5, 3)))

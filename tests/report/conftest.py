@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Spec:
     broken: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     perception: bool = False
     """Whether LPIPS has numbers: one minus SSIM, for no weights are here."""
+    restore: Callable[[np.ndarray, float], np.ndarray] = denoise
 
 
 PLAIN = Spec(
@@ -133,7 +134,7 @@ def _restored(
 ) -> np.ndarray:
     if method in ("clean", "degraded"):
         return clean if method == "clean" else degraded
-    return denoise(degraded, spec.methods[method][2] + draw.seed + draw.steps / 14)
+    return spec.restore(degraded, spec.methods[method][2] + draw.seed + draw.steps / 14)
 
 
 def _row(store: Store, cell: Cell, m: MetricInfo, value: float | None, note: str = "") -> Row:

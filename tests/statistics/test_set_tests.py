@@ -7,6 +7,7 @@ import pytest
 
 from e2r_bench.statistics import blocks as gram
 from e2r_bench.statistics import jackknife, sets
+from e2r_metrics import prdc
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
@@ -49,6 +50,22 @@ def test_blocks_give_the_metrics_own_numbers(kind, n):
     chosen[1, n + part], references[1, : n // 2] = 1, 1
     expected = [_peer(kind, first, clean), _peer(kind, second[part], clean[: n // 2])]
     assert blocks.distances(chosen, references) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", prdc.KINDS)
+def test_blocks_give_the_shares_of_neighbours(kind):
+    first, second, clean = simulated_arms(np.random.default_rng(0), _names(40), 1.0, error=0.5)
+    blocks = gram.make_blocks(kind, first, second, clean)
+    part = np.arange(0, 40, 3)
+    chosen, references = np.zeros((2, 80)), np.ones((2, 40))
+    chosen[0, :40], chosen[1, 40 + part], references[1, 20:] = 1, 1, 0
+    expected = [prdc.prdc(kind, first, clean), prdc.prdc(kind, second[part], clean[:20])]
+    assert blocks.distances(chosen, references) == pytest.approx(expected, abs=1e-12)
+    few = np.zeros((1, 80))
+    few[0, :5] = 1
+    if kind == "recall":
+        with pytest.raises(UsageError, match="more than 5 pictures"):
+            blocks.distances(few, references[:1])
 
 
 @pytest.mark.parametrize("kind", KINDS)

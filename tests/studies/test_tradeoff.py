@@ -13,7 +13,7 @@ from e2r_bench.maps.bands import band_split
 from e2r_bench.statistics.verdict import Direction, Verdict
 from e2r_bench.store.store import open_store
 from e2r_bench.studies.tradeoff import words
-from e2r_bench.studies.tradeoff_file import Pair, read_tradeoff
+from e2r_bench.studies.tradeoff_file import Pair, limited, read_tradeoff
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image, write_png
 
@@ -201,6 +201,16 @@ def test_fewer_methods_are_said(pictures: Path) -> None:
     assert "left out here: nlm in noise, folder:" in text
     assert "nlm in more**" in text
     assert "against" not in text.split("Differences")[0]
+
+
+def test_a_method_may_be_left_out_of_one_run_alone(pictures: Path) -> None:
+    study = read_tradeoff(file(pictures))
+    part = limited(study, (), ("wavelet", "more.nlm"))
+    assert part.experiments["noise"].methods == ("wavelet",)
+    assert part.experiments["more"].methods == ("wavelet", "nlm")
+    assert part.left[0] == "nlm in noise"
+    with pytest.raises(UsageError, match="nlm"):
+        limited(study, (), ("more.nml",))
 
 
 def test_an_unknown_run_is_named(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

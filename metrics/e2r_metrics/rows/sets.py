@@ -1,6 +1,7 @@
 """Distances of sets of pictures, on features of a named extractor."""
 
 from math import inf
+from typing import Literal
 
 from e2r_metrics.rows.extractors import CLEAN, EXTRACTORS
 from e2r_metrics.rows.types import Metric
@@ -32,6 +33,32 @@ def _mmd(name: str, variant: str, title: str, extractor: str, weights: str) -> M
         low=0.0 if variant == "v" else -inf, identical=0.0 if variant == "v" else None,
         resize=_PREPROCESSING[extractor], weights=(weights,), extractor=extractor,
         distance="mmd_v" if variant == "v" else "mmd_u",
+    )  # fmt: skip
+
+
+_KINDS: tuple[Literal["precision", "recall", "density", "coverage"], ...] = (
+    "precision", "recall", "density", "coverage",
+)  # fmt: skip
+_NEIGHBOURS = {
+    "precision": "share of the restored inside some clean ball",
+    "recall": "share of the clean inside some restored ball",
+    "density": "clean balls that a restored lies in, on average, over 5",
+    "coverage": "share of clean balls with a restored inside",
+}
+
+
+def _prdc(name: str, extractor: str, weights: str, shown: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(
+            name, kind, f"{kind.capitalize()}{shown}", "prdc", True,
+            f"{_NEIGHBOURS[kind]}; open balls to the fifth neighbour",
+            "Kynkaanniemi et al., NeurIPS 2019" if kind in ("precision", "recall")
+            else "Naeem et al., ICML 2020",
+            "prdc 0.2", "exact", "set", low=0.0, high=inf if kind == "density" else 1.0,
+            identical=1.0, resize=_PREPROCESSING[extractor], weights=(weights,),
+            extractor=extractor, distance=kind, symmetric=False,
+        )
+        for kind in _KINDS
     )  # fmt: skip
 
 
@@ -78,4 +105,6 @@ ROWS = (
     ),
     _mmd("mmd_effnet", "v", "MMD (EffNet)", "effnet-lite0", "efficientnet-lite0"),
     _mmd("mmd_effnet", "u", "MMD (EffNet, U)", "effnet-lite0", "efficientnet-lite0"),
+    *_prdc("prdc", "inception-clean", "inception-2015-12-05", ""),
+    *_prdc("prdc_effnet", "effnet-lite0", "efficientnet-lite0", " (EffNet)"),
 )

@@ -8,7 +8,7 @@ VERSION = "1"
 """Raised whenever a definition below changes what a number means."""
 
 
-Distance = Literal["frechet", "kid", "mmd_v", "mmd_u"]
+Distance = Literal["frechet", "kid", "mmd_v", "mmd_u", "precision", "recall", "density", "coverage"]
 """What the resamples of a set metric compute: see `e2r_bench.statistics`."""
 
 
