@@ -19,6 +19,7 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "run": "Restore photographs with several methods, score them, and report.",
     "score": "Score folders of restored images against a folder of clean ones.",
+    "explain": "Say which protocol gives a stated number.",
     "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
     "adapter": "Inspect a LoRA adapter file.",
     "study": "Seeds, steps, pairs, prompts: does a number hold?",
@@ -29,6 +30,7 @@ COMMANDS = {
     "report": "Write a run's report again.",
     "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "weights": "List and fetch weight files.",
+    "selfcheck": "Compute published values with this machine's weights.",
     "drift": "Recompute the golden numbers and say what moved.",
     "check": "A gate for your own model: is a run no worse than a baseline?",
     "metrics": "List the metrics, and which can be measured here.",

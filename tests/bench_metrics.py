@@ -21,9 +21,12 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from e2r_metrics import Resolver, Session, own_declarations, resolve
 from e2r_metrics.base.pictures import read_image
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.mmd import cmmd_both
+from e2r_metrics.niqe import niqe
+from e2r_metrics.prdc import prdc
 from e2r_metrics.psnr import psnr
 from e2r_metrics.score import score_folders
 from e2r_metrics.ssim import ssim
@@ -172,8 +175,6 @@ def test_score(benchmark, table, shared_data):
         structural_similarity_index_measure as tm_ssim,
     )
 
-    from e2r_metrics import Resolver, Session, own_declarations, resolve
-
     folder = shared_data / "rain100l" / "test"
     metrics = resolve(["psnr", "ssim"])
     session = Session(Resolver(own_declarations(), offline=True))
@@ -219,6 +220,73 @@ def test_score(benchmark, table, shared_data):
         table.append((job, _ms(mine), named, _ms(theirs), f"{ratios[name]:.1f}x", "8x"))
     assert min(ratios.values()) >= 8, ratios
     assert rate >= 0.6
+
+
+def _skvideo_niqe(grey):
+    """The NIQE of scikit-video, with what NumPy and SciPy took away since put back."""
+    import scipy.misc
+    from PIL import Image
+
+    def imresize(image, scale, interp, mode):
+        size = [int(side * scale) for side in image.shape[::-1]]
+        return np.array(Image.fromarray(image, mode).resize(size, Image.Resampling.BICUBIC))
+
+    setattr(np, "int", int)  # noqa: B010
+    scipy.misc.imresize = imresize
+    from skvideo.measure import niqe as theirs
+
+    return theirs(grey)
+
+
+def test_niqe(benchmark, table, large):
+    x, _ = large
+    grey = np.rint(x @ np.array([0.299, 0.587, 0.114]))
+    benchmark(niqe, x)
+    peers = {"scikit-video 1.1.11, grey made before": lambda: _skvideo_niqe(grey)}
+    _compare(table, "NIQE, 512x768 RGB", lambda: niqe(x), peers, 3)
+
+
+class _Brisque:
+    """The package `brisque`, whose scaling NumPy 2 refuses: arrays of one number are unpacked."""
+
+    def __init__(self):
+        from brisque import BRISQUE
+
+        class Unpacked(BRISQUE):
+            def scale_features(self, features):
+                return super().scale_features([float(np.ravel(f)[0]) for f in features])
+
+        self.score = Unpacked(url=False).score
+
+
+def test_brisque(benchmark, table, large):
+    x, _ = large
+    (row,) = resolve(["brisque:live"])
+    session, package = Session(Resolver(own_declarations())), _Brisque()
+
+    def ours():
+        return session.per_image(row, [x], [])
+
+    benchmark(ours)
+    peers = {"brisque 0.2.0": lambda: package.score(x)}
+    _compare(table, "BRISQUE, 512x768 RGB", ours, peers, 3)
+
+
+def test_prdc_speed(benchmark, table):
+    """Theirs gives precision and recall in one call, ours one of them: it is called twice."""
+    from torch_fidelity.metric_prc import calculate_precision_recall_part
+
+    X, Y = (Z.astype(np.float32) for Z in (_unit(10_000, 0.5, 0), _unit(10_000, 0.52, 1)))
+
+    def ours():
+        return prdc("precision", X, Y), prdc("recall", X, Y)
+
+    def theirs():
+        return calculate_precision_recall_part(torch.from_numpy(X), torch.from_numpy(Y), 5, 1024)
+
+    benchmark.pedantic(ours, rounds=1, iterations=1)
+    job = "precision and recall, 10,000 x 768, blocks of 1,024 rows"
+    _compare(table, job, ours, {"torch-fidelity": theirs}, 2, (1, 1))
 
 
 def _unit(n, shift, seed):

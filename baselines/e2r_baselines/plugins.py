@@ -7,11 +7,12 @@ its distribution and version travel with it, so that a new release is another me
 from collections.abc import Container
 from dataclasses import is_dataclass, replace
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, cast
 
 from e2r_baselines.method import Method, MethodSpec, fixed
 from e2r_metrics.base.errors import E2RError, UsageError, one_line
+from e2r_metrics.base.plugins import loaded, named, names, only, version, where
 
 ENTRY_POINTS = "e2r_bench.methods"
 
@@ -27,46 +28,36 @@ def plugin_named(name: str, taken: Container[str]) -> Method | None:
         UsageError: it cannot be loaded, is no method, is called otherwise than its entry point, or
             its name is in use.
     """
-    points = list(entry_points(group=ENTRY_POINTS, name=name))
+    points = named(ENTRY_POINTS, name)
     return _only(points, taken) if points else None
 
 
 def all_plugins(taken: Container[str]) -> dict[str, Method]:
     """Import every plugin; see `plugin_named`."""
-    points = entry_points(group=ENTRY_POINTS)
-    names = dict.fromkeys(point.name for point in points)
-    return {name: _only([p for p in points if p.name == name], taken) for name in names}
+    return {name: _only(named(ENTRY_POINTS, name), taken) for name in names(ENTRY_POINTS)}
 
 
 def _only(points: list[EntryPoint], taken: Container[str]) -> Method:
-    point = points[0]
-    if point.name in taken or len(points) > 1:
-        raise UsageError(f"{_where(point)}: the name is in use; give the method another")
+    point = only(points, taken, "method")
     method = _loaded(point)
     if method.name != point.name:
         raise UsageError(
-            f"{_where(point)}: expected its method to be called so, found {method.name!r}"
+            f"{where(point)}: expected its method to be called so, found {method.name!r}"
         )
-    return replace(method, make=partial(_make, method, _version(point)))
+    return replace(method, make=partial(_make, method, version(point)))
 
 
 def _loaded(point: EntryPoint) -> Method:
-    try:
-        found = point.load()
-    # Nothing that a stranger's import does may end this process, sys.exit included.
-    except BaseException as error:
-        raise UsageError(
-            f"{_where(point)}: cannot be loaded: {one_line(error)}; mend or uninstall it"
-        ) from error
+    found = loaded(point)
     if isinstance(found, MethodSpec):
         return fixed(found)
     if not isinstance(found, Method):
         raise UsageError(
-            f"{_where(point)}: expected a MethodSpec or a Method, found {type(found).__name__}"
+            f"{where(point)}: expected a MethodSpec or a Method, found {type(found).__name__}"
         )
     if not is_dataclass(found.options):
         raise UsageError(
-            f"{_where(point)}: expected its options to be a dataclass, found {found.options!r}"
+            f"{where(point)}: expected its options to be a dataclass, found {found.options!r}"
         )
     return found
 
@@ -85,11 +76,3 @@ def _make(method: Method, version: str, options: Any) -> MethodSpec:
             f"{type(spec).__name__}"
         )
     return replace(spec, version=" ".join(part for part in (version, spec.version) if part))
-
-
-def _version(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
-
-
-def _where(point: EntryPoint) -> str:
-    return f"entry point {point.name!r} ({point.value}) of {_version(point) or 'a package'}"

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 @click.command("methods", short_help="List the methods.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
+@click.option("--recipes", is_flag=True, help="Ready lines for restorers that run elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
-def command(offline: bool, as_json: bool) -> None:
+def command(offline: bool, recipes: bool, as_json: bool) -> None:
     """List the methods, their options and licences, and the build each would run with here."""
     from e2r_bench.run.services import open_resolver
     from e2r_bench.terminal import print_entry, stdout_console
 
+    if recipes:
+        _recipes(as_json)
+        return
     resolver = open_resolver((), offline, lambda line: click.echo(line, err=True))
     rows = list(_rows(resolver))
     if as_json:
@@ -34,6 +38,24 @@ def command(offline: bool, as_json: bool) -> None:
             "here": row["here"],
         }
         print_entry(console, f"{row['name']}: {row['title']}", details)
+
+
+def _recipes(as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from e2r_baselines.recipes import recipes
+    from e2r_bench.terminal import print_entry, stdout_console
+
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in recipes()], indent=1))
+        return
+    console = stdout_console()
+    for one in recipes():
+        details = {
+            "licence": one.licence, "weights": one.weights, "note": one.note,
+            "give": f"--methods {one.how}",
+        }  # fmt: skip
+        print_entry(console, f"{one.name}: {one.source}", details)
 
 
 def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:

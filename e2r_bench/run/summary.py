@@ -19,7 +19,7 @@ from e2r_bench.store.info import MetricInfo, Row
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
-from e2r_metrics.catalog import CATALOG
+from e2r_metrics.catalog import metric_of
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -113,7 +113,7 @@ def _set_value(
 ) -> dict[str, Any]:
     """Compute one set metric over the pictures that exist; its n says how many they are."""
     method, task, draw = group
-    metric = CATALOG[key]
+    metric = metric_of(key)
     if store.info.tasks[task].shave:
         return {"status": "not measured", "note": "it looks at whole pictures; a border is shaved"}
     scenes = store.scenes(task)

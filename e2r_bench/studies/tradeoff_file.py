@@ -124,7 +124,9 @@ def limited(study: Tradeoff, runs: Sequence[str], methods: Sequence[str]) -> Tra
         )
         if not kept:
             raise UsageError(f"--methods: expected a method of run {run}, found none; see --runs")
-        left += [f"{_named(e)} in {run}" for e in experiment.methods if e not in kept]
+        # The controls join every run, whatever is asked.
+        gone = [e for e in experiment.methods if e not in kept and e not in CONTROLS]
+        left += [f"{_named(entry)} in {run}" for entry in gone]
         found[run] = experiment.model_copy(update={"methods": kept})
     return study.model_copy(update={"experiments": found, "left": tuple(left)})
 

@@ -90,13 +90,13 @@ def _on(row: Metric, channel: str) -> Metric:
 def _named(name: str, chosen: Mapping[str, str]) -> Metric:
     bare, colon, variant = name.partition(":")
     if bare not in _DEFAULT:
-        raise unknown("metric", bare, _DEFAULT)
+        return _foreign(bare, variant)
     return _row(bare, variant if colon else chosen[bare])
 
 
 def _row(name: str, variant: str) -> Metric:
     if name not in _DEFAULT:
-        raise unknown("metric", name, _DEFAULT)
+        return _foreign(name, variant)
     if name in COMPOSED:
         told = described(name, variant)
         usual = CATALOG.get(f"{name}:{told.variant}")
@@ -105,3 +105,15 @@ def _row(name: str, variant: str) -> Metric:
         known = [row.variant for row in _ROWS if row.name == name]
         raise unknown(f"variant of {name}", variant, known)
     return CATALOG[f"{name}:{variant}"]
+
+
+def _foreign(name: str, variant: str) -> Metric:
+    """Return the metric of another package; only a name that is none of ours looks for them."""
+    from e2r_metrics.plugins import metric_plugin, plugin_names
+
+    found = metric_plugin(name, _DEFAULT)
+    if found is None:
+        raise unknown("metric", name, (*_DEFAULT, *plugin_names()))
+    if variant not in ("", found.variant):
+        raise unknown(f"variant of {name}", variant, [found.variant])
+    return found

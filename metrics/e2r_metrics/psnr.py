@@ -89,6 +89,15 @@ def squared_error(x: Image, y: Image) -> float:
     return round(total) if x.dtype == np.uint8 else total
 
 
+def error_map(x: Image, y: Image) -> npt.NDArray[np.float64]:
+    """Return the squared differences by pixel, summed over channels, (H, W) float64.
+
+    Its sum is `squared_error`. Arguments as there.
+    """
+    difference = x.astype(np.float64) - y
+    return np.einsum("hwc,hwc->hw", difference, difference)
+
+
 def decibel(error: float, count: int, top: float) -> float:
     """Return 10 log10(top^2 count / error) in dB; infinity where the squared error is 0."""
     return inf if error == 0 else 10 * log10(top * top * count / error)

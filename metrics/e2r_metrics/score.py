@@ -154,10 +154,10 @@ def _decoded(
             return pair, error, {}
         return pair, images, {m.id: _light(session, m, images) for m in light}
 
-    with ThreadPoolExecutor(max_workers=_workers()) as pool:
+    with ThreadPoolExecutor(max_workers=workers()) as pool:
         rest = iter(pairs)
         waiting: list[Future[_Decoded]] = [
-            pool.submit(work, pair) for pair in islice(rest, _AHEAD + _workers())
+            pool.submit(work, pair) for pair in islice(rest, _AHEAD + workers())
         ]
         while waiting:
             yield waiting.pop(0).result()
@@ -171,7 +171,8 @@ def _light(session: Session, metric: Metric, images: _Images) -> float | Picture
         return error
 
 
-def _workers() -> int:
+def workers() -> int:
+    """Return how many threads decode and measure: the processors that are ours, at most 8."""
     return max(1, min(8, _cpus()))
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ class Session:
         if not metric.per_image:
             raise UsageError(f"{metric.id} compares sets; use features() and set_value()")
         if metric.id not in self._per_image:
-            module = import_module(f"e2r_metrics.{metric.module}")
+            module = metric_module(metric)
             files = self._files(metric.weights, metric.id)
             self._per_image[metric.id] = module.open_metric(metric.variant, files, self.device)
         return self._per_image[metric.id](restored, clean)
@@ -100,7 +101,7 @@ class Session:
             raise UsageError(f"{metric.id} looks at single images; use per_image()")
         if metric.module == "frechet":
             self._note_few(metric, len(restored), len(clean))
-        module = import_module(f"e2r_metrics.{metric.module}")
+        module = metric_module(metric)
         function: SetFunction = module.open_set(metric.variant)
         return function(restored, clean)
 
@@ -150,6 +151,12 @@ class Session:
             if isinstance(answer, Missing):
                 raise UsageError(f"{user}: {answer.reason}; to fetch: {answer.command}")
         return {name: answer.path for name, answer in answers.items() if isinstance(answer, Found)}
+
+
+def metric_module(metric: Metric) -> Any:
+    """Import the module of a metric: one of ours, or a plugin's by its full name."""
+    full = metric.module if "." in metric.module else f"e2r_metrics.{metric.module}"
+    return import_module(full)
 
 
 def _pixels(image: Image | Path) -> npt.NDArray[np.uint8]:

@@ -112,9 +112,16 @@ def mean_ssim(x: Array, y: Array, kind: str, top: float) -> float:
 
 def pooled(image: Array) -> Array:
     """Return (H, W, C) averaged down to a shorter side of about 256; see `ssim_pooled`."""
-    ratio = max(1, round(min(image.shape[:2]) / 256))
+    ratio = pool_ratio(*image.shape[:2])
+    if ratio == 1:
+        return image.astype(np.float64)
     sides = [int(side / ratio) for side in image.shape[:2]]
     return _pool(_pool(image, 0, sides[0]), 1, sides[1])
+
+
+def pool_ratio(height: int, width: int) -> int:
+    """Return by what both sides are divided in `pooled`."""
+    return max(1, round(min(height, width) / 256))
 
 
 def _pool(image: Array, axis: int, count: int) -> Array:
@@ -136,6 +143,30 @@ def ssim_map(restored: Image, clean: Image, window: Window = GAUSS, exact: bool 
     r, top = window.radius, peak(restored)
     parts = strips(restored, clean, window, top, exact, pad=True)
     return np.concatenate([similarity(terms, top)[:, r:-r].copy() for terms in parts])
+
+
+def inside_maps(x: Array, y: Array, windows: Sequence[Window], top: float) -> list[Array]:
+    """Return SSIM by window inside the pictures, the mean over channels, (H - 2r, W - 2r) float64.
+
+    Args:
+        x: (H, W, C) with values up to `top`; a map's mean is that of `mean_ssim`, to float32.
+        y: the same shape and dtype.
+        windows: of the same taps, of radius r; what differs is the covariance.
+        top: the peak.
+
+    Returns:
+        A map for each window, from one pass of filters.
+    """
+    r, c2 = windows[0].radius, 2 * (K2 * top) ** 2
+    plain = Window(windows[0].taps)
+    found: list[list[Array]] = [[] for _ in windows]
+    for terms in strips(x, y, plain, top, exact=True, pad=False):
+        mean_s, mean_d, var_s, var_d = terms
+        for window, maps in zip(windows, found, strict=True):
+            scale = window.covariance_scale
+            own = Terms(mean_s.copy(), mean_d.copy(), (var_s - c2) * scale + c2, var_d * scale)
+            maps.append(similarity(own, top)[:, r:-r].mean(2))
+    return [np.concatenate(maps) for maps in found]
 
 
 def ssim_parts(restored: Image, clean: Image, window: Window = GAUSS) -> Parts:

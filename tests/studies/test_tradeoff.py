@@ -36,7 +36,7 @@ batch = 4
 [[run]]
 name = "noise"
 tasks = ["denoise25"]
-methods = ["wavelet", "nlm", "folder:{folder}/swirled"]
+methods = ["degraded", "wavelet", "nlm", "folder:{folder}/swirled"]
 
 [[run]]
 name = "more"

@@ -1,0 +1,95 @@
+"""The protocols that are tried, and how usual each of their choices is in published code."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from types import MappingProxyType
+from typing import NamedTuple
+
+from e2r_metrics.base.orders import Order
+from e2r_metrics.parts import Pooling
+from e2r_metrics.variants import ssim_name
+from e2r_metrics.view import Depth, View
+
+# How odd a choice is: 0 is what most evaluation scripts do, 3 is what hardly any does. It decides
+# the order of protocols that give the same digits, and nothing else.
+CHANNEL: Mapping[str, int] = MappingProxyType(
+    {
+        "rgb": 0, "y": 0, "y_rounded": 1, "y_full": 1, "y_full_rounded": 1,
+        "y709_full": 2, "y709": 3, "y709_rounded": 3, "y709_full_rounded": 3,
+    }
+)  # fmt: skip
+KIND: Mapping[str, int] = MappingProxyType(
+    {
+        "gauss": 0, "uniform7": 0, "padded": 1, "gauss_sample": 1, "pooled": 1,
+        "uniform7_population": 2,
+    }
+)  # fmt: skip
+SHAVE: Mapping[int, int] = MappingProxyType({0: 0, 4: 1, 2: 1, 3: 1, 8: 1, 1: 2, 6: 2, 5: 3, 7: 3})
+CROP: Mapping[int, int] = MappingProxyType({1: 0, 16: 1, 8: 1, 4: 1, 32: 2, 64: 2})
+POOLING: Mapping[Pooling, int] = MappingProxyType({"images": 0, "error": 1})
+DEPTH: Mapping[Depth, int] = MappingProxyType({"stored": 0, "round": 0, "truncate": 1})
+ORDER: Mapping[Order, int] = MappingProxyType(
+    {"name": 0, "sorted": 2, "numeric": 2, "sorted-numeric": 2, "numeric-sorted": 2}
+)
+MIXED = 3
+"""What two channels in one protocol add, such as PSNR on Y and SSIM on RGB."""
+WHOLE_KINDS = ("pooled", "padded")
+"""Kinds of SSIM that depend on where a picture ends; they are tried without shaving only."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all metrics of one protocol share: which pixels of which pairs."""
+
+    view: View
+    order: Order = "name"
+
+    @property
+    def odd(self) -> int:
+        """Return how odd it is."""
+        view = self.view
+        return SHAVE[view.shave] + CROP[view.crop] + DEPTH[view.depth] + ORDER[self.order]
+
+
+class Choice(NamedTuple):
+    """One metric under one protocol, and the number that it gives.
+
+    Attributes:
+        metric: an id of the catalog, such as "ssim:uniform7-y".
+        channel: its channel.
+        pooling: how pictures become one number.
+        odd: how odd it is, without its setting.
+        value: the number.
+    """
+
+    metric: str
+    channel: str
+    pooling: Pooling
+    odd: int
+    value: float
+
+
+def views(depths: Sequence[Depth]) -> list[View]:
+    """Return every view that is tried, the usual ones first."""
+    found = [View(shave, crop, depth) for depth, crop, shave in product(depths, CROP, SHAVE)]
+    return sorted(found, key=lambda view: Setting(view).odd)
+
+
+def kinds_of(view: View) -> Iterator[str]:
+    """Yield the kinds of SSIM that are tried on a view."""
+    for kind in KIND:
+        if view.shave == 0 or kind not in WHOLE_KINDS:
+            yield kind
+
+
+def psnr_choice(channel: str, pooling: Pooling, value: float) -> Choice:
+    """Return PSNR on a channel with its number."""
+    odd = CHANNEL[channel] + POOLING[pooling]
+    return Choice(f"psnr:{channel}", channel, pooling, odd, value)
+
+
+def ssim_choice(kind: str, channel: str, value: float) -> Choice:
+    """Return a kind of SSIM on a channel with its number."""
+    odd = CHANNEL[channel] + KIND[kind]
+    return Choice(f"ssim:{ssim_name(kind, channel)}", channel, "images", odd, value)
