@@ -181,6 +181,7 @@ def _compare(
     """Print the paired statements of the methods that this call named."""
     from e2r_bench.console import print_contest
     from e2r_bench.run.services import open_services
+    from e2r_bench.run.tasks import task_names
     from e2r_bench.studies.contest import Asked, contest
     from e2r_bench.studies.sides import Criteria
     from e2r_bench.terminal import print_line, stdout_console
@@ -189,7 +190,7 @@ def _compare(
     if not methods:
         return
     _, session, _ = open_services(experiment, _unsaid)
-    asked = Asked(methods, against, tasks=tuple(dict.fromkeys(experiment.tasks)))
+    asked = Asked(methods, against, tasks=task_names(experiment.tasks))
     console = stdout_console()
     print_line(console, "")
     print_contest(console, contest({"": store}, asked, Criteria(session)))
