@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from e2r_bench.arms.claims import Training
 from e2r_bench.arms.train_data import TrainData, digest_of_folder, judged_on, train_data
 from e2r_bench.run.config import Experiment
+from e2r_bench.run.restore import Watch
+from e2r_bench.run.runner import unwatched
 
 if TYPE_CHECKING:
     from e2r_adapters.train import TrainConfig
@@ -58,13 +60,16 @@ class ArmTraining:
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         return "-".join([*parts, f"seed{training.seed}", digest[:8]])
 
-    def train(self, training: Training, home: Path, say: Callable[[str], None]) -> Path:
+    def train(
+        self, training: Training, home: Path, say: Callable[[str], None], watch: Watch = unwatched
+    ) -> Path:
         """Train an arm's adapter, or one per task kind, unless just that is there already.
 
         Args:
             training: what is asked.
             home: gets a folder of its own for each training.
             say: told what is being done.
+            watch: told of its progress.
 
         Returns:
             The folder that `adapter` takes.
@@ -77,12 +82,17 @@ class ArmTraining:
         groups = [(kind,) for kind in kinds] if training.per_task else [kinds]
         for group in groups:
             self._train_one(
-                training, group, folder / group[0] if training.per_task else folder, say
+                training, group, folder / group[0] if training.per_task else folder, say, watch
             )
         return folder
 
     def _train_one(
-        self, training: Training, kinds: tuple[str, ...], out: Path, say: Callable[[str], None]
+        self,
+        training: Training,
+        kinds: tuple[str, ...],
+        out: Path,
+        say: Callable[[str], None],
+        watch: Watch,
     ) -> None:
         from e2r_adapters.train import train
 
@@ -93,7 +103,7 @@ class ArmTraining:
             f"train {out.name}: {training.pairs} pairs of {', '.join(kinds)}, "
             f"{self.profile.name}, {self.data.words()}"
         )
-        made = train(config)
+        made = train(config, lambda done, steps, _: watch(f"train {out.name}", done, steps))
         told = "; ".join(dict.fromkeys(made.trained_on.values())) if self.drop_overlap else ""
         end = f", on {told}" if told else ""
         say(f"trained {made.steps} steps in {made.seconds:.0f} s, loss {made.loss:.4f}{end}")
