@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Plan, make_plan
-from e2r_bench.run.services import open_resolver, open_services
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.studies.measure import Unit
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,11 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
         UsageError: the user's mistakes: an unknown task or metric, data that cannot be read.
     """
     base = runner.base
-    resolver = open_resolver(base.weights, base.offline, runner.say)
     # The controls alone: what arms need is looked up one by one.
     bare = base.model_copy(update={"methods": ("degraded",), "method": {}})
-    plan = make_plan(bare, resolver, criteria.session, runner.catalog)
+    plan = make_plan(bare, criteria.session.weights, criteria.session, runner.catalog)
     scenes = _scenes(plan, criteria.unit)
-    refused = _refused(runner, needs)
+    refused = _refused(runner, criteria, needs)
     found: list[str] = []
     hopeless: set[str] = set()
     found += _few(scenes)
@@ -95,18 +97,17 @@ def _few(scenes: Mapping[str, int]) -> Iterator[str]:
         )
 
 
-def _unsaid(line: str) -> None:
-    del line
-
-
-def few_scenes(experiment: Experiment) -> Iterator[str]:
+def few_scenes(experiment: Experiment, session: "Session") -> Iterator[str]:
     """Yield, before a run, what its pictures are too few for.
+
+    Args:
+        experiment: the run.
+        session: finds the weights.
 
     Raises:
         UsageError: the user's mistakes.
     """
-    resolver, session, _ = open_services(experiment, _unsaid)
-    yield from _few(_scenes(make_plan(experiment, resolver, session), "scene"))
+    yield from _few(_scenes(make_plan(experiment, session.weights, session), "scene"))
 
 
 _PARTLY = "by proxy: "
@@ -138,13 +139,13 @@ def _missing(name: str, plan: Plan, tasks: Sequence[str]) -> str | None:
     return None
 
 
-def _refused(runner: ArmRunner, needs: Sequence[Needs]) -> dict[str, str]:
+def _refused(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> dict[str, str]:
     """Return why methods cannot run that are not trained here."""
     found: dict[str, str] = {}
     arms = {arm.method: arm for need in needs for arm in need.arms if arm.training is None}
     for name, arm in arms.items():
         try:
-            runner.check(arm)
+            runner.check(arm, criteria.session)
         except UsageError as error:
             found[name] = str(error)
     return found

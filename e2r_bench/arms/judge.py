@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.arms.claims import Claim, Claims
+from e2r_bench.arms.dry import dry_arms
 from e2r_bench.arms.foresee import Foreseen, Needs, foreseen
 from e2r_bench.arms.power import Known, cost_words, found_lines, plan_lines
 from e2r_bench.arms.repeats import Repeats
@@ -70,23 +71,10 @@ def judge_claims(claims: Claims, tables: Sequence[TableReading], reading: Readin
     Raises:
         UsageError: the user's mistakes.
     """
-    base = reading.runner.base
-    before = foreseen(
-        reading.runner, reading.criteria, [_needs(claims, c, base.tasks) for c in claims.claims]
-    )
-    fixed = fixed_margins(
-        [name for c in claims.claims for row in _metrics(c) for name in row],
-        reading.criteria.margins,
-    )
-    yield from before.lines
-    yield f"margins, fixed before the run: {fixed.words}"
+    before, fixed = _before(claims, reading)
+    yield from _lines_before(claims, reading, before, fixed)
     yield from _fix(fixed, reading.out / "margins.json")
-    run = [claim for claim in claims.claims if claim.id not in before.hopeless]
-    arms = [claims.arms[name] for claim in run for name in claim.arms()]
-    if reading.known is not None:
-        parts = _most_parts(run, base.tasks)
-        yield from plan_lines(fixed, reading.known, parts, before.scenes, reading.repeats)
-        yield f"    {cost_words(arms, base.tasks, reading.repeats)}"
+    arms = [claims.arms[name] for claim in _run(claims, before) for name in claim.arms()]
     judged = list[Judged]()
     runner = reading.runner.planning([o for arm in arms for o in reading.repeats.every(arm)])
     for claim, table in zip(claims.claims, tables, strict=True):
@@ -100,6 +88,52 @@ def judge_claims(claims: Claims, tables: Sequence[TableReading], reading: Readin
     yield over.words
     _write(claims, tables, judged, reading, (fixed, over))
     yield f"written: {reading.out}"
+
+
+def dry_claims(claims: Claims, reading: Reading) -> Iterator[str]:
+    """Yield what `judge_claims` says before it runs, and what it would take; nothing is done.
+
+    Raises:
+        UsageError: the user's mistakes.
+    """
+    before, fixed = _before(claims, reading)
+    yield from _lines_before(claims, reading, before, fixed)
+    wanted = [
+        (one, task)
+        for claim in _run(claims, before)
+        for task in tasks_of(claim, reading.runner.base.tasks)
+        for name in claim.arms()
+        for one in reading.repeats.every(claims.arms[name])
+    ]
+    yield from dry_arms(reading.runner, wanted)
+
+
+def _before(claims: Claims, reading: Reading) -> tuple[Foreseen, Fixed]:
+    tasks = reading.runner.base.tasks
+    needs = [_needs(claims, claim, tasks) for claim in claims.claims]
+    named = [name for claim in claims.claims for row in _metrics(claim) for name in row]
+    return (
+        foreseen(reading.runner, reading.criteria, needs),
+        fixed_margins(named, reading.criteria.margins),
+    )
+
+
+def _run(claims: Claims, before: Foreseen) -> list[Claim]:
+    """Return the claims that can be measured here."""
+    return [claim for claim in claims.claims if claim.id not in before.hopeless]
+
+
+def _lines_before(
+    claims: Claims, reading: Reading, before: Foreseen, fixed: Fixed
+) -> Iterator[str]:
+    yield from before.lines
+    yield f"margins, fixed before the run: {fixed.words}"
+    if reading.known is not None:
+        run, tasks = _run(claims, before), reading.runner.base.tasks
+        parts = _most_parts(run, tasks)
+        yield from plan_lines(fixed, reading.known, parts, before.scenes, reading.repeats)
+        arms = [claims.arms[name] for claim in run for name in claim.arms()]
+        yield f"    {cost_words(arms, tasks, reading.repeats)}"
 
 
 def _judged(

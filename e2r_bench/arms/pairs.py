@@ -53,14 +53,11 @@ def study_pairs(study: ArmStudy, pairs: Sequence[int], specific: bool) -> Sequen
     Raises:
         UsageError: fewer than two numbers of pairs; what training and running raise.
     """
+    by_name = _trained(pairs, specific)
     counts = sorted(set(pairs))
-    if len(counts) < 2:
-        raise UsageError(f"a study of pairs needs two numbers of pairs, found {list(pairs)}")
-    kinds = (False, True) if specific else (False,)
     most = Trained(False, counts[-1])
-    by_name = {str(one): one for one in (Trained(kind, n) for kind in kinds for n in counts)}
     against = [(name, str(most)) for name, one in by_name.items() if one != most]
-    parts = study.parts({name: _arm(one) for name, one in by_name.items()}, against)
+    parts = study.parts(paired_arms(pairs, specific), against)
     text = (
         f"Adapters trained on {', '.join(map(str, counts))} pairs per task with equal "
         f"exposure, against {counts[-1]} pairs of the same seed. "
@@ -69,6 +66,19 @@ def study_pairs(study: ArmStudy, pairs: Sequence[int], specific: bool) -> Sequen
     records = [record_of(part, pairs=by_name[part.asked.first].pairs) for part in parts]
     study.write("pairs", "Training pairs", text, records, _plot(parts, by_name))
     return parts
+
+
+def paired_arms(pairs: Sequence[int], specific: bool) -> dict[str, Arm]:
+    """Return the arms of the study by name; errors as `study_pairs`."""
+    return {name: _arm(one) for name, one in _trained(pairs, specific).items()}
+
+
+def _trained(pairs: Sequence[int], specific: bool) -> dict[str, Trained]:
+    counts = sorted(set(pairs))
+    if len(counts) < 2:
+        raise UsageError(f"a study of pairs needs two numbers of pairs, found {list(pairs)}")
+    kinds = (False, True) if specific else (False,)
+    return {str(one): one for one in (Trained(kind, n) for kind in kinds for n in counts)}
 
 
 def _arm(one: Trained) -> Arm:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _PAIRS = 128
 
 
+def study_arms() -> dict[str, Arm]:
+    """Return the arms of the study: `prompted_arms` of one unified adapter."""
+    return prompted_arms(Training(pairs=_PAIRS))
+
+
 def prompted_arms(training: Training) -> dict[str, Arm]:
     """Return one adapter's arms with the task's own prompt, another task's, and none."""
     return {
@@ -37,8 +42,7 @@ def study_prompts(study: ArmStudy) -> Sequence[Part]:
     Raises:
         UsageError: what training and running raise.
     """
-    arms = prompted_arms(Training(pairs=_PAIRS))
-    parts = study.parts(arms, [("wrong", "right"), ("empty", "right")])
+    parts = study.parts(study_arms(), [("wrong", "right"), ("empty", "right")])
     text = (
         f"One unified adapter of {_PAIRS} pairs per task: the same pictures, noise and "
         "steps, with the task's own prompt, another task's, and none."

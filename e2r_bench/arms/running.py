@@ -1,11 +1,11 @@
 """Running what a claim or a study compares: one run folder per adapter and prompt, resumable."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.arms.claims import Arm
@@ -14,11 +14,13 @@ from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Catalog, instance_of, known_methods, make_plan
 from e2r_bench.run.restore import Watch
 from e2r_bench.run.runner import run_experiment, unwatched
-from e2r_bench.run.services import open_services
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of
 from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
 
 Say = Callable[[str], None]
 _NO_PROMPT = ""
@@ -69,18 +71,21 @@ class ArmRunner:
                 raise
         return arm_of(self._stores[key], arm.method, arm.seed, arm.steps)
 
-    def check(self, arm: Arm) -> None:
+    def check(self, arm: Arm, session: "Session") -> None:
         """Look up everything that an arm needs which nothing trains; run nothing.
+
+        Args:
+            arm: the arm.
+            session: finds the weights.
 
         Raises:
             UsageError: an unknown method, or one whose weights are missing.
         """
         changes: dict[str, Any] = {
-            "methods": (arm.method,), "method": self._options((arm.method,), arm),
+            "methods": (arm.method,), "method": self._options((arm.method,), arm, None),
         }  # fmt: skip
         experiment = self.base.model_copy(update=changes)
-        resolver, session, _ = open_services(experiment, self.say)
-        make_plan(experiment, resolver, session, self.catalog)
+        make_plan(experiment, session.weights, session, self.catalog)
 
     def _key(self, arm: Arm, task: str) -> str:
         """Return the name of the run folder that holds an arm."""
@@ -95,11 +100,34 @@ class ArmRunner:
         return f"{name}-{arm.prompt}" + (f"-{task}" if arm.prompt == "wrong" else "")
 
     def _run(self, arm: Arm, task: str, key: str) -> Store:
+        experiment = self._experiment(arm, task, key, self._adapter(arm))
+        self.say(f"run {key}: {', '.join(experiment.methods)}, steps {experiment.steps}")
+        outcome = run_experiment(
+            experiment, watch=partial(_within, self.watch, key), say=self.say, methods=self.catalog
+        )
+        # A part whose arms lack the same pictures says so; the other parts have their numbers.
+        self.failures |= outcome.failures
+        return outcome.store
+
+    def experiments(self, wanted: Iterable[tuple[Arm, str]]) -> dict[str, Experiment]:
+        """Return the runs that arms need, by name of their folder, without any adapter.
+
+        Args:
+            wanted: arms, each with a task that it is asked for on.
+        """
+        found: dict[str, Experiment] = {}
+        for arm, task in wanted:
+            key = self._key(arm, task)
+            if key not in found:
+                found[key] = self._experiment(arm, task, key, None)
+        return found
+
+    def _experiment(self, arm: Arm, task: str, key: str, adapter: Path | None) -> Experiment:
         arms = [arm, *(other for other in self.planned if self._key(other, task) == key)]
         methods = tuple(dict.fromkeys(one.method for one in arms))
         changes: dict[str, Any] = {
             "methods": methods,
-            "method": self._options(methods, arm),
+            "method": self._options(methods, arm, adapter),
             "steps": tuple(sorted({one.steps for one in arms})),
             "seeds": tuple(sorted({one.seed for one in arms})),
             "out": self.base.out / "runs" / key,
@@ -108,29 +136,22 @@ class ArmRunner:
             changes |= {"tasks": (task,), "prompt": wrong_prompt(TASKS[task])}
         if arm.prompt == "empty":
             changes["prompt"] = _NO_PROMPT
-        self.say(f"run {key}: {', '.join(methods)}, steps {changes['steps']}")
-        experiment = self.base.model_copy(update=changes)
-        outcome = run_experiment(
-            experiment, watch=partial(_within, self.watch, key), say=self.say, methods=self.catalog
-        )
-        # A part whose arms lack the same pictures says so; the other parts have their numbers.
-        self.failures |= outcome.failures
-        return outcome.store
+        return self.base.model_copy(update=changes)
 
-    def _options(self, methods: Sequence[str], arm: Arm) -> Mapping[str, Any]:
+    def _options(self, methods: Sequence[str], arm: Arm, adapter: Path | None) -> Mapping[str, Any]:
         """Return the options that some method of a run has, and the adapter of a trained arm."""
         known = known_methods() if self.catalog is None else self.catalog
         rows = [instance_of(name, known)[1] for name in methods]
         has = {option.name for row in rows for option in fields(row.options)}
         asked = {**self.base.method, "backbone": self.training.backbone}
         options = {key: value for key, value in asked.items() if key in has}
-        if arm.training is not None:
-            options[arm.method] = {"adapter": self._adapter(arm)}
+        if adapter is not None:
+            options[arm.method] = {"adapter": adapter}
         return options
 
-    def _adapter(self, arm: Arm) -> Path:
+    def _adapter(self, arm: Arm) -> Path | None:
         if arm.training is None:
-            raise UsageError(f"{arm.method}: expected an arm that is trained")
+            return None
         return self.training.train(arm.training, self.base.out / "adapters", self.say, self.watch)
 
 

@@ -1,10 +1,11 @@
 """A study of arms: some arms against others, on every task and metric, judged in one table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.arms.claims import Arm
+from e2r_bench.arms.dry import dry_arms
 from e2r_bench.arms.foresee import Needs, foreseen
 from e2r_bench.arms.parts import Asked, Part, judged
 from e2r_bench.arms.repeats import Repeats
@@ -44,11 +45,8 @@ class ArmStudy:
             UsageError: what training and running raise.
         """
         base = self.runner.base
-        fixed = fixed_margins(base.metrics, self.criteria.margins)
-        needs = [Needs("the study", base.tasks, tuple((name,) for name in base.metrics), ())]
-        for line in foreseen(self.runner, self.criteria, needs).lines:
+        for line in self._before():
             self.runner.say(line)
-        self.runner.say(f"margins, fixed before the run: {fixed.words}")
         every = [one for arm in arms.values() for one in self.repeats.every(arm)]
         runner = self.runner.planning(every)
 
@@ -63,6 +61,25 @@ class ArmStudy:
             for task in base.tasks for first, second in against for metric in base.metrics
         ]  # fmt: skip
         return judged(asked, lambda name, task: sides[name, task], self.criteria)
+
+    def dry_run(self, arms: Mapping[str, Arm]) -> Iterator[str]:
+        """Yield what `parts` would say first, and what it would take; nothing is done.
+
+        Raises:
+            UsageError: the user's mistakes.
+        """
+        yield from self._before()
+        every = [one for arm in arms.values() for one in self.repeats.every(arm)]
+        yield from dry_arms(
+            self.runner, [(arm, task) for arm in every for task in self.runner.base.tasks]
+        )
+
+    def _before(self) -> Iterator[str]:
+        base = self.runner.base
+        fixed = fixed_margins(base.metrics, self.criteria.margins)
+        needs = [Needs("the study", base.tasks, tuple((name,) for name in base.metrics), ())]
+        yield from foreseen(self.runner, self.criteria, needs).lines
+        yield f"margins, fixed before the run: {fixed.words}"
 
     def write(self, name: str, title: str, text: str, records: Sequence[Mapping[str, Any]],
               figure: "Figure") -> None:  # fmt: skip

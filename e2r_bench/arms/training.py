@@ -77,30 +77,25 @@ class ArmTraining:
         Raises:
             UsageError: see `e2r_adapters.train.train`.
         """
-        kinds = self.data.kinds
-        folder = home / self.folder_name(training)
-        groups = [(kind,) for kind in kinds] if training.per_task else [kinds]
-        for group in groups:
-            self._train_one(
-                training, group, folder / group[0] if training.per_task else folder, say, watch
-            )
-        return folder
+        for config in self.configs(training, home):
+            self._train_one(config, say, watch)
+        return home / self.folder_name(training)
 
-    def _train_one(
-        self,
-        training: Training,
-        kinds: tuple[str, ...],
-        out: Path,
-        say: Callable[[str], None],
-        watch: Watch,
-    ) -> None:
+    def configs(self, training: Training, home: Path) -> "list[TrainConfig]":
+        """Return the training of an arm's adapter, or those of one for each kind of task."""
+        kinds, folder = self.data.kinds, home / self.folder_name(training)
+        if training.per_task:
+            return [self.config(training, (kind,), folder / kind) for kind in kinds]
+        return [self.config(training, kinds, folder)]
+
+    def _train_one(self, config: "TrainConfig", say: Callable[[str], None], watch: Watch) -> None:
         from e2r_adapters.train import train
 
-        config = self.config(training, kinds, out)
         if is_trained(config):
             return
+        out = config.out
         say(
-            f"train {out.name}: {training.pairs} pairs of {', '.join(kinds)}, "
+            f"train {out.name}: {config.pairs} pairs of {', '.join(config.tasks)}, "
             f"{self.profile.name}, {self.data.words()}"
         )
         made = train(config, lambda done, steps, _: watch(f"train {out.name}", done, steps))

@@ -60,11 +60,15 @@ def runner_of(asked: dict[str, Any]) -> "ArmRunner":
 def criteria_of(
     base: "Experiment", asked: dict[str, Any], permutations: int, margins: "Mapping[str, Margin]"
 ) -> "Criteria":
-    """Return how arms are compared."""
+    """Return how arms are compared; on `--dry-run` with a session that fetches nothing."""
+    from e2r_bench.run.dry import pretending_session
     from e2r_bench.run.services import open_services
     from e2r_bench.studies.sides import Criteria
 
-    _, session, _ = open_services(base, click.echo)
+    if asked["dry_run"]:
+        session = pretending_session(base)
+    else:
+        _, session, _ = open_services(base, click.echo)
     return Criteria(session, asked["unit"], permutations, margins)
 
 

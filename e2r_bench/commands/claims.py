@@ -29,6 +29,7 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
 @options.trained
 @options.training_seeds
 @options.seeds
+@options.dry_run
 @click.option(
     "--power",
     is_flag=True,
@@ -76,7 +77,7 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 
 
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
-    from e2r_bench.arms.judge import Reading, judge_claims
+    from e2r_bench.arms.judge import Reading, dry_claims, judge_claims
     from e2r_bench.arms.power import known_spreads
     from e2r_bench.commands.arms import criteria_of, repeats_of, runner_of, say_failures
     from e2r_bench.console import Console
@@ -93,6 +94,10 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
         reading = replace(reading, known=known_spreads(given, reading.out / "results.json"))
     elif asked["spreads"]:
         raise click.UsageError("--spread: expected --power, which it is for; give both or none")
+    if asked["dry_run"]:
+        for line in dry_claims(claims, reading):
+            click.echo(line)
+        return 0
     with locked(runner.base.out), Console(quiet=True) as console:
         runner.watch = console.watch
         for line in judge_claims(claims, readings, reading):

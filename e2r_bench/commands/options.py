@@ -139,6 +139,9 @@ margin = click.option(
     "--margin", "margins", multiple=True, type=NUMBERS_OF,
     help="METRIC=NUMBER in the metric's unit, for what counts as no difference.",
 )  # fmt: skip
+dry_run = click.option(
+    "--dry-run", is_flag=True, help="Say what it takes; write, fetch, train, restore nothing."
+)
 training_seeds = click.option(
     "--training-seeds", type=WHOLE,
     help="Train every arm once with each; one training speaks of that adapter only.",
@@ -151,6 +154,13 @@ cut = _all(
     click.option("--scenes", type=FILE, help="CSV of image,scene: what shows the same."),
 )  # fmt: skip
 """Which part of a picture is looked at, and which pictures are of one scene."""
+
+study_tasks = click.option(
+    "--tasks", type=NAMES, default="denoise25,derain,dehaze", show_default=True
+)
+study_metrics = click.option(
+    "--metrics", type=NAMES, default="psnr,lpips,fd_effnet,mmd_effnet", show_default=True
+)
 
 studied = _all(
     click.option("--data", type=NAMES, default="mini", help="'mini', a folder, or TASK=FOLDER,..."),

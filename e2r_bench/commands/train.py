@@ -55,14 +55,16 @@ _PLAIN = (
 )
 @click.option("--checkpoint-every", type=click.IntRange(min=0), help="Steps.  [500]")
 @click.option("--sample-every", type=click.IntRange(min=0), help="Steps; 0 for none.  [500]")
+@click.option("--dry-run", is_flag=True, help="Say what it takes; write and train nothing.")
 @click.option("--out", type=OUTPUT, help="Folder of the adapter.")
-def command(settings: Path | None, **flags: Any) -> int:
+def command(settings: Path | None, dry_run: bool, **flags: Any) -> int:
     """Train a few-shot LoRA adapter.
 
     SETTINGS is a TOML file with the same keys as the flags (dashes become underscores); flags
     override it. The same command on the same --out goes on with an interrupted training.
     """
     from e2r_adapters.train import train
+    from e2r_bench.arms.dry import dry_training
     from e2r_bench.console import Console
     from e2r_bench.run.config import read_toml
     from e2r_bench.run.services import choose_device
@@ -73,6 +75,10 @@ def command(settings: Path | None, **flags: Any) -> int:
     # Without it the library would train on the CPU and not say so.
     if config.device != "auto":
         choose_device(config.device)
+    if dry_run:
+        for line in dry_training(config):
+            click.echo(line)
+        return 0
     with Console() as console:
         result = train(config, partial(_watched, console))
     click.echo(
@@ -119,7 +125,9 @@ def train_config(said: Mapping[str, Any], origin: str) -> "TrainConfig":
 
 def _converted(said: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return settings as their flags' types make them, wherever they were written."""
-    flags = {str(flag.name): flag for flag in command.params if flag.name != "settings"}
+    flags = {
+        str(flag.name): flag for flag in command.params if flag.name not in ("settings", "dry_run")
+    }
     found: dict[str, Any] = {}
     for key, value in said.items():
         if key not in flags:

@@ -1,8 +1,11 @@
 """What a run would do, without doing it: pictures, time, disk and downloads."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from e2r_baselines.method import draws_of
 from e2r_bench.run.config import Experiment
@@ -14,6 +17,9 @@ from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import RUN_JSON, Store, open_store
 from e2r_metrics.base.errors import E2RError
 from e2r_metrics.base.weights import UNASKED_BYTES, Found, Missing, Resolver
+
+if TYPE_CHECKING:
+    from e2r_metrics import Session
 
 _CHANNELS = 3
 _PAIR = 2
@@ -39,8 +45,53 @@ class _Pretending(Resolver):
         return Found(name, Path(name), "to be fetched", "")
 
 
-def dry_run(experiment: Experiment, catalog: Catalog | None = None) -> Iterator[str]:
-    """Yield what a run would do, in lines; nothing is written, fetched or restored.
+Left = Mapping[tuple[str, str, int], int]
+"""(method, task, sampler steps) -> pictures that are still to be restored."""
+NOTHING_DONE = "dry run: nothing was written, fetched or restored"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a run would do.
+
+    Attributes:
+        plan: the run.
+        store: what is there of it by now; None for nothing.
+        left: what is still to be restored.
+        fetched: name -> bytes of the weights that would be fetched.
+    """
+
+    plan: Plan
+    store: Store | None
+    left: Left
+    fetched: Mapping[str, int]
+
+    @property
+    def disk(self) -> int:
+        """Return the bytes of all pictures as they are before they are compressed."""
+        total = 0
+        for pictures in self.plan.tasks:
+            sizes = [height * width * _CHANNELS for height, width in _sizes(pictures.sources)]
+            mean = sum(sizes) / max(1, len(sizes))
+            name = pictures.task.name
+            new = sum(count for (_, task, _), count in self.left.items() if task == name)
+            total += round(mean * new) + _PAIR * sum(sizes)
+        return total
+
+
+def pretending_session(experiment: Experiment) -> "Session":
+    """Return a session that takes what would be fetched for found."""
+    from e2r_metrics import Session
+
+    return Session(_pretending(experiment))
+
+
+def _pretending(experiment: Experiment) -> _Pretending:
+    return _Pretending(open_resolver(experiment.weights, experiment.offline, _unsaid))
+
+
+def survey(experiment: Experiment, catalog: Catalog | None = None) -> Survey:
+    """Look up what a run would do; nothing is written, fetched or restored.
 
     Args:
         experiment: what is asked.
@@ -51,86 +102,97 @@ def dry_run(experiment: Experiment, catalog: Catalog | None = None) -> Iterator[
     """
     from e2r_metrics import Session
 
-    resolver = _Pretending(open_resolver(experiment.weights, experiment.offline, _unsaid))
+    resolver = _pretending(experiment)
     plan = make_plan(experiment, resolver, Session(resolver), catalog)
     store = open_store(experiment.out) if (experiment.out / RUN_JSON).is_file() else None
-    yield from banner(plan)
-    left = _left(plan, store)
-    yield from _cells(plan, left)
-    yield _time(left, store)
-    yield f"disk: at most {_bytes(_disk(plan, left))} of pictures in {experiment.out}, before PNG"
-    fetched = ", ".join(f"{name} {_bytes(size)}" for name, size in resolver.fetched.items())
-    unsure = "; where one fails, the next build of the method runs, or none" if fetched else ""
-    yield f"downloads: {fetched or 'none'}{unsure}"
-    yield "dry run: nothing was written, fetched or restored"
+    return Survey(plan, store, _left(plan, store), resolver.fetched)
+
+
+def dry_run(experiment: Experiment, catalog: Catalog | None = None) -> Iterator[str]:
+    """Yield what a run would do, in lines; see `survey`."""
+    found = survey(experiment, catalog)
+    yield from banner(found.plan)
+    yield from _cells(found)
+    yield time_words([found])
+    yield f"disk: at most {size_words(found.disk)} of pictures in {experiment.out}, before PNG"
+    yield download_words([found])
+    yield NOTHING_DONE
 
 
 def _unsaid(line: str) -> None:
     del line
 
 
-Left = Mapping[tuple[str, str], int]
-"""(method, task) -> pictures that are still to be restored."""
-
-
 def _left(plan: Plan, store: Store | None) -> Left:
-    found: defaultdict[tuple[str, str], int] = defaultdict(int)
+    found: Counter[tuple[str, str, int]] = Counter()
     for method in plan.methods:
         draws = draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps)
-        for pictures in plan.tasks:
+        for pictures, draw in product(plan.tasks, draws):
             task = pictures.task.name
-            cells = (Cell(method.name, task, d, s.id) for s in pictures.sources for d in draws)
-            found[method.name, task] = sum(store is None or not store.has(cell) for cell in cells)
+            cells = (Cell(method.name, task, draw, source.id) for source in pictures.sources)
+            left = sum(store is None or not store.has(cell) for cell in cells)
+            found[method.name, task, draw.steps] += left
     return found
 
 
-def _cells(plan: Plan, left: Left) -> Iterator[str]:
+def method_words(found: Survey, name: str) -> str:
+    """Return how many pictures of each task a method has still to restore."""
+    counts: Counter[str] = Counter()
+    for (method, task, _), count in found.left.items():
+        counts[task] += count if method == name else 0
+    return ", ".join(f"{pictures.task.name} {counts[pictures.task.name]}"
+                     for pictures in found.plan.tasks)  # fmt: skip
+
+
+def _cells(found: Survey) -> Iterator[str]:
+    plan = found.plan
     for method in plan.methods:
         draws = len(draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps))
-        counts = ", ".join(f"{p.task.name} {left[method.name, p.task.name]}" for p in plan.tasks)
         often = f"; each picture {draws} times" if draws > 1 else ""
+        counts = method_words(found, method.name)
         yield f"restore with {method.name} ({method.build.name}): {counts}{often}"
     asked = {name: len(row) for name, row in plan.metrics.items()}
-    pictures = sum(left.values())
     yield (
-        f"in all {pictures} pictures to restore; metrics: "
+        f"in all {sum(found.left.values())} pictures to restore; metrics: "
         + ", ".join(f"{task} {count}" for task, count in asked.items())
         + " and three shares for each picture"
     )
 
 
-def _time(left: Left, store: Store | None) -> str:
-    """Return how long restoring takes, from the pictures of this folder; nothing is assumed."""
-    seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in store.timings() if store is not None else ():
-        seen[str(row["method"]), str(row["task"])].append(float(row["seconds"]))
+def time_words(surveys: Sequence[Survey]) -> str:
+    """Return how long restoring takes, from pictures timed here before; nothing is assumed."""
+    seen: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
+    for row in (row for one in surveys if one.store for row in one.store.timings()):
+        seen[str(row["method"]), str(row["task"]), int(row["steps"])].append(float(row["seconds"]))
     known = {key: sum(found) / len(found) for key, found in seen.items()}
-    seconds = sum(known[key] * count for key, count in left.items() if key in known)
+    left = [(key, count) for one in surveys for key, count in one.left.items() if count]
+    seconds = sum(known[key] * count for key, count in left if key in known)
     unknown = dict.fromkeys(
-        method
-        for (method, task), count in left.items()
-        if count and (method, task) not in known and method not in CONTROLS
+        _timed(*key) for key, _ in left if key not in known and key[0] not in CONTROLS
     )
-    said = f"time: {_clock(seconds)} to restore what was timed in this folder before"
+    said = f"time: {clock_words(seconds)} to restore what was timed in this folder before"
     if unknown:
         said += f"; not known for {', '.join(unknown)}, of which no picture was restored here yet"
     return said
 
 
-def _clock(seconds: float) -> str:
+def _timed(method: str, task: str, steps: int) -> str:
+    del task
+    return f"{method} at {steps} steps" if steps else method
+
+
+def download_words(surveys: Sequence[Survey]) -> str:
+    """Return what would be fetched unasked."""
+    sizes = {name: size for one in surveys for name, size in one.fetched.items()}
+    fetched = ", ".join(f"{name} {size_words(size)}" for name, size in sizes.items())
+    unsure = "; where one fails, the next build of the method runs, or none" if fetched else ""
+    return f"downloads: {fetched or 'none'}{unsure}"
+
+
+def clock_words(seconds: float) -> str:
+    """Return a time in hours and minutes, or minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
-
-
-def _disk(plan: Plan, left: Left) -> int:
-    """Return the bytes of all pictures as they are before they are compressed."""
-    total = 0
-    for pictures in plan.tasks:
-        sizes = [height * width * _CHANNELS for height, width in _sizes(pictures.sources)]
-        mean = sum(sizes) / max(1, len(sizes))
-        new = sum(count for (_, task), count in left.items() if task == pictures.task.name)
-        total += round(mean * new) + _PAIR * sum(sizes)
-    return total
 
 
 def _sizes(sources: Sequence[Source]) -> Iterator[tuple[int, int]]:
@@ -142,5 +204,6 @@ def _sizes(sources: Sequence[Source]) -> Iterator[tuple[int, int]]:
             continue
 
 
-def _bytes(size: int) -> str:
+def size_words(size: int) -> str:
+    """Return bytes as MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

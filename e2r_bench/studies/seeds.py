@@ -52,7 +52,10 @@ class SeedRow:
 
 
 def seed_rows(
-    store: Store, steps: int, margins: Mapping[str, Margin] | None = None
+    store: Store,
+    steps: int,
+    margins: Mapping[str, Margin] | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Iterator[SeedRow]:
     """Yield a line per stochastic method, task and metric.
 
@@ -60,6 +63,7 @@ def seed_rows(
         store: a run with at least two seeds.
         steps: the number of sampler steps to look at.
         margins: those that replace the metrics' own; half a margin is the half-width asked for.
+        seeds: of the run's; None for all.
 
     Raises:
         UsageError: one seed, or no method whose result depends on the seed.
@@ -72,7 +76,7 @@ def seed_rows(
         )
     lines = cache(lambda: summary_lines(store))
     for method in methods:
-        arms = [arm_of(store, method, seed, steps) for seed in store.info.seeds]
+        arms = [arm_of(store, method, seed, steps) for seed in seeds or store.info.seeds]
         for task in store.info.tasks:
             for key, info in measured_metrics(store, task):
                 if info.per_image:
@@ -176,14 +180,17 @@ def _set_row(
 
 
 def study_seeds(
-    store: Store, steps: int, margins: Mapping[str, Margin] | None = None
+    store: Store,
+    steps: int,
+    margins: Mapping[str, Margin] | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Sequence[SeedRow]:
     """Analyse the seeds of a run and write `<run>/studies/seeds`."""
-    rows = list(seed_rows(store, steps, margins))
+    rows = list(seed_rows(store, steps, margins, seeds))
     info = store.info
     fixed = fixed_margins([row.metric for row in rows], margins)
     text = (
-        f"{len(info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
+        f"{len(seeds or info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
         "degraded input is the same for every seed. `seeds_low` to `seeds_high` (95%) is the "
         "number of seeds that brings the mean over these images to +- `half_width`, half the "
         "metric's margin, by Student's t; `seeds_enough` is enough with a chance of 80%. The "

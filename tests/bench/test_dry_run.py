@@ -67,3 +67,34 @@ def test_what_would_be_fetched_is_named_and_not_fetched(
     assert "downloads: inception-2015-12-05 95.0 MB" in out
     assert "clip_iqa:official: not measured, not here; to fetch: fetch it" in out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--tasks", "derain", "--pairs", "16"], "1920 of 1920 steps to train"),
+        (["study", "pairs", "--pairs", "16,32", "--backbone", "kontext-nano", "--offline"],
+         "in all 4 trainings of"),
+        (["study", "prompts", "--backbone", "kontext-nano", "--offline"], "in all 1 trainings of"),
+        (["claims", "--only", "C1", "--backbone", "kontext-nano", "--offline"], "in all 1 train"),
+        (["study", "seeds", "--seeds", "0,1", "--limit", "3", "--offline"],
+         "; each picture 2 times"),
+        (["study", "steps", "--steps", "1,2,3", "--limit", "3", "--offline"],
+         "not known for kontext_lora at 1 steps, kontext_lora at 2 steps"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_every_long_command_says_what_it_takes_and_does_nothing(
+    arguments: list[str],
+    said: str,
+    columns: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main([*arguments, "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert out.splitlines()[-1].startswith("dry run: nothing was written, fetched")
+    assert not list(tmp_path.iterdir())

@@ -166,6 +166,29 @@ def fingerprint_of(name: str) -> str:
     raise UsageError(f"backbone {name}: expected a transformer in safetensors with {key}")
 
 
+def shapes_of(name: str, part: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of one network of a resolved backbone; none is loaded.
+
+    Args:
+        name: of the backbone.
+        part: "transformer" or "text_encoder".
+
+    Raises:
+        UsageError: no such backbone, or a damaged file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    found: dict[str, tuple[int, ...]] = {}
+    try:
+        for path in sorted((_pipeline_folder(name) / part).glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                keys = file.keys()
+                found |= {key: tuple(file.get_slice(key).get_shape()) for key in keys}
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"backbone {name}: expected whole weights, found: {error}") from error
+    return found
+
+
 def weight_fingerprint(weight: Any) -> str:
     """Return the sha256 of a weight rounded to bfloat16, in hexadecimal.
 

@@ -82,6 +82,24 @@ def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[s
     return list(targets) if exact and not any(e.startswith(".") for e in targets) else chosen
 
 
+def parameters_of(shapes: Mapping[str, tuple[int, ...]], targets: Iterable[str], rank: int) -> int:
+    """Return how many numbers a LoRA has, from the shapes of a network's weights.
+
+    Args:
+        shapes: weight name -> shape; a Linear's is (out, in).
+        targets: endings of the names of the Linears.
+        rank: of the LoRA.
+    """
+    endings = tuple(targets)
+    linear = {key.removesuffix(".weight"): shape for key, shape in shapes.items()
+              if key.endswith(".weight") and len(shape) == 2}  # fmt: skip
+    return sum(
+        rank * sum(shape)
+        for name, shape in linear.items()
+        if any(_ends(name, ending) for ending in endings)
+    )
+
+
 def _ends(name: str, ending: str) -> bool:
     return (name if ending.startswith(".") else f".{name}").endswith(f".{ending.removeprefix('.')}")
 

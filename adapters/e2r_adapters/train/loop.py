@@ -45,9 +45,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         UsageError: a setting, pair or folder that cannot be used; a folder with another training;
             a loss that is not finite; a disk that is full. What was checkpointed before stays.
     """
-    config = replace(config, backbone=resolve_backbone(config.backbone))
-    _check(config)
-    config = _guided(config)
+    config = made_concrete(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
     alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
@@ -62,12 +60,20 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         ) from error
 
 
-def _guided(config: TrainConfig) -> TrainConfig:
-    """Return the training at the guidance that its family is trained at."""
+def made_concrete(config: TrainConfig) -> TrainConfig:
+    """Return a training on the backbone that is meant, at the guidance of that one's family.
+
+    Raises:
+        UsageError: settings that do not go together.
+    """
+    config = replace(config, backbone=resolve_backbone(config.backbone))
+    _check(config)
     own = family_named(config.backbone).training_guidance
-    if own is None:
-        return config
-    return replace(config, profile=replace(config.profile, guidance=own))
+    return (
+        replace(config, profile=replace(config.profile, guidance=own))
+        if own is not None
+        else config
+    )
 
 
 def _silent(done: int, steps: int, loss: float) -> None:
