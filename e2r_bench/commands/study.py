@@ -11,6 +11,7 @@ from e2r_bench.commands import arm_studies, options, plan_study, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
+    from e2r_bench.run.config import Experiment
     from e2r_bench.store.store import Store
 
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
@@ -73,7 +74,7 @@ def _store(
         _refuse_idle(used)
         return open_store(folder), 0
     settings, experiment = settings_of(asked) | more, _experiment(asked, more)
-    _, session, _ = open_services(experiment, lambda line: None)
+    _, session, _ = open_services(experiment, _unsaid)
     for line in few_scenes(experiment, session):
         click.echo(line)
     with Console(quiet=True) as console:
@@ -81,6 +82,10 @@ def _store(
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return outcome.store, 1 if outcome.failures else 0
+
+
+def _unsaid(line: str) -> None:
+    del line
 
 
 def _enough(name: str, values: Sequence[int], least: int, run: Path | None) -> None:
@@ -117,8 +122,8 @@ def _refuse_idle(used: Sequence[str]) -> None:
     for name in context.params:
         if _given(name) and name not in ("run", "margins", *used):
             raise click.UsageError(
-                f"--{name.replace('_', '-')}: expected a finished run, or settings of a new one, found both; leave "
-                "RUN or the flag out"
+                f"--{name.replace('_', '-')}: expected a finished run, or settings of a new one, "
+                "found both; leave RUN or the flag out"
             )
 
 
