@@ -98,7 +98,7 @@ def _ms(seconds):
     return f"{seconds * 1e3:.2f} ms"
 
 
-@pytest.mark.parametrize(("n", "floor"), [(68, 1000), (500, 60), (10000, 1.2)])
+@pytest.mark.parametrize(("n", "floor"), [(68, 1000), (500, 60), (10000, 1.5)])
 def test_frechet(benchmark, table, n, floor):
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
@@ -286,7 +286,7 @@ def test_prdc_speed(benchmark, table):
 
     benchmark.pedantic(ours, rounds=1, iterations=1)
     job = "precision and recall, 10,000 x 768, blocks of 1,024 rows"
-    _compare(table, job, ours, {"torch-fidelity": theirs}, 2, (1, 1))
+    _compare(table, job, ours, {"torch-fidelity": theirs}, 1.2, (1, 1))
 
 
 def _unit(n, shift, seed):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from e2r_adapters import lora
+from e2r_adapters.editors.flux_inputs import FluxConditioning
 from e2r_adapters.editors.kontext import KONTEXT, KontextEditor
-from e2r_adapters.editors.kontext_inputs import KontextConditioning
 from e2r_adapters.train.profiles import PROFILES
 from e2r_adapters.train.step import Batch, flow_matching_loss
 
@@ -76,7 +76,7 @@ def test_step_at_full_size(benchmark):
     def draw(*shape):
         return torch.randn(*shape, device=device)
 
-    given = KontextConditioning(
+    given = FluxConditioning(
         tokens=editor.pack(draw(BATCH, 16, LATENT, LATENT)),
         shape=(16, LATENT, LATENT),
         states=draw(BATCH, T5_LENGTH, 4096).bfloat16(),

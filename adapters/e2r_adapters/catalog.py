@@ -1,71 +1,177 @@
 """The rows of the method catalog that edit by instruction, with and without adapters."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from e2r_adapters.editors.backbones import (
-    FULL,
-    FULL_LENGTH,
-    LENGTH,
-    NANO,
-    is_miniature,
-    own_files,
-    resolve_backbone,
+from e2r_adapters.builds import (
+    NANO_ADAPTERS,
+    Sampling,
+    adapted_build,
+    base_build,
+    check_family,
+    licence_of,
+    mixture_build,
+    open_adapted,
+    open_bare,
+    open_mixture,
+    open_resized,
+    open_round_trip,
 )
-from e2r_adapters.editors.editor import Resize, Sizes
-from e2r_adapters.editors.kontext_facts import PREFERRED
-from e2r_adapters.lora.places import adapters_in, files_of, label_of
+from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
+from e2r_adapters.editors.klein import KLEIN
+from e2r_adapters.editors.releases import NANO
+from e2r_adapters.lora.dialects import tensor_file
+from e2r_adapters.lora.mixture_files import is_mixture
+from e2r_adapters.lora.places import adapters_in
 from e2r_adapters.memory import peak_bytes
-from e2r_adapters.options import EditorOptions, KontextOptions, ResizeOptions, RoundTripOptions
-from e2r_baselines.method import Build, Compute, Method, MethodSpec, Restorer
+from e2r_adapters.options import (
+    AdapterOptions,
+    EditorOptions,
+    IceditOptions,
+    KleinLoraOptions,
+    KleinOptions,
+    KontextLoraOptions,
+    MixtureOptions,
+    ResizeOptions,
+    RoundTripOptions,
+)
+from e2r_baselines.method import Build, Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
 
-if TYPE_CHECKING:
-    from e2r_adapters.editors.editor import Editor
-    from e2r_adapters.routing import Router
+__all__ = ["METHODS", "NANO_ADAPTERS"]
 
-NANO_ADAPTERS = "kontext-nano-adapters"
-FULL_WEIGHTS = "flux1-kontext-dev"
 _KINDS = frozenset(task.kind for task in TASKS.values())
 _NANO_KINDS = frozenset({"denoise", "derain", "dehaze"})
+_KLEIN_NOTE = (
+    "the shift of the noise levels depends on the number of steps (mu 2.29 at 4, 2.02 at 50, for "
+    "4096 tokens)"
+)
+
+_ICEDIT_NOTE = (
+    "otherwise than its release: the condition's latents are the mode of the posterior and no "
+    "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
+)
+
+
+def _bare(
+    name: str, title: str, source: str, backbone: str, options: RoundTripOptions, how: Sampling
+) -> MethodSpec:
+    """Return an editor's row without adapters."""
+    return MethodSpec(
+        name=name,
+        title=title,
+        source=source,
+        licence=licence_of(backbone),
+        builds=(base_build(backbone),),
+        tasks=_KINDS,
+        open=partial(open_bare, backbone, options, how),
+        stochastic=True,
+        stepped=True,
+        peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
+    )
 
 
 def _kontext(options: EditorOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
-    base = _base_build(backbone)
-    return MethodSpec(
-        name="kontext",
-        title="FLUX.1 Kontext, no adapter",
-        source="Black Forest Labs, FLUX.1 Kontext, 2025",
-        licence=_licence(backbone),
-        builds=(base,),
-        tasks=_KINDS,
-        open=partial(_open_bare, backbone, options),
-        stochastic=True,
-        stepped=True,
-        peak_bytes=partial(peak_bytes, options.resize, options.quantize),
-    )
+    check_family("kontext", backbone, "kontext")
+    how = Sampling(options.guidance, options.max_sequence_length)
+    source = "Black Forest Labs, FLUX.1 Kontext, 2025"
+    return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
 
-def _kontext_lora(options: KontextOptions) -> MethodSpec:
+def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
+    bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
-    adapters = {} if options.adapter is None else adapters_in(options.adapter)
-    embedded = backbone == NANO and not adapters
-    return MethodSpec(
+    how = Sampling(options.guidance, options.max_sequence_length)
+    spec = _adapted(bare, backbone, options, options, how)
+    embedded = backbone == NANO and options.adapter is None
+    return replace(
+        spec,
         name="kontext_lora",
         title="Edit2Restore (Kontext + LoRA)",
         source="Edit2Restore, 2026",
-        licence=_licence(backbone),
-        builds=(_adapted_build(backbone, options, adapters),),
         tasks=_NANO_KINDS if embedded else _KINDS,
-        open=partial(_open_adapted, backbone, options, adapters),
-        stochastic=True,
-        stepped=True,
-        peak_bytes=partial(peak_bytes, options.resize, options.quantize),
+    )
+
+
+def _adapted(
+    bare: MethodSpec,
+    backbone: str,
+    options: RoundTripOptions,
+    given: AdapterOptions,
+    how: Sampling,
+) -> MethodSpec:
+    """Return an editor's row with adapters on what the bare one runs with."""
+    adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
+    return replace(
+        bare,
+        builds=(adapted_build(backbone, given, adapters),),
+        open=partial(open_adapted, backbone, options, (given, adapters), how),
+    )
+
+
+def _klein(options: KleinOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "klein")
+    check_family("klein", backbone, "klein")
+    source = "Black Forest Labs, FLUX.2 klein, 2026"
+    how = _klein_sampling(options, backbone)
+    spec = _bare("klein", "FLUX.2 klein, no adapter", source, backbone, options, how)
+    note = _KLEIN_NOTE if options.mu == "own" else "mu fixed at that of 50 steps"
+    return replace(spec, note=note)
+
+
+def _klein_lora(options: KleinLoraOptions) -> MethodSpec:
+    bare = _klein(options)
+    backbone = resolve_backbone(options.backbone, options.quantize, "klein")
+    spec = _adapted(bare, backbone, options, options, _klein_sampling(options, backbone))
+    return replace(spec, name="klein_lora", title="Edit2Restore's recipe on klein (klein + LoRA)")
+
+
+def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
+    """Decide the guidance.
+
+    Raises:
+        UsageError: one is set for the distilled model, which heeds none.
+    """
+    distilled = folder_of(backbone) is not None and read_index(backbone).get("is_distilled")
+    if distilled and options.guidance not in (None, 1.0):
+        raise UsageError(
+            f"--set guidance={options.guidance:g}: expected none for {backbone}, which was "
+            "distilled to heed no guidance; leave it out, or choose the undistilled base model"
+        )
+    chosen = KLEIN.guidance if options.guidance is None else options.guidance
+    return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
+
+
+def _icedit(options: IceditOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    check_family("icedit", backbone, "fill")
+    if options.adapter is not None and is_mixture(tensor_file(options.adapter)):
+        raise UsageError(
+            f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
+            "icedit_moe with it"
+        )
+    how = Sampling(options.guidance, options.max_sequence_length)
+    title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
+    bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
+
+
+def _icedit_moe(options: MixtureOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    check_family("icedit_moe", backbone, "fill")
+    title = f"ICEdit with its mixture, routing {options.routing}"
+    how = Sampling(options.guidance, options.max_sequence_length)
+    bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    return replace(
+        bare,
+        builds=(mixture_build(backbone, options),),
+        open=partial(open_mixture, backbone, options),
+        note=_ICEDIT_NOTE,
     )
 
 
@@ -75,13 +181,13 @@ def _clean_vae(options: RoundTripOptions) -> MethodSpec:
         name="clean_vae",
         title="ground truth through the autoencoder (control)",
         source="control",
-        licence=_licence(backbone),
-        builds=(_base_build(backbone),),
+        licence=licence_of(backbone),
+        builds=(base_build(backbone),),
         tasks=_KINDS,
-        open=partial(_open_round_trip, backbone, options),
+        open=partial(open_round_trip, backbone, options),
         feed="clean",
         control=True,
-        peak_bytes=partial(peak_bytes, options.resize, options.quantize),
+        peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
 
 
@@ -93,7 +199,7 @@ def _clean_resized(options: ResizeOptions) -> MethodSpec:
         licence="none needed",
         builds=(Build("control"),),
         tasks=_KINDS,
-        open=partial(_open_resized, options.resize),
+        open=partial(open_resized, options.resize),
         feed="clean",
         control=True,
     )
@@ -104,129 +210,13 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         row.name: row
         for row in (
             Method("kontext", EditorOptions, _kontext),
-            Method("kontext_lora", KontextOptions, _kontext_lora),
+            Method("kontext_lora", KontextLoraOptions, _kontext_lora),
+            Method("klein", KleinOptions, _klein),
+            Method("klein_lora", KleinLoraOptions, _klein_lora),
+            Method("icedit", IceditOptions, _icedit),
+            Method("icedit_moe", MixtureOptions, _icedit_moe),
             Method("clean_vae", RoundTripOptions, _clean_vae),
             Method("clean_resized", ResizeOptions, _clean_resized),
         )
     }
 )
-
-
-def _base_build(backbone: str) -> Build:
-    if backbone == NANO:
-        return Build(NANO, files=(NANO,), miniature=True)
-    if backbone == FULL:
-        return Build("FLUX.1-Kontext-dev", files=(FULL_WEIGHTS,))
-    files = {f"backbone/{name}": path for name, path in own_files(backbone).items()}
-    name = backbone.rstrip("/").rpartition("/")[2]
-    return Build(name, miniature=is_miniature(backbone), own_files=files)
-
-
-def _adapted_build(backbone: str, options: KontextOptions, adapters: Mapping[str, Path]) -> Build:
-    base = _base_build(backbone)
-    given = options.adapter
-    if given is None:
-        embedded = (NANO, NANO_ADAPTERS) if backbone == NANO else base.files
-        return Build(base.name, embedded, base.miniature, base.own_files)
-    label = label_of(given)
-    if options.alpha is not None:
-        label += f" alpha {options.alpha:g}"
-    files = {**base.own_files, **files_of(adapters)}
-    return Build(f"{base.name}+{label}", base.files, base.miniature, files)
-
-
-def _licence(backbone: str) -> str:
-    known = {NANO: "Apache-2.0", FULL: "FLUX.1 [dev] non-commercial"}
-    return known.get(backbone, "that of its weights")
-
-
-def _open_bare(
-    backbone: str, options: EditorOptions, build: Build, files: Mapping[str, Path], compute: Compute
-) -> Restorer:
-    return _restorer(backbone, options, build, files, compute, {})
-
-
-def _open_adapted(
-    backbone: str,
-    options: KontextOptions,
-    adapters: Mapping[str, Path],
-    build: Build,
-    files: Mapping[str, Path],
-    compute: Compute,
-) -> Restorer:
-    if not adapters and NANO_ADAPTERS not in files:
-        raise UsageError(
-            f"kontext_lora on {build.name} needs --set adapter=FILE: train one with `e2r-bench "
-            f"train`, or run the miniature with --set backbone={NANO}"
-        )
-    found = adapters or adapters_in(files[NANO_ADAPTERS])
-    return _restorer(backbone, options, build, files, compute, found, options.alpha)
-
-
-def _restorer(
-    backbone: str,
-    options: EditorOptions,
-    build: Build,
-    files: Mapping[str, Path],
-    compute: Compute,
-    adapters: Mapping[str, Path],
-    alpha: float | None = None,
-) -> Restorer:
-    """Load the model of a build, with a LoRA by task kind if it has any."""
-    from e2r_adapters.restorer import EditorRestorer, Settings
-    from e2r_adapters.routing import TaskSpecific, Unified
-
-    names = {kind: f"for-{kind or 'any'}" for kind in adapters}
-    router: Router | None = None
-    if names:
-        router = Unified(names[""]) if "" in names else TaskSpecific(names)
-    length = LENGTH if build.miniature else FULL_LENGTH
-    settings = Settings(
-        guidance=options.guidance,
-        length=options.max_sequence_length or length,
-        resize=options.resize,
-        batch=compute.batch,
-    )
-    editor = _editor(backbone, options, build, files, compute)
-    by_name = {names[kind]: path for kind, path in adapters.items()}
-    return EditorRestorer(editor, settings, by_name, router, alpha)
-
-
-def _open_round_trip(
-    backbone: str,
-    options: RoundTripOptions,
-    build: Build,
-    files: Mapping[str, Path],
-    compute: Compute,
-) -> Restorer:
-    from e2r_adapters.restorer import RoundTrip
-
-    editor = _editor(backbone, options, build, files, compute)
-    return RoundTrip(options.resize, editor.sizes, editor)
-
-
-def _open_resized(
-    resize: Resize, build: Build, files: Mapping[str, Path], compute: Compute
-) -> Restorer:
-    from e2r_adapters.restorer import RoundTrip
-
-    del build, files, compute
-    return RoundTrip(resize, Sizes(1, 2, PREFERRED))
-
-
-def _editor(
-    backbone: str,
-    options: RoundTripOptions,
-    build: Build,
-    files: Mapping[str, Path],
-    compute: Compute,
-) -> "Editor":
-    import torch
-
-    from e2r_adapters.editors.loading import open_editor
-
-    # The weights are where the resolver found them, which need not be inside this package.
-    place = str(files[build.files[0]]) if build.files else backbone
-    return open_editor(
-        place, getattr(torch, compute.dtype), compute.device, options.offload, options.quantize
-    )

@@ -1,7 +1,7 @@
 """How much memory an editor takes, so that what does not fit is refused before it starts."""
 
-from e2r_adapters.editors.backbones import NEEDED, WORK, Quantize
 from e2r_adapters.editors.editor import Resize
+from e2r_adapters.editors.releases import FULL, RELEASES, WORK, Quantize
 from e2r_baselines.method import Build
 
 _MEGAPIXEL = 1024 * 1024
@@ -10,10 +10,13 @@ _NANO = 40 * 10**6
 _NANO_PIXEL = 800
 
 
-def peak_bytes(resize: Resize, quantize: Quantize, build: Build, height: int, width: int) -> int:
+def peak_bytes(
+    backbone: str, resize: Resize, quantize: Quantize, build: Build, height: int, width: int
+) -> int:
     """Return the estimated peak memory in bytes of one picture.
 
     Args:
+        backbone: resolved; of one that is no release, Kontext's numbers are taken.
         resize: decides at what size the model works.
         quantize: how the full model is loaded.
         build: whose miniatures are measured, and the full model's weights are those of
@@ -23,4 +26,5 @@ def peak_bytes(resize: Resize, quantize: Quantize, build: Build, height: int, wi
     pixels = height * width if resize == "native" else _MEGAPIXEL
     if build.miniature:
         return _NANO + _NANO_PIXEL * pixels
-    return NEEDED[quantize] - WORK + WORK * pixels // _MEGAPIXEL
+    needed = RELEASES.get(backbone, RELEASES[FULL]).needed[quantize]
+    return needed - WORK + WORK * pixels // _MEGAPIXEL

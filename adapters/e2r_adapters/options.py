@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2r_adapters.editors.backbones import Offload, Quantize
-from e2r_adapters.editors.editor import Resize
+from e2r_adapters.editors.editor import Resize, Shift
+from e2r_adapters.editors.releases import Offload, Quantize, Routing
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class RoundTripOptions(ResizeOptions):
     """What the control that goes through the autoencoder runs with.
 
     Attributes:
-        backbone: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder; see
-            `resolve_backbone`.
+        backbone: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder of the
+            method's family; see `resolve_backbone`.
         offload: keep networks on the CPU until they are needed: whole models, or layer by layer.
         quantize: load the large parts in 4 or 8 bits (bitsandbytes, CUDA only).
     """
@@ -35,8 +35,22 @@ class RoundTripOptions(ResizeOptions):
 
 
 @dataclass(frozen=True)
+class AdapterOptions:
+    """Which adapters a method runs with.
+
+    Attributes:
+        adapter: a LoRA file, a folder that holds one, or a folder with one folder per task kind
+            (task-specific adapters); None for those embedded with the miniature, one per task kind.
+        alpha: what the adapter was trained with, for a file that does not say; in every row then.
+    """
+
+    adapter: Path | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
 class EditorOptions(RoundTripOptions):
-    """What the bare editor runs with.
+    """What bare Kontext runs with.
 
     Attributes:
         guidance: the guidance scale; the paper's inference uses 2.5.
@@ -49,14 +63,58 @@ class EditorOptions(RoundTripOptions):
 
 
 @dataclass(frozen=True)
-class KontextOptions(EditorOptions):
-    """What the editor with adapters runs with.
+class KontextLoraOptions(EditorOptions, AdapterOptions):
+    """What Kontext with adapters runs with."""
+
+
+@dataclass(frozen=True)
+class KleinOptions(RoundTripOptions):
+    """What bare klein runs with.
 
     Attributes:
-        adapter: a LoRA file, a folder that holds one, or a folder with one folder per task kind
-            (task-specific adapters); None for those embedded with the miniature, one per task kind.
-        alpha: what the adapter was trained with, for a file that does not say; in every row then.
+        guidance: the scale of classifier-free guidance; None for 4, the release's. The distilled
+            model heeds none.
+        max_sequence_length: text tokens; None for 512.
+        mu: "own" lets the shift of the noise levels depend on the number of steps, as the model's
+            pipeline does; "fixed" keeps that of 50 steps, so that a study of steps changes one
+            thing.
+    """
+
+    guidance: float | None = None
+    max_sequence_length: int | None = None
+    mu: Shift = "own"
+
+
+@dataclass(frozen=True)
+class KleinLoraOptions(KleinOptions, AdapterOptions):
+    """What klein with adapters runs with."""
+
+
+@dataclass(frozen=True)
+class IceditOptions(RoundTripOptions, AdapterOptions):
+    """What ICEdit with a plain adapter runs with.
+
+    Attributes:
+        guidance: the embedded guidance scale; the release's inference uses 50.
+        max_sequence_length: text tokens; None for 512.
+    """
+
+    guidance: float = 50.0
+    max_sequence_length: int | None = None
+
+
+@dataclass(frozen=True)
+class MixtureOptions(RoundTripOptions):
+    """What ICEdit with its mixture of adapters runs with.
+
+    Attributes:
+        adapter: the mixture's file, or a folder that holds it.
+        routing: how experts are weighted; "released", or one of the controls that tell whether
+            routing means anything: see `e2r_adapters.lora.mixture.Routing`.
+        guidance, max_sequence_length: as ICEdit's.
     """
 
     adapter: Path | None = None
-    alpha: float | None = None
+    routing: Routing = "released"
+    guidance: float = 50.0
+    max_sequence_length: int | None = None

@@ -15,6 +15,7 @@ from e2r_baselines.method import Pixels
 from e2r_metrics.base.errors import PictureError
 
 PAPER_SIDE = 1024
+ICEDIT_WIDTH = 512
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ def fit(image: Pixels, policy: Resize, sizes: Sizes) -> Fitted:
     Args:
         image: (h, w, 3) float32.
         policy: "paper" squashes to 1024x1024 with Lanczos, whatever the aspect; "aspect" resizes to
-            the one of the model's preferred sizes with the nearest aspect; "native" only pads, by
-            reflection, to the next multiple, and crops back.
+            the one of the model's preferred sizes with the nearest aspect; "icedit", ICEdit's
+            inference, makes it 512 wide and as high as the aspect allows in whole multiples;
+            "native" only pads, by reflection, to the next multiple, and crops back.
         sizes: what the model takes.
 
     Raises:
@@ -48,6 +50,9 @@ def fit(image: Pixels, policy: Resize, sizes: Sizes) -> Fitted:
         return _padded(image, sizes)
     if policy == "paper":
         target = (PAPER_SIDE, PAPER_SIDE)
+    elif policy == "icedit":
+        rows = ICEDIT_WIDTH * height // width // sizes.multiple * sizes.multiple
+        target = (ICEDIT_WIDTH, max(rows, sizes.least))
     else:
         target = min(sizes.preferred, key=lambda size: abs(size[0] / size[1] - width / height))
     return Fitted(lanczos(image, target), lambda result: lanczos(result, (width, height)))

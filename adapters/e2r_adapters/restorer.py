@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from e2r_adapters.editors.editor import Conditioning, Editor, Instruction, Resize, Sizes
+from e2r_adapters.editors.editor import Conditioning, Editor, Instruction, Resize, Shift, Sizes
 from e2r_adapters.lora.files import load
 from e2r_adapters.lora.mixing import Mixer
 from e2r_adapters.resize import Fitted, fit
@@ -32,12 +32,14 @@ class Settings:
         length: text tokens.
         resize: the resize policy.
         batch: cells of (picture, draw) that go through the model at once.
+        shift: see `Shift`.
     """
 
     guidance: float
     length: int
     resize: Resize
     batch: int
+    shift: Shift = "own"
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class EditorRestorer:
             noise_for(draw.seed, prepared.photo.id, together.shape, editor.family.name)
             for prepared, draw in cells
         ]
-        pictures = editor.decode(sample(editor, together, torch.cat(noise), steps))
+        latents = sample(editor, together, torch.cat(noise), steps, self._settings.shift)
+        pictures = editor.decode(latents)
         for (prepared, draw), picture in zip(cells, pictures, strict=True):
             yield Restored(prepared.photo.id, draw, prepared.fitted.restore(picture))
 

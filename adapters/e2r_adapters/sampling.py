@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from e2r_adapters.editors.editor import Conditioning, Editor
+from e2r_adapters.editors.editor import Conditioning, Editor, Shift
 from e2r_metrics.base.draws import seed_for
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def euler(velocity: Velocity, x: "torch.Tensor", sigmas: "torch.Tensor") -> "tor
 
 
 def sample(
-    editor: Editor, conditioning: Conditioning, noise: "torch.Tensor", steps: int
+    editor: Editor,
+    conditioning: Conditioning,
+    noise: "torch.Tensor",
+    steps: int,
+    shift: Shift = "own",
 ) -> "torch.Tensor":
     """Return the latents of a batch, (B, c, h, w).
 
@@ -58,7 +62,8 @@ def sample(
         editor: the model.
         conditioning: of the batch; see `Editor.together`.
         noise: (B, c, h, w) standard normal draws.
-        steps: number of evaluations of the model.
+        steps: number of noise levels, at each of which the velocity is asked for once.
+        shift: see `Shift`.
     """
     import torch
 
@@ -67,4 +72,4 @@ def sample(
 
     x = noise.to(conditioning.device, conditioning.dtype)
     with torch.inference_mode():
-        return euler(velocity, x, editor.schedule(steps, conditioning.shape))
+        return euler(velocity, x, editor.schedule(steps, conditioning.shape, shift))

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e2r_adapters.editors.backbones import LENGTH
+from e2r_adapters.editors.flux_inputs import FluxConditioning, Text, read_text
 from e2r_adapters.editors.kontext import KontextEditor
-from e2r_adapters.editors.kontext_inputs import KontextConditioning, Text, read_text
+from e2r_adapters.editors.releases import LENGTH
 from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_baselines.method import Pixels
 from e2r_baselines.procedural import dead_leaves
@@ -214,7 +214,7 @@ def _draw(
     )
     # The guidance scale is drawn too: the miniature is not distilled and must not react to it.
     guidance = 1 + 4 * float(torch.rand((), generator=generator))
-    conditioning = KontextConditioning(
+    conditioning = FluxConditioning(
         tokens=editor.pack(source),
         shape=(clean.shape[1], clean.shape[2], clean.shape[3]),
         states=torch.cat([text.states for text in said]),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.training import ArmTraining
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Catalog, instance_of, known_methods, make_plan
-from e2r_bench.run.runner import run_experiment
+from e2r_bench.run.restore import Watch
+from e2r_bench.run.runner import run_experiment, unwatched
 from e2r_bench.run.services import open_services
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
@@ -33,6 +35,7 @@ class ArmRunner:
         say: told what is being done.
         planned: arms that will be asked for, so that one run serves all that share an adapter.
         catalog: the methods; None for ours and those of plugins.
+        watch: told of the progress of trainings and runs.
     """
 
     base: Experiment
@@ -40,6 +43,7 @@ class ArmRunner:
     say: Say
     planned: Sequence[Arm] = ()
     catalog: Catalog | None = None
+    watch: Watch = unwatched
     failures: dict[Cell, str] = field(default_factory=dict[Cell, str])
     _stores: dict[str, Store] = field(default_factory=dict[str, Store])
     _refused: dict[str, UsageError] = field(default_factory=dict[str, UsageError])
@@ -106,7 +110,9 @@ class ArmRunner:
             changes["prompt"] = _NO_PROMPT
         self.say(f"run {key}: {', '.join(methods)}, steps {changes['steps']}")
         experiment = self.base.model_copy(update=changes)
-        outcome = run_experiment(experiment, say=self.say, methods=self.catalog)
+        outcome = run_experiment(
+            experiment, watch=partial(_within, self.watch, key), say=self.say, methods=self.catalog
+        )
         # A part whose arms lack the same pictures says so; the other parts have their numbers.
         self.failures |= outcome.failures
         return outcome.store
@@ -125,7 +131,11 @@ class ArmRunner:
     def _adapter(self, arm: Arm) -> Path:
         if arm.training is None:
             raise UsageError(f"{arm.method}: expected an arm that is trained")
-        return self.training.train(arm.training, self.base.out / "adapters", self.say)
+        return self.training.train(arm.training, self.base.out / "adapters", self.say, self.watch)
+
+
+def _within(watch: Watch, key: str, stage: str, done: int, total: int) -> None:
+    watch(f"{key}: {stage}", done, total)
 
 
 def wrong_prompt(task: Task) -> str:

@@ -14,7 +14,7 @@ from e2r_metrics.base.pairs import SUFFIXES
 PAINTED = Path("painted")
 _PAINTED_WORDS = "painted pairs (dead leaves)"
 _FOLDER_OF_KINDS = "denoise=DIR,derain=DIR,dehaze=DIR"
-_GENERIC = frozenset({"train", "training", "test", "val", "data", "pairs"})
+_GENERIC = frozenset({"train", "training", "test", "val", "data", "pairs", "target"})
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,13 @@ class TrainData:
 
     def digests(self) -> dict[str, str]:
         """Return kind -> digest of its folder's picture files, by name and content."""
-        return {k: _digest(folder) for k, folder in self.folders.items() if folder != PAINTED}
+        return {
+            k: digest_of_folder(folder) for k, folder in self.folders.items() if folder != PAINTED
+        }
 
 
-def _digest(folder: Path) -> str:
+def digest_of_folder(folder: Path) -> str:
+    """Return the sha256 of a folder's picture files, by name and content."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
         whole.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())

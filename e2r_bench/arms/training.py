@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.arms.claims import Training
-from e2r_bench.arms.train_data import TrainData, judged_on, train_data
+from e2r_bench.arms.train_data import TrainData, digest_of_folder, judged_on, train_data
 from e2r_bench.run.config import Experiment
+from e2r_bench.run.restore import Watch
+from e2r_bench.run.runner import unwatched
 
 if TYPE_CHECKING:
     from e2r_adapters.train import TrainConfig
@@ -29,6 +31,7 @@ class ArmTraining:
         profile: how, and for how many epochs.
         device: a torch device, or "auto".
         test: folders of the pictures that arms are judged on; none of them may be trained on.
+        drop_overlap: leave those out of the training folders, instead of refusing.
     """
 
     backbone: str
@@ -36,11 +39,13 @@ class ArmTraining:
     profile: "Profile"
     device: str
     test: tuple[Path, ...] = ()
+    drop_overlap: bool = False
 
     def describe(self) -> str:
         """Return in words what every verdict about trained arms stands on."""
+        without = ", without what stands in a test set" if self.drop_overlap else ""
         return (
-            f"arms trained on {self.data.words()}, profile {self.profile.name}, backbone "
+            f"arms trained on {self.data.words()}{without}, profile {self.profile.name}, backbone "
             f"{self.backbone}"
         )
 
@@ -50,16 +55,21 @@ class ArmTraining:
         parts += ["specific"] if training.per_task else []
         parts += ["defect"] if training.replicate_prompt_cache_bug else []
         rest = [self.backbone, self.data.kinds, self.data.digests(), asdict(self.profile)]
+        # What is left out depends on what is judged on, and the pairs on what is left out.
+        rest += [[digest_of_folder(folder) for folder in self.test]] if self.drop_overlap else []
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         return "-".join([*parts, f"seed{training.seed}", digest[:8]])
 
-    def train(self, training: Training, home: Path, say: Callable[[str], None]) -> Path:
+    def train(
+        self, training: Training, home: Path, say: Callable[[str], None], watch: Watch = unwatched
+    ) -> Path:
         """Train an arm's adapter, or one per task kind, unless just that is there already.
 
         Args:
             training: what is asked.
             home: gets a folder of its own for each training.
             say: told what is being done.
+            watch: told of its progress.
 
         Returns:
             The folder that `adapter` takes.
@@ -72,12 +82,17 @@ class ArmTraining:
         groups = [(kind,) for kind in kinds] if training.per_task else [kinds]
         for group in groups:
             self._train_one(
-                training, group, folder / group[0] if training.per_task else folder, say
+                training, group, folder / group[0] if training.per_task else folder, say, watch
             )
         return folder
 
     def _train_one(
-        self, training: Training, kinds: tuple[str, ...], out: Path, say: Callable[[str], None]
+        self,
+        training: Training,
+        kinds: tuple[str, ...],
+        out: Path,
+        say: Callable[[str], None],
+        watch: Watch,
     ) -> None:
         from e2r_adapters.train import train
 
@@ -88,8 +103,10 @@ class ArmTraining:
             f"train {out.name}: {training.pairs} pairs of {', '.join(kinds)}, "
             f"{self.profile.name}, {self.data.words()}"
         )
-        made = train(config)
-        say(f"trained {made.steps} steps in {made.seconds:.0f} s, loss {made.loss:.4f}")
+        made = train(config, lambda done, steps, _: watch(f"train {out.name}", done, steps))
+        told = "; ".join(dict.fromkeys(made.trained_on.values())) if self.drop_overlap else ""
+        end = f", on {told}" if told else ""
+        say(f"trained {made.steps} steps in {made.seconds:.0f} s, loss {made.loss:.4f}{end}")
 
     def config(self, training: Training, kinds: tuple[str, ...], out: Path) -> "TrainConfig":
         """Return the training of one adapter."""
@@ -107,6 +124,7 @@ class ArmTraining:
             text_encoder=training.text_encoder,
             replicate_prompt_cache_bug=training.replicate_prompt_cache_bug,
             test=self.test,
+            drop_overlap=self.drop_overlap,
             device=self.device,
             sample_every=0,
         )
@@ -130,7 +148,11 @@ def is_trained(config: "TrainConfig") -> bool:
 
 
 def plan_training(
-    backbone: str, data: Mapping[str, str] | None, base: Experiment, epochs: int | None
+    backbone: str,
+    data: Mapping[str, str] | None,
+    base: Experiment,
+    epochs: int | None,
+    drop_overlap: bool = False,
 ) -> ArmTraining:
     """Decide once what arms are trained and run with.
 
@@ -139,6 +161,7 @@ def plan_training(
         data: see `train_data`.
         base: what arms are run on.
         epochs: of each training; None for the profile's own.
+        drop_overlap: see `ArmTraining`.
 
     Raises:
         UsageError: see `train_data`.
@@ -149,4 +172,4 @@ def plan_training(
     name = resolve_backbone(backbone, base.method.get("quantize", "none"))
     profile = with_changes(PROFILES["nano" if name == NANO else "g1"], epochs=epochs)
     chosen = train_data(data, base.tasks, is_miniature(name), name)
-    return ArmTraining(name, chosen, profile, base.device, tuple(judged_on(base)))
+    return ArmTraining(name, chosen, profile, base.device, tuple(judged_on(base)), drop_overlap)

@@ -50,7 +50,11 @@ def _print(report: "AdapterReport") -> None:
     table = Table(show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    rows = [("file", report.path), ("layout", f"{report.layout}, {', '.join(report.dtypes)}")]
+    rows = [
+        ("file", report.path),
+        ("layout", f"{report.layout}, {', '.join(report.dtypes)}"),
+        ("family", report.family),
+    ]
     for name in ("transformer", "text_encoder"):
         part: PartReport | None = getattr(report, name)
         rows += (

@@ -51,7 +51,9 @@ def runner_of(asked: dict[str, Any]) -> "ArmRunner":
     base = make_experiment(settings, "the command line")
     # A name that nobody knows is said before anything is trained.
     resolve(base.metrics, base.profile, base.variant)
-    training = plan_training(asked["backbone"], asked["train_data"], base, asked["epochs"])
+    training = plan_training(
+        asked["backbone"], asked["train_data"], base, asked["epochs"], asked["drop_overlap"]
+    )
     return ArmRunner(base, training, click.echo)
 
 

@@ -79,6 +79,7 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
     from e2r_bench.arms.judge import Reading, judge_claims
     from e2r_bench.arms.power import known_spreads
     from e2r_bench.commands.arms import criteria_of, repeats_of, runner_of, say_failures
+    from e2r_bench.console import Console
     from e2r_bench.statistics.margins import margin_of
     from e2r_metrics.base.locks import locked
 
@@ -92,7 +93,8 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
         reading = replace(reading, known=known_spreads(given, reading.out / "results.json"))
     elif asked["spreads"]:
         raise click.UsageError("--spread: expected --power, which it is for; give both or none")
-    with locked(runner.base.out):
+    with locked(runner.base.out), Console(quiet=True) as console:
+        runner.watch = console.watch
         for line in judge_claims(claims, readings, reading):
             click.echo(line)
     return say_failures(runner)

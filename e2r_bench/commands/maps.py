@@ -44,7 +44,7 @@ def command(
     picture could not be mapped; it is named, and the others are there.
     """
     from e2r_bench.console import Console
-    from e2r_bench.maps.trust import SCORES, trust_masks
+    from e2r_bench.maps.trust import SCORES, too_few, trust_masks
     from e2r_bench.maps.write import Wanted, write_maps
     from e2r_bench.store.store import open_store
     from e2r_metrics.base.errors import unknown
@@ -53,6 +53,9 @@ def command(
     if score is not None and score not in SCORES:
         raise unknown("score of trust", score, SCORES)
     store = open_store(run)
+    if bound is not None:
+        for line in too_few(store, [t for t in tasks or () if t in store.info.tasks], level):
+            click.echo(line)
     wanted = Wanted(methods or (), tasks or (), names or (), limit)
     with locked(store.folder), Console() as console:
         needed = not wanted.maps or "lpips" in wanted.maps
@@ -63,7 +66,7 @@ def command(
         with locked(store.folder):
             checked = trust_masks(store, mapped.cells, bound, level, score)
         for one in checked:
-            click.echo(f"{one.method} {one.task}: {one.statement}")
+            click.echo(one.line())
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if mapped.failed else 0

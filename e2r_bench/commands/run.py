@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--against", help="What the others are set against at the end.  [the first method]")
+@click.option("--dry-run", is_flag=True, help="Say what it takes; write, fetch, restore nothing.")
 @click.option("--out", type=OUTPUT_OR_ADDRESS, help="The run folder, or address.  [results/run]")
 def command(
     experiment: Path | None,
@@ -75,6 +76,7 @@ def command(
     workers: int | None,
     address: str | None,
     against: str | None,
+    dry_run: bool,
     **flags: Any,
 ) -> int:
     """Restore photographs with several methods, score them, and report.
@@ -97,6 +99,8 @@ def command(
     if made.offline:
         _refuse_addresses([place, *made.data])
     names = _names(made, against)
+    if dry_run:
+        return _dry(made)
     if not is_address(place):
         outcome = _run(made, settings, engine, redo)
         return _tell(outcome, made, names, against)
@@ -144,6 +148,14 @@ def _tell(
     return 1 if outcome.failures else 0
 
 
+def _dry(experiment: "Experiment") -> int:
+    from e2r_bench.run.dry import dry_run
+
+    for line in dry_run(experiment):
+        click.echo(line)
+    return 0
+
+
 def _refuse_addresses(places: Sequence[str]) -> None:
     for place in places:
         where = place.rpartition("=")[2]
@@ -169,6 +181,7 @@ def _compare(
     """Print the paired statements of the methods that this call named."""
     from e2r_bench.console import print_contest
     from e2r_bench.run.services import open_services
+    from e2r_bench.run.tasks import task_names
     from e2r_bench.studies.contest import Asked, contest
     from e2r_bench.studies.sides import Criteria
     from e2r_bench.terminal import print_line, stdout_console
@@ -177,7 +190,7 @@ def _compare(
     if not methods:
         return
     _, session, _ = open_services(experiment, _unsaid)
-    asked = Asked(methods, against, tasks=tuple(dict.fromkeys(experiment.tasks)))
+    asked = Asked(methods, against, tasks=task_names(experiment.tasks))
     console = stdout_console()
     print_line(console, "")
     print_contest(console, contest({"": store}, asked, Criteria(session)))

@@ -48,6 +48,7 @@ def _store(
     """
     from e2r_bench.arms.foresee import few_scenes
     from e2r_bench.commands.arms import settings_of
+    from e2r_bench.console import Console
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.runner import run_experiment
     from e2r_bench.store.store import open_store
@@ -59,7 +60,8 @@ def _store(
     experiment = make_experiment(settings, "the command line")
     for line in few_scenes(experiment):
         click.echo(line)
-    outcome = run_experiment(experiment, settings, say=click.echo)
+    with Console(quiet=True) as console:
+        outcome = run_experiment(experiment, settings, console.watch, click.echo)
     for cell, reason in outcome.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return outcome.store, 1 if outcome.failures else 0
@@ -175,10 +177,12 @@ def steps_command(
 def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
     """Train on 16 to 128 pairs and test whether fewer are as good."""
     from e2r_bench.arms.pairs import study_pairs
+    from e2r_bench.console import Console
     from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    with locked(asked["out"]):
+    with locked(asked["out"]), Console(quiet=True) as console:
+        study.runner.watch = console.watch
         parts = study_pairs(study, pairs, specific)
     return _told(study, parts, "pairs")
 
@@ -195,10 +199,12 @@ def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
 def prompts_command(**asked: Any) -> int:
     """Compare the right prompt with a wrong one and with none."""
     from e2r_bench.arms.prompts import study_prompts
+    from e2r_bench.console import Console
     from e2r_metrics.base.locks import locked
 
     study = _study(asked)
-    with locked(asked["out"]):
+    with locked(asked["out"]), Console(quiet=True) as console:
+        study.runner.watch = console.watch
         parts = study_prompts(study)
     return _told(study, parts, "prompts")
 

@@ -1,8 +1,9 @@
 """`e2r-bench train`: a few-shot adapter for an instruction-editing model."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,7 @@ from e2r_metrics.base.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from e2r_adapters.train import TrainConfig
+    from e2r_bench.console import Console
 
 # The settings that a training takes as they are.
 _PLAIN = (
@@ -36,7 +38,7 @@ _PLAIN = (
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of everything but the choice of pairs.  [42]"
 )
-@click.option("--targets", help="full (the release) or attention (the paper's text).  [full]")
+@click.option("--targets", help="full, attention; klein: common too.  [full]")
 @click.option("--text-encoder", is_flag=True, default=None, help="Train CLIP's LoRA too.")
 @click.option(
     "--replicate-prompt-cache-bug",
@@ -61,6 +63,7 @@ def command(settings: Path | None, **flags: Any) -> int:
     override it. The same command on the same --out goes on with an interrupted training.
     """
     from e2r_adapters.train import train
+    from e2r_bench.console import Console
     from e2r_bench.run.config import read_toml
     from e2r_bench.run.services import choose_device
 
@@ -70,8 +73,8 @@ def command(settings: Path | None, **flags: Any) -> int:
     # Without it the library would train on the CPU and not say so.
     if config.device != "auto":
         choose_device(config.device)
-    with _Bar() as bar:
-        result = train(config, bar.update)
+    with Console() as console:
+        result = train(config, partial(_watched, console))
     click.echo(
         f"{result.adapter}: {result.steps} steps of profile {config.profile.name} on "
         f"{config.backbone}, {config.pairs} pairs for each of {', '.join(config.tasks)}; loss "
@@ -131,38 +134,6 @@ def _converted(said: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return found
 
 
-class _Bar:
-    """A progress bar with the time left and the loss."""
-
-    def __init__(self) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-        )
-        self._task = self._progress.add_task("training", total=None, loss=float("nan"))
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> Literal[False]:
-        self._progress.stop()
-        return False
-
-    def update(self, done: int, steps: int, loss: float) -> None:
-        """Move the bar; see `e2r_adapters.train.loop.Progress`."""
-        self._progress.update(self._task, completed=done, total=steps, loss=loss)
+def _watched(console: "Console", done: int, steps: int, loss: float) -> None:
+    """Move the live line; see `e2r_adapters.train.loop.Progress`."""
+    console.watch("training", done, steps, f"loss {loss:.4f}")

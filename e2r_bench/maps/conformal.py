@@ -47,7 +47,7 @@ class Trust:
 
     def statement(self, unit: str) -> str:
         """Return the guarantee in one sentence, or why there is none."""
-        least = math.ceil(1 / self.level) - 1
+        least = least_scenes(self.level)
         if self.scenes < least:
             return (
                 f"nothing is trusted: level {self.level:g} needs at least {least} calibration "
@@ -58,6 +58,11 @@ class Trust:
             f"exchangeable with the {self.scenes} calibration scenes, the mean error inside its "
             f"trusted region is at most {self.bound:g} {unit}"
         )
+
+
+def least_scenes(level: float) -> int:
+    """Return how many calibration scenes a level needs; with fewer, nothing may be trusted."""
+    return math.ceil(1 / level - 1e-9) - 1
 
 
 def calibrate(largest: Mapping[str, float], bound: float, level: float) -> Trust:

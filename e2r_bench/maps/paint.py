@@ -10,7 +10,7 @@ import numpy.typing as npt
 from e2r_bench.maps.bands import Map
 from e2r_metrics.base.pictures import EightBit
 
-_BAR, _PAD = 10, 4
+_BAR, _PAD, _TEXT = 10, 4, 0.36
 # Ends and middle of the diverging map in CIELAB: blue and orange of one lightness and one chroma,
 # so that equal errors of both signs look equally strong, also to colour-blind eyes.
 _DIVERGING = ((45.0, -8.0, -45.0), (96.0, 0.0, 0.0), (45.0, 33.0, 45.0))
@@ -66,14 +66,14 @@ def ramp_tables() -> tuple[str, str, str]:
 def _legend(scale: Scale, width: int) -> npt.NDArray[np.uint8]:
     """Return the bar with its ends, and the title below them."""
     ends = f"{scale.low:g}", f"{scale.high:g}"
-    lines = [f"{scale.title}, {scale.unit}"] if scale.unit else [scale.title]
-    size = 0.36
+    title = f"{scale.title}, {scale.unit}" if scale.unit else scale.title
+    lines, size = _wrapped(title, width - 2 * _PAD), _TEXT
     height = _BAR + 3 * _PAD + 13 * (len(lines) + 1)
     legend = np.full((height, width, 3), 255, np.uint8)
     ramp = np.linspace(0, 255, max(width - 2 * _PAD, 1)).astype(np.uint8)
     legend[_PAD : _PAD + _BAR, _PAD : _PAD + len(ramp)] = _palette(scale.diverging)[ramp]
     base = _PAD + _BAR + 12
-    right = cv2.getTextSize(ends[1], cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    right = _width(ends[1])
     texts = [(ends[0], _PAD, base), (ends[1], width - _PAD - right, base)]
     texts += [(line, _PAD, base + 13 * (k + 1)) for k, line in enumerate(lines)]
     for text, x, y in texts:
@@ -81,3 +81,16 @@ def _legend(scale: Scale, width: int) -> npt.NDArray[np.uint8]:
             legend, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, (40, 40, 40), 1, cv2.LINE_AA
         )
     return legend
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Return the text in lines that fit; a word that is wider than the picture stands alone."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        lines = [*lines[:-1], longer] if _width(longer) <= room else [*lines, word]
+    return lines
+
+
+def _width(text: str) -> int:
+    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, 1)[0][0]

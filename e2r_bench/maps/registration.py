@@ -142,7 +142,7 @@ def _refined(out: Map, truth: Map, matrix: Matrix) -> Matrix | None:
         rows, columns = inside(out.shape, motion)
         moved = np.asarray(cv2.GaussianBlur(_resampled(truth, matrix), (0, 0), _SMOOTH), np.float32)
         along, down = _slopes(moved)
-        y, x = (grid[rows, columns].ravel() for grid in np.indices(out.shape, np.float32))
+        y, x = (np.asarray(g, np.float32)[rows, columns].ravel() for g in np.indices(out.shape))
         gx, gy, level = (plane[rows, columns].ravel() for plane in (along, down, moved))
         ones = np.ones_like(level)
         design = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy, level, ones], 1)

@@ -12,6 +12,7 @@ from e2r_bench.maps.conformal import (
     Trust,
     calibrate,
     largest_threshold,
+    least_scenes,
     local_error,
     smallest_by_scene,
     trusted,
@@ -32,7 +33,13 @@ UNIT = "CIEDE2000"
 
 @dataclass(frozen=True)
 class Checked:
-    """What was promised for a method and a task, and what came of it on the held-out scenes."""
+    """What was promised for a method and a task, and what came of it on the held-out scenes.
+
+    Attributes:
+        calibrated_on: set, degradation and build; elsewhere nothing is promised.
+        trusted_share: mean share of the held-out pictures that is trusted, in [0, 1].
+        broken: held-out scenes with a mask beyond the bound.
+    """
 
     method: str
     task: str
@@ -43,6 +50,31 @@ class Checked:
     tested: tuple[str, ...]
     trusted_share: float | None
     broken: int
+    calibrated_on: str
+
+    def line(self) -> str:
+        """Return what is promised, for which pictures, and how much of them is trusted."""
+        share = "no" if self.trusted_share is None else f"{100 * self.trusted_share:.1f}%"
+        return (
+            f"{self.method} {self.task}: {self.statement}; calibrated on {len(self.calibration)} "
+            f"scenes of {self.calibrated_on}, by {self.score}; {share} of the pixels of "
+            f"{len(self.tested)} held-out scenes are trusted, {self.broken} of the scenes lie "
+            "beyond the bound"
+        )
+
+
+def too_few(store: Store, tasks: Sequence[str], level: float) -> Iterator[str]:
+    """Yield, before anything is computed, each task whose scenes cannot calibrate the level."""
+    least = least_scenes(level)
+    for task in tasks or list(store.info.tasks):
+        scenes = len(set(store.scenes(task).values()))
+        if scenes // 2 < least:
+            enough = math.ceil(100 / (scenes // 2 + 1)) / 100
+            yield (
+                f"{task}: nothing will be trusted: level {level:g} needs {least} calibration "
+                f"scenes, half of {scenes} are {scenes // 2}; give {2 * least} scenes or a --level "
+                f"of at least {enough:g}"
+            )
 
 
 def trust_masks(
@@ -102,7 +134,13 @@ def _checked(
         tested=tuple(sorted(test)),
         trusted_share=float(np.mean(shares)) if shares else None,
         broken=len(broken),
+        calibrated_on=_where(store, method, task),
     )
+
+
+def _where(store: Store, method: str, task: str) -> str:
+    told = store.info.tasks[task]
+    return f"{told.data}, {told.degradation}, build {store.info.methods[method].build}"
 
 
 def _masked(

@@ -37,7 +37,8 @@ class Outcome:
 _SERIAL = Engine()
 
 
-def _unwatched(stage: str, done: int, total: int) -> None:
+def unwatched(stage: str, done: int, total: int) -> None:
+    """Take no notice of progress."""
     del stage, done, total
 
 
@@ -48,7 +49,7 @@ def _unsaid(line: str) -> None:
 def run_experiment(
     experiment: Experiment,
     passed: Mapping[str, Any] | None = None,
-    watch: Watch = _unwatched,
+    watch: Watch = unwatched,
     say: Say = _unsaid,
     methods: Catalog | None = None,
     redo: bool = False,

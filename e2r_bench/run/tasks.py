@@ -114,3 +114,8 @@ def task_named(name: str, tables: Iterable[TaskTable]) -> Task:
         given = TaskTable(name=name.removeprefix(CUSTOM))
         return replace(task_row(given.name, given.name, None), name=given.name)
     raise unknown("task", name, [*known, f"{CUSTOM}NAME"])
+
+
+def task_names(asked: Iterable[str]) -> tuple[str, ...]:
+    """Return tasks as a run folder names them: `custom:NAME` is NAME there."""
+    return tuple(dict.fromkeys(name.removeprefix(CUSTOM) for name in asked))

@@ -63,6 +63,7 @@ _ROWS = (
     Margin("niqe", 0.3, "", "how grey is formed moves a value as much"),
     Margin("brisque", 3.0, "", "a twentieth of its usual range; training it anew moves it more"),
     Margin("fid", 0.05, GAP, _SHARE),
+    Margin("fd_dinov2", 0.05, GAP, _SHARE),
     Margin("kid", 0.05, GAP, _SHARE),
     Margin("cmmd", 0.05, GAP, _SHARE),
     Margin("prdc", 0.05, "", _COUNTED),

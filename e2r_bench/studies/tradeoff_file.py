@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2r_bench.run.config import Experiment, make_experiment, read_toml
 from e2r_bench.run.plan import CONTROLS
+from e2r_bench.run.tasks import task_names
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -176,4 +177,4 @@ def _check_pairs(pairs: Sequence[Pair], experiments: Mapping[str, Experiment], p
 
 def _holds(experiment: Experiment, pair: Pair, task: str) -> bool:
     names = {_named(entry) for entry in (*CONTROLS, *experiment.methods)}
-    return task in experiment.tasks and {pair.first, pair.second} <= names
+    return task in task_names(experiment.tasks) and {pair.first, pair.second} <= names

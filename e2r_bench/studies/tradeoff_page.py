@@ -12,6 +12,7 @@ from e2r_bench.report.drawing import new_figure
 from e2r_bench.report.labels import label_build
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
+from e2r_bench.run.tasks import task_names
 from e2r_bench.statistics.margins import margin_of
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.store.costs import read_costs, seconds_of
@@ -72,7 +73,7 @@ def _records(judged: Sequence[Contest]) -> Iterator[dict[str, Any]]:
 def _numbers(experiment: Experiment, store: Store) -> Iterator[dict[str, Any]]:
     """Yield a row a method and task: means with intervals, seconds, and what it ran with."""
     lines, seconds, costs = summary_lines(store), seconds_of(store), read_costs(store.folder)
-    for task in experiment.tasks:
+    for task in task_names(experiment.tasks):
         metrics = [(key, info.name) for key, info in measured_metrics(store, task)]
         for method in _names(experiment):
             info = store.info.methods[method]

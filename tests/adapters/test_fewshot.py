@@ -202,6 +202,47 @@ def test_a_training_picture_in_the_test_set_is_refused_or_recorded(tmp_path, how
     assert {entry["train"] for entry in record(allowed)["overlaps"]} == {"01.png"}
 
 
+def test_training_pictures_in_the_test_set_are_left_out_and_recorded(tmp_path):
+    folder = write_set(tmp_path / "train", 4)
+    tests = tmp_path / "test"
+    tests.mkdir()
+    Image.fromarray(scene(2)).save(tests / "leak.png")
+    found = selected(folder, pairs=3, test=(tests,), drop_overlap=True)
+    assert not found.overlaps
+    assert sorted(pair.name for pair in found.pairs) == ["00", "01", "03"]
+    assert record(found)["dropped"] == [
+        {"train": "02.png", "test": "leak.png", "kind": "identical"}
+    ]
+    assert found.sources["derain"].endswith(", without 1 that stand in a test set")
+    with pytest.raises(UsageError, match="at least 4 pairs to choose from, found 3"):
+        selected(folder, pairs=4, test=(tests,), drop_overlap=True)
+    # What is left is drawn as from a folder that never had it.
+    for side in ("clean", "degraded"):
+        (folder / side / "02.png").unlink()
+    alone = selected(folder, pairs=3, test=(tests,), drop_overlap=True)
+    assert hash_of(alone) == hash_of(found)
+    assert alone.dropped == ()
+
+
+@pytest.mark.parametrize(("task", "what"), [("dehaze", "haze"), ("denoise", "noise")])
+def test_clean_pictures_are_degraded_for_noise_and_haze(tmp_path, task, what):
+    clean = write_set(tmp_path / "train", 3) / "clean"
+    first, again = (selected(clean, task=task) for _ in range(2))
+    assert hash_of(first) == hash_of(again)
+    assert first.sources == {task: f"{what} painted on clean"}
+    for pair in first.pairs:
+        assert pair.degraded.shape == pair.clean.shape
+        assert not np.array_equal(pair.degraded, pair.clean)
+    hashes = {hash_of(selected(clean, task=task, pairs_seed=seed)) for seed in range(3)}
+    assert len(hashes) == 3
+
+
+def test_clean_pictures_are_no_training_set_for_rain(tmp_path):
+    clean = write_set(tmp_path / "train", 3) / "clean"
+    with pytest.raises(UsageError, match="expected two folders of pairs"):
+        selected(clean, task="derain")
+
+
 def test_unrelated_test_pictures_pass(tmp_path):
     folder = write_set(tmp_path / "train", 2)
     tests = write_set(tmp_path / "test", 3, offset=40)

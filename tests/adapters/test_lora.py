@@ -158,7 +158,7 @@ def test_fingerprint_sees_the_base_through_dtype_and_lora(make_tiny_pipe):
     half = make_tiny_pipe()
     half.transformer.bfloat16()
     assert lora.fingerprint(KONTEXT.open(half)) == expected
-    lora.attach(pipe.transformer, ("proj_out",), 64, 4, seed=0)
+    lora.attach(pipe.transformer, ("attn.to_q", "proj_out"), 64, 4, seed=0)
     assert lora.fingerprint(KONTEXT.open(pipe)) == expected
 
 

@@ -11,9 +11,10 @@ import torch
 import make_kontext_nano
 from e2r_adapters.catalog import NANO_ADAPTERS
 from e2r_adapters.editors import NANO, open_editor
-from e2r_adapters.editors.backbones import LENGTH, nano_folder
+from e2r_adapters.editors.backbones import nano_folder
+from e2r_adapters.editors.flux_inputs import read_text
 from e2r_adapters.editors.kontext import KONTEXT
-from e2r_adapters.editors.kontext_inputs import read_text
+from e2r_adapters.editors.releases import LENGTH
 from e2r_baselines.tasks import PROMPTS
 from e2r_metrics.base.draws import rng_for
 from make_kontext_nano import save_pipeline

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from e2r_adapters import lora
+from e2r_adapters.editors.flux_inputs import FluxConditioning
 from e2r_adapters.editors.kontext import KONTEXT
-from e2r_adapters.editors.kontext_inputs import KontextConditioning
 from e2r_adapters.train.step import Batch, flow_matching_loss
 
 GUIDANCE = 3.5
@@ -24,7 +24,7 @@ def batch() -> Batch:
         draw(3, 5, 32),
         draw(3, 32),
     )
-    given = KontextConditioning(
+    given = FluxConditioning(
         tokens=packed(condition),
         shape=(4, 8, 12),
         states=states,

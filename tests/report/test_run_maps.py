@@ -8,7 +8,7 @@ import pytest
 
 from e2r_bench.cli import main
 from e2r_bench.maps.compute import SCALES
-from e2r_bench.maps.trust import split_scenes, trust_masks
+from e2r_bench.maps.trust import split_scenes, too_few, trust_masks
 from e2r_bench.maps.write import (
     Wanted,
     arrays_path,
@@ -84,7 +84,14 @@ def test_a_level_too_strict_for_the_scenes_trusts_nothing(
     mapped: tuple[Store, tuple[Cell, ...]],
 ) -> None:
     run, cells = mapped
+    (early,) = too_few(run, ["denoise25"], 0.05)
+    assert "level 0.05 needs 19 calibration scenes, half of 6 are 3; give 38 scenes" in early
+    assert "a --level of at least 0.25" in early
+    assert not list(too_few(run, ["denoise25"], 0.25))
+    assert list(too_few(run, ["denoise25"], 0.24))
     (one, _) = trust_masks(run, cells, bound=8.0, level=0.05, score=None)
+    assert "calibrated on 3 scenes of " in one.line()
+    assert "build kontext-nano, by inconsistency; 0.0% of the pixels of 3 held-out" in one.line()
     assert "needs at least 19 calibration scenes, found 3" in one.statement
     assert one.trusted_share == 0
     assert one.threshold is None

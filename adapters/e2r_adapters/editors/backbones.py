@@ -4,44 +4,31 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from e2r_adapters.editors.editor import Family
-from e2r_adapters.editors.families import family_of
+from e2r_adapters.editors.families import FAMILIES, family_of
+from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, NANO, RELEASES, Quantize
 from e2r_metrics.base.errors import UsageError
 
-Offload = Literal["none", "model", "sequential"]
-Quantize = Literal["none", "nf4", "int8"]
 
-NANO = "kontext-nano"
-"""The embedded miniature; see docs/kontext.md."""
-LENGTH = 32
-"""Text tokens that the miniature and its adapters are trained with."""
-FULL = "black-forest-labs/FLUX.1-Kontext-dev"
-FULL_LENGTH = 512
-
-# Bytes on the device while the transformer runs: weights as in docs/kontext.md, and 4 GB of work.
-WORK = 4 * 10**9
-NEEDED: Mapping[Quantize, int] = MappingProxyType(
-    {"none": 38 * 10**9, "int8": 21 * 10**9, "nf4": 13 * 10**9}
-)
-
-
-def resolve_backbone(name: str, quantize: Quantize = "none") -> str:
+def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kontext") -> str:
     """Return what a backbone's name means on this machine.
 
     Args:
         name: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder.
         quantize: how the full model would be loaded.
+        family: whose methods ask.
 
     Returns:
-        `name` itself; for "auto" the full model if it is in the hub cache and a CUDA device can
-        hold it, else the miniature.
+        `name` itself; for "auto" the family's release if it is in the hub cache and a CUDA device
+        can hold it, else its miniature. A family without one has the release alone.
     """
     if name != "auto":
         return name
-    return FULL if _cached(FULL) and _fits_cuda(quantize) else NANO
+    if family != "kontext":
+        return {"klein": KLEIN_BASE, "fill": FILL_DEV}[family]
+    return FULL if _cached(FULL) and _fits_cuda(RELEASES[FULL].needed[quantize]) else NANO
 
 
 def _cached(hub_id: str) -> bool:
@@ -60,12 +47,12 @@ def _snapshot(hub_id: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _fits_cuda(quantize: Quantize) -> bool:
+def _fits_cuda(needed: int) -> bool:
     import torch
 
     if not torch.cuda.is_available():
         return False
-    return torch.cuda.get_device_properties(0).total_memory >= NEEDED[quantize]
+    return torch.cuda.get_device_properties(0).total_memory >= needed
 
 
 def nano_folder() -> Path:
@@ -91,9 +78,24 @@ def read_family(name: str) -> Family:
     Raises:
         UsageError: nothing there, no pipeline, or one of a family that is not known.
     """
-    folder = _pipeline_folder(name)
-    index = _read_config(folder / "model_index.json", name)
-    return family_of(str(index.get("_class_name")), f"backbone {name}")
+    return family_of(str(read_index(name).get("_class_name")), f"backbone {name}")
+
+
+def family_named(name: str) -> Family:
+    """Return the family of a resolved backbone, also of a release that is not on this machine.
+
+    Raises:
+        UsageError: see `read_family`.
+    """
+    if name != NANO and name not in RELEASES:
+        return read_family(name)
+    wanted = "kontext" if name == NANO else RELEASES[name].family
+    return next(family for family in FAMILIES.values() if family.name == wanted)
+
+
+def read_index(name: str) -> dict[str, Any]:
+    """Return model_index.json of a resolved backbone; errors as `read_family`'s first two."""
+    return _read_config(_pipeline_folder(name) / "model_index.json", name)
 
 
 def _pipeline_folder(name: str) -> Path:
@@ -121,7 +123,7 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def is_miniature(name: str) -> bool:
     """Return whether a resolved backbone has a narrower transformer than its family's real one."""
-    if name in (NANO, FULL):
+    if name == NANO or name in RELEASES:
         return name == NANO
     folder = folder_of(name)
     path = None if folder is None else folder / "transformer" / "config.json"
@@ -137,7 +139,7 @@ def own_files(name: str) -> Mapping[str, Path]:
 
     Empty for the declared ones, whose hashes are known, and for what is not on this machine.
     """
-    folder = None if name in (NANO, FULL) else folder_of(name)
+    folder = None if name == NANO or name in RELEASES else folder_of(name)
     if folder is None:
         return {}
     kept = {".json", ".safetensors", ".bin", ".model", ".txt"}

@@ -14,10 +14,13 @@ from e2r_baselines.method import Photo, Pixels
 if TYPE_CHECKING:
     import torch
 
-Resize = Literal["paper", "aspect", "native"]
+Resize = Literal["paper", "aspect", "native", "icedit"]
 """How pictures of any size meet a model; see `e2r_adapters.resize.fit`."""
-Targets = Literal["full", "attention"]
-"""Which Linears of the transformer a LoRA is trained on."""
+Targets = str
+"""Which Linears of the transformer a LoRA is trained on: a name that the family's facts have."""
+Shift = Literal["own", "fixed"]
+"""How a schedule is shifted where that depends on the number of steps: by the number that is run,
+as the model's own pipeline does, or always by the full number, so that steps change one thing."""
 Networks = Mapping[str, "torch.nn.Module"]
 """The parts of an editor that may carry a LoRA, by the name that adapter files call them."""
 LoraSource = Path | Mapping[str, "torch.Tensor"]
@@ -78,7 +81,8 @@ class LoraPart:
     """Where a LoRA sits in one network.
 
     Attributes:
-        targets: set of targets -> endings of the names of the Linears.
+        targets: set of targets -> endings of the names of the Linears; one that starts with a dot
+            leaves out a Linear that is called just so.
         linear: regular expression of every Linear's whole name.
     """
 
@@ -96,6 +100,7 @@ class LoraFacts:
         marked: the Linear of the transformer whose weights tell one base from another.
         width_of: endings of Linears whose input is as wide as the transformer.
         bases: width -> which base has it, in words.
+        loader: diffusers' class that converts foreign names to the family's.
     """
 
     parts: Mapping[str, LoraPart]
@@ -103,6 +108,7 @@ class LoraFacts:
     marked: str
     width_of: tuple[str, ...]
     bases: Mapping[int, str]
+    loader: str
 
 
 class Editor(Protocol):
@@ -167,7 +173,9 @@ class Editor(Protocol):
         """
         ...
 
-    def schedule(self, steps: int, shape: tuple[int, int, int]) -> "torch.Tensor":
+    def schedule(
+        self, steps: int, shape: tuple[int, int, int], shift: Shift = "own"
+    ) -> "torch.Tensor":
         """Return (steps + 1,) float32 noise levels from 1 to 0 for latents of (c, h, w)."""
         ...
 
@@ -225,6 +233,9 @@ class Family:
         quantized: the parts of a pipeline that are quantized when that is asked for.
         lora: see `LoraFacts`.
         open: from a loaded pipeline to its editor.
+        guidance: the scale of inference unless another is set.
+        training_guidance: the scale that is seen in training, None for what the profile says; 1
+            where guidance is classifier-free, so that a step is one pass.
     """
 
     name: str
@@ -234,3 +245,5 @@ class Family:
     quantized: tuple[str, ...]
     lora: LoraFacts
     open: Callable[[Any], Editor]
+    guidance: float
+    training_guidance: float | None = None

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from e2r_adapters.editors.editor import Family
+from e2r_adapters.editors.fill import FILL
+from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.kontext import KONTEXT
 from e2r_metrics.base.errors import UsageError
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({f.pipeline: f for f in (KONTEXT,)})
+FAMILIES: Mapping[str, Family] = MappingProxyType({f.pipeline: f for f in (KONTEXT, KLEIN, FILL)})
 
 
 def family_of(pipeline: str, where: str) -> Family:

@@ -20,14 +20,19 @@ def schedule_of(scheduler: Any, steps: int, tokens: int) -> "torch.Tensor":
     """Return the (steps + 1,) levels from 1 to 0 for a target of so many tokens."""
     from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift
 
-    made = fresh(scheduler)
-    config: Any = made.config
-    shift = calculate_shift(
+    config: Any = scheduler.config
+    mu = calculate_shift(
         tokens,
         config.base_image_seq_len,
         config.max_image_seq_len,
         config.base_shift,
         config.max_shift,
     )
-    made.set_timesteps(sigmas=list(np.linspace(1.0, 1 / steps, steps)), mu=shift)
+    return shifted(scheduler, steps, mu)
+
+
+def shifted(scheduler: Any, steps: int, mu: float) -> "torch.Tensor":
+    """Return the (steps + 1,) levels from 1 to 0 that a shift of mu gives."""
+    made = fresh(scheduler)
+    made.set_timesteps(sigmas=list(np.linspace(1.0, 1 / steps, steps)), mu=mu)
     return made.sigmas

@@ -45,4 +45,5 @@ LORA = LoraFacts(
     bases=MappingProxyType(
         {3072: "FLUX.1 [dev] size (guess: dev, Kontext, Fill and schnell share these shapes)"}
     ),
+    loader="FluxLoraLoaderMixin",
 )

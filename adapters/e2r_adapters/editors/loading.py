@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.editors.backbones import Offload, Quantize, folder_of, read_family
+from e2r_adapters.editors.backbones import folder_of, read_family
 from e2r_adapters.editors.editor import Editor
+from e2r_adapters.editors.releases import Offload, Quantize
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
 

@@ -3,7 +3,8 @@
 Source: Hu et al., ICLR 2022; targets and sizes from Edit2Restore's release.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.compat import check_peft
@@ -31,7 +32,8 @@ def attach(
         most updates at the text encoder's learning rate.
 
     Raises:
-        UsageError: the installed PEFT is too old for the network's library.
+        UsageError: the installed PEFT is too old for the network's library, or the targets are
+            another family's; see `target_modules`.
     """
     import torch
     from peft import LoraConfig
@@ -42,7 +44,7 @@ def attach(
         r=rank,
         lora_alpha=alpha,
         init_lora_weights="gaussian",
-        target_modules=list(targets),
+        target_modules=target_modules(model, targets),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, type(model).__name__, "lora-init"))
@@ -52,6 +54,47 @@ def attach(
     for parameter in trained:
         parameter.data = parameter.data.float()
     return trained
+
+
+def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[str]:
+    """Return what PEFT is told to adapt: the endings, or whole names where it would choke on them.
+
+    Raises:
+        UsageError: an ending that no Linear has, or a kind of block that none is in.
+    """
+    import torch
+
+    modules = dict(model.named_modules())
+    hit = {ending: [name for name in modules if _ends(name, ending)] for ending in targets}
+    found = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
+    linear = set(found)
+    chosen = sorted({name for names in hit.values() for name in names if name in linear})
+    missing = [ending for ending, names in hit.items() if linear.isdisjoint(names)]
+    missing += sorted({_blocks(name) for name in found} - {_blocks(name) for name in chosen} - {""})
+    if missing:
+        raise UsageError(
+            f"expected targets that cover {type(model).__name__}, found no Linear for "
+            f"{', '.join(missing)}: the list is another family's and would leave most of this "
+            f"network as it is; its Linears are {', '.join(_endings(found))}"
+        )
+    # An ending may be a Linear in one block and a list of modules in another.
+    exact = all(linear.issuperset(names) for names in hit.values())
+    return list(targets) if exact and not any(e.startswith(".") for e in targets) else chosen
+
+
+def _ends(name: str, ending: str) -> bool:
+    return (name if ending.startswith(".") else f".{name}").endswith(f".{ending.removeprefix('.')}")
+
+
+def _blocks(name: str) -> str:
+    """Return the list of blocks that a module is in, "" where it is in none."""
+    match = re.match(r"(.*?)\.\d+\.", name)
+    return match[1] if match else ""
+
+
+def _endings(names: Iterable[str]) -> list[str]:
+    """Return the distinct names of Linears inside blocks."""
+    return list(dict.fromkeys(re.sub(r"^.*?\.\d+\.", "", name) for name in names if _blocks(name)))
 
 
 def scales(model: "torch.nn.Module") -> Mapping[str, float]:

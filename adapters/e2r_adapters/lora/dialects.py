@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from e2r_adapters.editors.editor import LoraFacts
+from e2r_adapters.editors.shared import lora_shapes
 from e2r_adapters.lora.header import (
     ADAPTER_FILE,
     DIFFUSERS_ENTRY,
@@ -237,14 +239,12 @@ def loadable(
     return tensors
 
 
-def converted(source: "Path | Mapping[str, torch.Tensor]") -> Shapes:
-    """Return the shapes of an adapter's tensors after diffusers' own conversion.
+def converted(source: "Path | Mapping[str, torch.Tensor]", facts: LoraFacts) -> Shapes:
+    """Return the shapes of an adapter's tensors after diffusers' own conversion for a family.
 
     Raises:
         Exception: whatever its converters meet in a file that is none of theirs.
     """
-    from diffusers.loaders.lora_pipeline import FluxLoraLoaderMixin
+    from diffusers.loaders import lora_pipeline
 
-    given = str(source) if isinstance(source, Path) else dict(source)
-    tensors: Any = FluxLoraLoaderMixin.lora_state_dict(given)
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return lora_shapes(getattr(lora_pipeline, facts.loader), source)

@@ -129,7 +129,7 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
         UsageError: `inspect` finds a problem, the file is for another base, or it loads at another
             scale than its metadata says; or the installed PEFT is too old.
     """
-    report = inspect(path, alpha)
+    report = inspect(path, alpha, editor.family)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
     said = {"transformer": report.transformer, "text_encoder": report.text_encoder}

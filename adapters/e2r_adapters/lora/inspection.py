@@ -1,6 +1,6 @@
 """What an adapter file holds and what diffusers would make of it, read from its header alone.
 
-Source: the loading rules are those of diffusers 0.36 to 0.42, `FluxLoraLoaderMixin`.
+Source: the loading rules are those of diffusers 0.36 to 0.42, the LoRA loader of each family.
 """
 
 import re
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.editors.editor import Family, LoraFacts
+from e2r_adapters.editors.families import FAMILIES
 from e2r_adapters.lora.dialects import (
     AdapterFile,
     Layout,
@@ -23,6 +24,8 @@ from e2r_adapters.lora.header import RECORD_KEY, Shapes, damage, entry, linears
 from e2r_adapters.lora.problems import PartReport, problems_of
 from e2r_adapters.quiet import quiet_loading
 
+_NETWORKS = ("transformer", "text_encoder")
+
 
 @dataclass(frozen=True)
 class AdapterReport:
@@ -30,6 +33,8 @@ class AdapterReport:
 
     Attributes:
         path: the file.
+        family: of editing models, whose names its Linears have; several where these share a
+            transformer.
         layout: whose key names it has.
         dtypes: of its tensors, as safetensors names them.
         transformer, text_encoder: None where the file has no key for it.
@@ -40,6 +45,7 @@ class AdapterReport:
     """
 
     path: str
+    family: str
     layout: Layout
     dtypes: tuple[str, ...]
     transformer: PartReport | None
@@ -50,46 +56,67 @@ class AdapterReport:
     problems: tuple[str, ...]
 
 
-def inspect(path: Path, alpha: float | None = None) -> AdapterReport:
+def inspect(path: Path, alpha: float | None = None, family: Family | None = None) -> AdapterReport:
     """Read an adapter without its matrices, and let diffusers convert what it would convert.
 
     Args:
         path: a safetensors file, or a folder that holds an adapter.
         alpha: what it was trained with, for a file that does not say.
+        family: that it has to be for; None for the one that knows most of its Linears.
 
     Raises:
         UsageError: it is missing or not a safetensors file.
     """
     adapter = read_adapter(path)
     record = entry(adapter.path, adapter.header, RECORD_KEY)
-    parts = {name: _part(name, adapter, alpha) for name in KONTEXT.lora.parts}
-    problems = problems_of(adapter, parts, KONTEXT.lora, alpha)
+    likely = _likely(adapter.shapes) if family is None else (family,)
+    family = likely[0]
+    parts = {name: _part(name, adapter, alpha) for name in _NETWORKS}
+    problems = problems_of(adapter, parts, family, alpha)
     if changed := damage(adapter.path, adapter.header):
         problems = (changed, *problems)
     shapes = adapter.shapes
     if adapter.layout == "kohya" and not problems:
-        shapes, problems = _after_conversion(adapter, parts, alpha)
+        shapes, problems = _after_conversion(adapter, parts, family.lora, alpha)
     return AdapterReport(
         path=str(path),
+        family=" or ".join(one.name for one in likely),
         layout=adapter.layout,
         dtypes=adapter.dtypes,
         transformer=parts["transformer"],
         text_encoder=parts["text_encoder"],
-        base=_base(shapes, record),
+        base=_base(shapes, family.lora, record),
         record=record,
         outcome=_outcome(parts, adapter.layout, problems),
         problems=problems,
     )
 
 
+def _likely(shapes: Shapes) -> tuple[Family, ...]:
+    """Return the families that know most of an adapter's Linears: of one transformer, several."""
+    names = list(linears(shapes, "transformer"))
+
+    def known(family: Family) -> int:
+        facts = family.lora
+        pattern = f"(?:{facts.parts['transformer'].linear})|(?:{facts.foreign})"
+        return sum(re.fullmatch(pattern, name) is not None for name in names)
+
+    counts = [known(family) for family in FAMILIES.values()]
+    found = zip(FAMILIES.values(), counts, strict=True)
+    return tuple(family for family, count in found if count == max(counts))
+
+
 def _after_conversion(
-    adapter: AdapterFile, parts: Mapping[str, PartReport | None], alpha: float | None
+    adapter: AdapterFile,
+    parts: Mapping[str, PartReport | None],
+    facts: LoraFacts,
+    alpha: float | None,
 ) -> tuple[Shapes, tuple[str, ...]]:
     """Return the shapes that diffusers makes of foreign names, or what keeps it from that."""
     scales = {name: part.scales for name, part in parts.items() if part}
     try:
         with quiet_loading():
-            return converted(loadable(adapter, scales, alpha)), ()
+            return converted(loadable(adapter, scales, alpha), facts), ()
     except Exception as error:  # noqa: BLE001  # its converters raise whatever they meet
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return {}, (f"diffusers cannot convert it ({reason}); choose an adapter of this family",)
@@ -117,11 +144,10 @@ def _part(name: str, adapter: AdapterFile, alpha: float | None) -> PartReport | 
     )
 
 
-def _base(shapes: Shapes, record: Mapping[str, Any] | None) -> str:
+def _base(shapes: Shapes, facts: LoraFacts, record: Mapping[str, Any] | None) -> str:
     """Say which base the file is for; from its record, else from the width it expects."""
     if record and record.get("base"):
         return str(record["base"])
-    facts = KONTEXT.lora
     inputs = linears(shapes, "transformer").items()
     widths = {a[1] for name, (a, _) in inputs if name.endswith(facts.width_of)}
     if len(widths) == 1 and (known := facts.bases.get(min(widths))):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e2r_adapters.editors.editor import LoraFacts
+from e2r_adapters.editors.editor import Family, LoraFacts
 from e2r_adapters.lora.dialects import AdapterFile, Layout, stated_rank
 from e2r_adapters.lora.header import PART, Shapes, linears
 
@@ -41,7 +41,7 @@ class PartReport:
 def problems_of(
     adapter: AdapterFile,
     parts: Mapping[str, PartReport | None],
-    facts: LoraFacts,
+    family: Family,
     alpha: float | None,
 ) -> tuple[str, ...]:
     """Return the reasons not to use an adapter; none for a sound one.
@@ -49,14 +49,14 @@ def problems_of(
     Args:
         adapter: as it lies on disk.
         parts: what it holds for each network.
-        facts: of the family that it is for.
+        family: that it is for.
         alpha: what the user states for a file that states none.
     """
-    found = _key_problems(adapter.shapes, adapter.layout, facts)
+    found = _key_problems(adapter.shapes, adapter.layout, family)
     return (*found, *_part_problems(parts, adapter, alpha))
 
 
-def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]:
+def _key_problems(shapes: Shapes, layout: Layout, family: Family) -> list[str]:
     """Find keys that diffusers would drop, or choke on."""
     text = [key for key in shapes if key.startswith("lora_te")]
     if text:
@@ -65,17 +65,23 @@ def _key_problems(shapes: Shapes, layout: Layout, facts: LoraFacts) -> list[str]
             "('Could not automatically infer state dict type'); remove or convert them"
         ]
     if layout == "kohya":
-        return [*_of_another_family(shapes, facts), *_odd(shapes)]
+        return [*_of_another_family(shapes, family.lora), *_odd(shapes)]
     if layout not in ("diffusers", "peft"):
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
     halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
     paired = any(linears(shapes, part) for part in ("transformer", "text_encoder"))
     if not (halves or paired):
         return [f"expected pairs of matrices, found none, such as {next(iter(shapes))!r}"]
+    facts = family.lora
     unknown = [key for key in shapes if not (_known(key, facts) or key.endswith(".alpha"))]
-    problems = [f"{len(unknown)} unknown keys, such as {unknown[0]!r}"] if unknown else []
+    problems = _unknown(unknown, family) if unknown else []
     problems += _odd(shapes)
     return problems + ([f"{halves[0]!r} has no partner"] if halves else [])
+
+
+def _unknown(keys: list[str], family: Family) -> list[str]:
+    """Say what keys a family does not know."""
+    return [f"{len(keys)} unknown keys for {family.name}, such as {keys[0]!r}"]
 
 
 def _odd(shapes: Shapes) -> list[str]:
@@ -105,7 +111,7 @@ def _of_another_family(shapes: Shapes, facts: LoraFacts) -> list[str]:
 
 def _known(key: str, facts: LoraFacts) -> bool:
     match = PART.match(key)
-    if match is None:
+    if match is None or match[1] not in facts.parts:
         return False
     return bool(re.fullmatch(facts.parts[match[1]].linear, match[2]))
 

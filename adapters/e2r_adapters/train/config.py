@@ -23,17 +23,19 @@ class TrainConfig:
         tasks: trained together into one adapter.
         pairs: pairs per task, a divisor of the profile's exposure.
         backbone: "auto", "kontext-nano", a folder, or a hub id; see `resolve_backbone`.
-        data: task -> folder of pairs, in a layout that `dataset_pairs` knows; for denoise also a
-            folder of clean pictures, which noise is painted on; or `PAINTED`. Tasks without an
-            entry are painted for a miniature, and refused for a full-size backbone.
+        data: task -> folder of pairs, in a layout that `dataset_pairs` knows; for denoise and
+            dehaze also a folder of clean pictures, which are degraded; or `PAINTED`. Tasks without
+            an entry are painted for a miniature, and refused for a full-size backbone.
         reading, matching: how pictures are read and paired.
         pairs_seed: which pairs.
         seed: of everything else: LoRA, order, noise, levels.
-        targets: "full" (the release) or "attention" (the paper's text).
+        targets: a set that the backbone's family has: "full" (of Kontext: the release's list), or
+            "attention" (the paper's text); klein has "common" too, its trainers' usual list.
         text_encoder: train a LoRA on the text encoder too.
         replicate_prompt_cache_bug: show prompts as the release does without `text_encoder`.
         test: folders of test pictures that no training picture may stand in.
         allow_overlap: record such pictures instead of refusing.
+        drop_overlap: draw no pair from such pictures, and record them.
         device: "auto", "cpu" or "cuda".
         checkpoint_every, sample_every: in steps; 0 for never.
     """
@@ -53,6 +55,7 @@ class TrainConfig:
     replicate_prompt_cache_bug: bool = False
     test: tuple[Path, ...] = ()
     allow_overlap: bool = False
+    drop_overlap: bool = False
     device: str = "auto"
     checkpoint_every: int = 500
     sample_every: int = 500

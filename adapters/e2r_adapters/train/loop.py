@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters import lora
-from e2r_adapters.editors.backbones import is_miniature, resolve_backbone
+from e2r_adapters.editors.backbones import family_named, is_miniature, resolve_backbone
 from e2r_adapters.train import checkpoint, journal
 from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
 from e2r_adapters.train.profiles import Profile, kind_of
@@ -47,6 +47,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     config = replace(config, backbone=resolve_backbone(config.backbone))
     _check(config)
+    config = _guided(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
     alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
@@ -59,6 +60,14 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             f"cannot write to {config.out}: {error.strerror or error}; {kept}"
             "free some space and give the same command again: it goes on from there"
         ) from error
+
+
+def _guided(config: TrainConfig) -> TrainConfig:
+    """Return the training at the guidance that its family is trained at."""
+    own = family_named(config.backbone).training_guidance
+    if own is None:
+        return config
+    return replace(config, profile=replace(config.profile, guidance=own))
 
 
 def _silent(done: int, steps: int, loss: float) -> None:
@@ -76,11 +85,12 @@ def _check(config: TrainConfig) -> None:
     stray = sorted(config.data.keys() - set(config.tasks))
     if stray:
         raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
-    if config.targets not in ("full", "attention"):
-        raise unknown("set of targets", config.targets, ("full", "attention"))
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
+    known = family_named(config.backbone).lora.parts["transformer"].targets
+    if config.targets not in known:
+        raise unknown("set of targets", config.targets, known)
 
 
 def _check_painted(config: TrainConfig) -> None:

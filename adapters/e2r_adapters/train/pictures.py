@@ -9,11 +9,15 @@ import numpy as np
 
 from e2r_baselines.degrade import degrade
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import TASKS, Task, gaussian_noise
+from e2r_baselines.tasks import TASKS, Task
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import PictureError, UsageError, unknown
 from e2r_metrics.base.pairs import Pair as Files
 from e2r_metrics.base.pictures import EightBit, Reading, eight_bit, read_image
+
+MADE = ("denoise", "dehaze")
+"""Kinds of task that are trained on clean pictures too. Rain is none: painted streaks are not those
+of any set, and pairs of it are to be had."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +59,25 @@ def read_pair(task: str, files: Files, reading: Reading) -> Pair:
     return Pair(task, files.name, key, clean, degraded, (files.clean, files.first))
 
 
-def noisy_pair(task: str, name: str, path: Path, seed: int, index: int, reading: Reading) -> Pair:
-    """Read a clean picture and paint noise on it, clipped and rounded to 8 bits.
+def made_pair(task: str, name: str, path: Path, seed: int, index: int, reading: Reading) -> Pair:
+    """Read a clean picture and degrade it as the task says, clipped and rounded to 8 bits.
+
+    Haze takes the stated model of depth: it rises from 0.25 at the bottom row to 1 at the top row.
 
     Args:
-        task: of the kind denoise; the bare kind cycles through sigma 15, 25 and 50.
-        name: of the picture; with the seed, it decides the noise.
+        task: of a kind in `MADE`; the bare kind denoise cycles through sigma 15, 25 and 50.
+        name: of the picture; with the seed, it decides every draw.
         path: the clean file.
         seed: the pairs seed.
         index: place of the picture among those drawn, which the cycle goes by.
         reading: see `Reading`.
     """
     clean = _read(path, reading)
-    sigma = _degradation(task, index).sigma or 0
+    pixels = np.divide(clean, 255, dtype=np.float32)
     rng = rng_for(seed, f"{task}/{name}", "training-pair-noise")
-    degraded = eight_bit(gaussian_noise(np.divide(clean, 255, dtype=np.float32), sigma, rng))
+    rows = np.linspace(1, 0.25, clean.shape[0], dtype=np.float32)
+    depth = np.broadcast_to(rows[:, None], clean.shape[:2])
+    degraded = eight_bit(degrade(_degradation(task, index), pixels, depth, rng))
     return Pair(task, name, content_hash(clean, degraded), clean, degraded, (path,))
 
 

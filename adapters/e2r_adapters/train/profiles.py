@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from e2r_adapters.editors.backbones import LENGTH
+from e2r_adapters.editors.releases import LENGTH
 from e2r_baselines.tasks import PROMPTS, TASKS, Kind, Prompts, Task
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -36,7 +36,8 @@ class Profile:
         betas: AdamW's.
         schedule: "constant", or "cosine" to a tenth of the learning rate.
         clip: largest norm of the gradient.
-        guidance: the embedded guidance scale seen in training.
+        guidance: the guidance scale seen in training, embedded; families with another kind of
+            guidance put their own in its place.
         sequence: length of the T5 sequence in tokens.
         dtype: of the frozen weights; what is trained is always float32.
         checkpointing: recompute activations in the backward pass to save memory.

@@ -18,7 +18,6 @@ from e2r_baselines.method import Pixels
 from e2r_metrics.base.pictures import EightBit, eight_bit, write_png
 
 _STEPS = 8
-_GUIDANCE = 2.5  # the paper's inference
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ def choose_shown(editor: Editor, pairs: Sequence[Pair], profile: Profile) -> tup
 
 def _shown(editor: Editor, pair: Pair, profile: Profile) -> Shown:
     clean, photo = prepared(pair, profile)
-    (given,) = editor.condition(photo, [instruction_for(profile, pair.task, _GUIDANCE)])
+    said = instruction_for(profile, pair.task, editor.family.guidance)
+    (given,) = editor.condition(photo, [said])
     return Shown(pair.key, clean, photo.pixels, given)
 
 

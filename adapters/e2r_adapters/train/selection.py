@@ -5,13 +5,14 @@ compares amounts and not luck.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from e2r_adapters.train.config import PAINTED, TrainConfig
-from e2r_adapters.train.pictures import Pair, noisy_pair, painted_pair, read_pair
+from e2r_adapters.train.pictures import MADE, Pair, made_pair, painted_pair, read_pair
 from e2r_adapters.train.profiles import kind_of
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
 from e2r_metrics.base.draws import rng_for
@@ -35,6 +36,7 @@ class Selection:
         sources: task -> where its pictures are from, in words.
         overlaps: training files that also stand in a test set; empty unless that was allowed.
         test: folders that were searched for overlaps.
+        dropped: training files that no pair was drawn from, for they stand in a test set.
     """
 
     pairs: tuple[Pair, ...]
@@ -42,6 +44,7 @@ class Selection:
     sources: Mapping[str, str]
     overlaps: tuple[Overlap, ...] = ()
     test: tuple[Path, ...] = ()
+    dropped: tuple[Overlap, ...] = ()
 
 
 def choose(count: int, pairs: int, seed: int, task: str) -> list[int]:
@@ -66,9 +69,12 @@ def select(config: TrainConfig) -> Selection:
     test = [path for folder in config.test for path in _below(folder)]
     chosen: list[Pair] = []
     sources: dict[str, str] = {}
+    dropped: dict[Overlap, None] = {}
     for task in config.tasks:
-        pairs, sources[task] = _pairs_of(config, task)
+        barred = _barred(config, task, test) if config.drop_overlap else ()
+        pairs, sources[task] = _pairs_of(config, task, {overlap.train for overlap in barred})
         chosen += pairs
+        dropped |= dict.fromkeys(barred)
     overlaps = _overlaps(chosen, test)
     if overlaps and not config.allow_overlap:
         first = overlaps[0]
@@ -76,29 +82,54 @@ def select(config: TrainConfig) -> Selection:
             f"{len(overlaps)} training pictures also stand in the test set, such as {first.train} "
             f"({first.kind} of {first.test}); choose other pairs, or record it with --allow-overlap"
         )
-    return Selection(tuple(chosen), config.pairs_seed, sources, overlaps, config.test)
+    return Selection(
+        tuple(chosen), config.pairs_seed, sources, overlaps, config.test, tuple(dropped)
+    )
 
 
-def _pairs_of(config: TrainConfig, task: str) -> tuple[list[Pair], str]:
-    """Return the pairs of one task and where they are from."""
+def _barred(config: TrainConfig, task: str, test: Sequence[Path]) -> tuple[Overlap, ...]:
+    """Return which clean pictures of a task's folder stand in a test set."""
+    folder = config.data.get(task, PAINTED)
+    if folder == PAINTED or not folder.is_dir():
+        return ()
+    made = kind_of(task) in MADE and _is_clean(folder, config.matching)
+    if made:
+        files = list(list_pictures(folder, config.matching.recursive).values())
+    else:
+        files = [pair.clean for pair in dataset_pairs(folder, config.matching)]
+    return _found(tuple(files), tuple(test))
+
+
+@lru_cache(maxsize=8)
+def _found(train: tuple[Path, ...], test: tuple[Path, ...]) -> tuple[Overlap, ...]:
+    """Return overlaps, searched for once: the arms of a study are all trained on one folder."""
+    return tuple(find_overlaps(train, test)) if train and test else ()
+
+
+def _pairs_of(config: TrainConfig, task: str, barred: Set[Path]) -> tuple[list[Pair], str]:
+    """Return the pairs of one task, of none of the files barred, and where they are from."""
     seed, folder = config.pairs_seed, config.data.get(task, PAINTED)
     if folder == PAINTED:
         side = config.profile.painted
         return [painted_pair(task, seed, i, side) for i in range(config.pairs)], "painted"
     if not folder.is_dir():
         raise UsageError(f"{folder}: expected a folder of pairs for {task}, found no such folder")
-    if kind_of(task) == "denoise" and _is_clean(folder, config.matching):
-        listed = list(list_pictures(folder, config.matching.recursive).items())
+    without = f", without {len(barred)} that stand in a test set" if barred else ""
+    kind = kind_of(task)
+    if kind in MADE and _is_clean(folder, config.matching):
+        there = list_pictures(folder, config.matching.recursive).items()
+        listed = [(name, path) for name, path in there if path not in barred]
         order = choose(len(listed), config.pairs, seed, task)
         pairs = [
-            noisy_pair(task, *listed[index], seed, place, config.reading)
+            made_pair(task, *listed[index], seed, place, config.reading)
             for place, index in enumerate(order)
         ]
-        return pairs, f"noise painted on {folder.resolve().name}"
-    files = dataset_pairs(folder, config.matching)
+        what = "noise" if kind == "denoise" else "haze"
+        return pairs, f"{what} painted on {folder.resolve().name}{without}"
+    files = [p for p in dataset_pairs(folder, config.matching) if p.clean not in barred]
     order = choose(len(files), config.pairs, seed, task)
     pairs = [read_pair(task, files[index], config.reading) for index in order]
-    return pairs, f"pairs of {folder.resolve().name}"
+    return pairs, f"pairs of {folder.resolve().name}{without}"
 
 
 def _is_clean(folder: Path, matching: Matching) -> bool:
@@ -133,6 +164,9 @@ def record(selection: Selection) -> dict[str, Any]:
         "searched_for_overlaps": [folder.name for folder in selection.test],
         "overlaps": [
             {"train": o.train.name, "test": o.test.name, "kind": o.kind} for o in selection.overlaps
+        ],
+        "dropped": [
+            {"train": o.train.name, "test": o.test.name, "kind": o.kind} for o in selection.dropped
         ],
         "pairs": [
             {"task": pair.task, "name": pair.name, "sha256": pair.key} for pair in selection.pairs

@@ -36,4 +36,16 @@ EXTRACTORS = (
         "(x / 255 - 0.5) / 0.5; global average pool of the last feature map",
         ("efficientnet-lite0",),
     ),
+    *(
+        Extractor(
+            f"dinov2-vit-{size}-14",
+            "dinov2",
+            dimension,
+            "PIL bicubic with antialias to 224x224 per channel in float32, clipped to [0, 255]; "
+            "ImageNet mean and deviation; class token; positions bicubic without antialias by "
+            "16.1 / 37",
+            (f"dinov2-vit-{size}-14",),
+        )
+        for size, dimension in (("l", 1024), ("b", 768))
+    ),
 )

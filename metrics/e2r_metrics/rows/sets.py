@@ -23,6 +23,17 @@ def _fid(variant: str, reference: str) -> Metric:
     )  # fmt: skip
 
 
+def _fd_dinov2(size: str) -> Metric:
+    extractor = f"dinov2-vit-{size}-14"
+    return Metric(
+        "fd_dinov2", size, f"FD (DINOv2 {size.upper()})", "frechet", False,
+        f"{_FRECHET}, of DINOv2 ViT-{size.upper()}/14 features", "Stein et al., NeurIPS 2023",
+        "dgm-eval with its clean resize, by definition", "1e-9 relative for the Frechet step",
+        "set", low=0.0, identical=0.0, resize=_PREPROCESSING[extractor], weights=(extractor,),
+        extractor=extractor, distance="frechet",
+    )  # fmt: skip
+
+
 def _mmd(name: str, variant: str, title: str, extractor: str, weights: str) -> Metric:
     statistic = "with the diagonal" if variant == "v" else "without the diagonal (unbiased)"
     return Metric(
@@ -83,6 +94,8 @@ ROWS = (
         extractor="inception-clean",
         distance="kid",
     ),
+    _fd_dinov2("l"),
+    _fd_dinov2("b"),
     _mmd("cmmd", "v", "CMMD", "clip-vit-l-14-336", "clip-vit-l-14-336"),
     _mmd("cmmd", "u", "CMMD (U)", "clip-vit-l-14-336", "clip-vit-l-14-336"),
     Metric(

@@ -1,25 +1,23 @@
 # Only the pipeline knows where offloading makes it run.
 # pyright: reportPrivateUsage=false
-"""What FLUX.1 Kontext's transformer is given beside the noisy target."""
+"""What FLUX.1's transformers are given beside the noisy target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.editors.editor import LoraSource
+from e2r_adapters.editors.shared import column
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
 
 
 @dataclass(frozen=True)
-class KontextConditioning:
+class FluxConditioning:
     """See `Conditioning`; B samples, M condition tokens of C channels.
 
     Attributes:
-        tokens: (B, M, C) packed latents of the degraded pictures.
+        tokens: (B, M, C) what stands for the degraded pictures, beside the target's tokens.
         shape: (c, h, w) of one sample's latents.
         states: (B, L, D) T5 states.
         pooled: (B, P) CLIP vectors.
@@ -54,14 +52,14 @@ class Text:
     clip: "torch.Tensor"
 
 
-def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
+def read_text(pipe: Any, text: str, length: int) -> Text:
     """Encode one text, padded or cut to `length` T5 tokens (at most 512) and 77 of CLIP's."""
     import torch
 
     with torch.no_grad():
-        encoded: Any = pipe.encode_prompt(
+        encoded = pipe.encode_prompt(
             text,
-            cast("Any", None),
+            None,
             device=pipe._execution_device,
             max_sequence_length=length,
         )
@@ -76,21 +74,11 @@ def read_text(pipe: "FluxKontextPipeline", text: str, length: int) -> Text:
     return Text(states.cpu(), pooled.cpu(), clip)
 
 
-def stacked(parts: Sequence[KontextConditioning], device: "torch.device") -> KontextConditioning:
+def stacked(parts: Sequence[FluxConditioning], device: "torch.device") -> FluxConditioning:
     """Return one conditioning for several samples of one size."""
-    import torch
 
-    def column(name: str) -> "torch.Tensor":
-        each = [getattr(part, name) for part in parts]
-        if all(one is each[0] for one in each):
-            # One text for all: not copied, as the pipeline does not.
-            return each[0].to(device).expand(len(each), *each[0].shape[1:])
-        return torch.cat(each).to(device)
+    def joined(name: str) -> "torch.Tensor":
+        return column([getattr(part, name) for part in parts], device)
 
     names = ("states", "pooled", "clip", "guidance")
-    return KontextConditioning(column("tokens"), parts[0].shape, *(column(name) for name in names))
-
-
-def given_to_diffusers(source: LoraSource) -> Any:
-    """Return an adapter as its loaders take it, which remove tensors from what they are handed."""
-    return str(source) if isinstance(source, Path) else dict(source)
+    return FluxConditioning(joined("tokens"), parts[0].shape, *(joined(name) for name in names))

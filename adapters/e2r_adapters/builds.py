@@ -1,0 +1,235 @@
+"""Which weights an editing method runs with, and how it is opened once they are on this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2r_adapters.editors.backbones import (
+    family_named,
+    is_miniature,
+    own_files,
+    title_of,
+)
+from e2r_adapters.editors.editor import Resize, Shift, Sizes
+from e2r_adapters.editors.kontext_facts import PREFERRED
+from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES
+from e2r_adapters.lora.dialects import tensor_file
+from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
+from e2r_adapters.lora.places import adapters_in, files_of, label_of
+from e2r_adapters.options import AdapterOptions, MixtureOptions, RoundTripOptions
+from e2r_baselines.method import Build, Compute, Restorer
+from e2r_metrics.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from e2r_adapters.editors.editor import Editor
+    from e2r_adapters.restorer import Settings
+    from e2r_adapters.routing import Router
+
+NANO_ADAPTERS = "kontext-nano-adapters"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a method samples.
+
+    Attributes:
+        guidance: the guidance scale.
+        length: text tokens; None for 512, and what the miniature was trained with for it.
+        shift: see `Shift`.
+    """
+
+    guidance: float
+    length: int | None
+    shift: Shift = "own"
+
+
+def base_build(backbone: str) -> Build:
+    """Return the build of a bare backbone."""
+    if backbone == NANO:
+        return Build(NANO, files=(NANO,), miniature=True)
+    if backbone in RELEASES:
+        release = RELEASES[backbone]
+        return Build(release.title, files=(release.weights,))
+    files = {f"backbone/{name}": path for name, path in own_files(backbone).items()}
+    return Build(title_of(backbone), miniature=is_miniature(backbone), own_files=files)
+
+
+def adapted_build(backbone: str, options: AdapterOptions, adapters: Mapping[str, Path]) -> Build:
+    """Return the build of a backbone with adapters, those of the miniature where none are given."""
+    base = base_build(backbone)
+    given = options.adapter
+    if given is None:
+        embedded = (NANO, NANO_ADAPTERS) if backbone == NANO else base.files
+        return Build(base.name, embedded, base.miniature, base.own_files)
+    label = label_of(given)
+    if options.alpha is not None:
+        label += f" alpha {options.alpha:g}"
+    files = {**base.own_files, **files_of(adapters)}
+    return Build(f"{base.name}+{label}", base.files, base.miniature, files)
+
+
+def mixture_build(backbone: str, options: MixtureOptions) -> Build:
+    """Return the build of a backbone with a LoRA mixture; the bare one's where none is given."""
+    base, given = base_build(backbone), options.adapter
+    if given is None:
+        return base
+    name = f"{base.name}+{label_of(given)} routing {options.routing}"
+    return replace(base, name=name, own_files={**base.own_files, "adapter": tensor_file(given)})
+
+
+def licence_of(backbone: str) -> str:
+    """Return the licence of a backbone's weights."""
+    if backbone == NANO:
+        return "Apache-2.0"
+    return RELEASES[backbone].licence if backbone in RELEASES else "that of its weights"
+
+
+def check_family(method: str, backbone: str, family: str) -> None:
+    """Stop where a method is given a backbone of another family.
+
+    Raises:
+        UsageError: it is another's; or a folder that is no pipeline.
+    """
+    found = family_named(backbone).name
+    if found != family:
+        raise UsageError(
+            f"method {method}: expected a backbone of the family {family}, found {backbone} of "
+            f"{found}; run {method.replace(family, found)} with it"
+        )
+
+
+def open_bare(
+    backbone: str,
+    options: RoundTripOptions,
+    sampling: Sampling,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> Restorer:
+    """Open a backbone without adapters; see `MethodSpec.open`."""
+    return _restorer(backbone, options, sampling, build, files, compute, {})
+
+
+def open_adapted(
+    backbone: str,
+    options: RoundTripOptions,
+    chosen: tuple[AdapterOptions, Mapping[str, Path]],
+    sampling: Sampling,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> Restorer:
+    """Open a backbone with a LoRA by task kind, or one for all; see `MethodSpec.open`."""
+    given, adapters = chosen
+    if not adapters and NANO_ADAPTERS not in files:
+        raise UsageError(
+            f"{build.name} has no adapter of its own and needs --set adapter=FILE: train one with "
+            f"`e2r-bench train`, or run the miniature, kontext_lora with --set backbone={NANO}"
+        )
+    found = adapters or adapters_in(files[NANO_ADAPTERS])
+    return _restorer(backbone, options, sampling, build, files, compute, found, given.alpha)
+
+
+def _restorer(
+    backbone: str,
+    options: RoundTripOptions,
+    sampling: Sampling,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+    adapters: Mapping[str, Path],
+    alpha: float | None = None,
+) -> Restorer:
+    """Load the model of a build, with a LoRA by task kind if it has any."""
+    from e2r_adapters.restorer import EditorRestorer
+    from e2r_adapters.routing import TaskSpecific, Unified
+
+    names = {kind: f"for-{kind or 'any'}" for kind in adapters}
+    router: Router | None = None
+    if names:
+        router = Unified(names[""]) if "" in names else TaskSpecific(names)
+    settings = _settings(sampling, options, build, compute)
+    editor = _editor(backbone, options, build, files, compute)
+    by_name = {names[kind]: path for kind, path in adapters.items()}
+    return EditorRestorer(editor, settings, by_name, router, alpha)
+
+
+def open_mixture(
+    backbone: str,
+    options: MixtureOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> Restorer:
+    """Open a backbone with a LoRA mixture on it; see `MethodSpec.open`."""
+    path = None if options.adapter is None else tensor_file(options.adapter)
+    if path is None or not is_mixture(path):
+        raise UsageError(
+            "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
+            f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
+        )
+    from e2r_adapters.lora.mixture import put_on
+    from e2r_adapters.restorer import EditorRestorer
+
+    editor = _editor(backbone, options, build, files, compute)
+    transformer = editor.networks["transformer"]
+    put_on(transformer, read_mixture(path, transformer), options.routing)
+    how = Sampling(options.guidance, options.max_sequence_length)
+    return EditorRestorer(editor, _settings(how, options, build, compute))
+
+
+def _settings(
+    how: Sampling, options: RoundTripOptions, build: Build, compute: Compute
+) -> "Settings":
+    from e2r_adapters.restorer import Settings
+
+    return Settings(
+        guidance=how.guidance,
+        length=how.length or (LENGTH if build.miniature else FULL_LENGTH),
+        resize=options.resize,
+        batch=compute.batch,
+        shift=how.shift,
+    )
+
+
+def open_round_trip(
+    backbone: str,
+    options: RoundTripOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> Restorer:
+    """Open the control that goes through the autoencoder; see `MethodSpec.open`."""
+    from e2r_adapters.restorer import RoundTrip
+
+    editor = _editor(backbone, options, build, files, compute)
+    return RoundTrip(options.resize, editor.sizes, editor)
+
+
+def open_resized(
+    resize: Resize, build: Build, files: Mapping[str, Path], compute: Compute
+) -> Restorer:
+    """Open the control that only resizes; see `MethodSpec.open`."""
+    from e2r_adapters.restorer import RoundTrip
+
+    del build, files, compute
+    return RoundTrip(resize, Sizes(1, 2, PREFERRED))
+
+
+def _editor(
+    backbone: str,
+    options: RoundTripOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+) -> "Editor":
+    import torch
+
+    from e2r_adapters.editors.loading import open_editor
+
+    # The weights are where the resolver found them, which need not be inside this package.
+    place = str(files[build.files[0]]) if build.files else backbone
+    return open_editor(
+        place, getattr(torch, compute.dtype), compute.device, options.offload, options.quantize
+    )

@@ -1,0 +1,78 @@
+"""The released models that methods run by default, and the miniature that stands in for one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Offload = Literal["none", "model", "sequential"]
+Quantize = Literal["none", "nf4", "int8"]
+
+Routing = Literal["released", "top2", "switch", "random", "one", "average"]
+"""How the experts of a mixture are weighted; see `e2r_adapters.lora.mixture`."""
+
+NANO = "kontext-nano"
+"""The embedded miniature; see docs/kontext.md."""
+LENGTH = 32
+"""Text tokens that the miniature and its adapters are trained with."""
+FULL = "black-forest-labs/FLUX.1-Kontext-dev"
+FULL_LENGTH = 512
+FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"
+"""What ICEdit's adapters are for."""
+KLEIN_BASE = "black-forest-labs/FLUX.2-klein-base-4B"
+"""The undistilled klein: the one that adapters are trained on."""
+KLEIN = "black-forest-labs/FLUX.2-klein-4B"
+"""The klein that was distilled to four steps."""
+
+WORK = 4 * 10**9
+"""Bytes of work for a picture of 1024x1024, beside the weights."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A model as its authors released it.
+
+    Attributes:
+        family: of editing models.
+        title: of its build, in every row.
+        weights: its table in weights.toml.
+        licence: of the weights.
+        needed: bytes on the device while the transformer runs: parameters times their bytes, and
+            `WORK`; an estimate, not a measurement.
+    """
+
+    family: str
+    title: str
+    weights: str
+    licence: str
+    needed: Mapping[Quantize, int]
+
+
+def _needed(whole: int, int8: int, nf4: int) -> Mapping[Quantize, int]:
+    return MappingProxyType({"none": whole * 10**9, "int8": int8 * 10**9, "nf4": nf4 * 10**9})
+
+
+# klein 4B: 3.88 G parameters beside 4.02 G of Qwen3 and 0.08 G of the autoencoder.
+_KLEIN_NEEDED = _needed(20, 13, 9)
+RELEASES: Mapping[str, Release] = MappingProxyType(
+    {
+        FULL: Release(
+            "kontext",
+            "FLUX.1-Kontext-dev",
+            "flux1-kontext-dev",
+            "FLUX.1 [dev] non-commercial",
+            _needed(38, 21, 13),
+        ),
+        FILL_DEV: Release(
+            "fill",
+            "FLUX.1-Fill-dev",
+            "flux1-fill-dev",
+            "FLUX.1 [dev] non-commercial",
+            _needed(38, 21, 13),
+        ),
+        KLEIN_BASE: Release(
+            "klein", "FLUX.2-klein-base-4B", "flux2-klein-base-4b", "Apache-2.0", _KLEIN_NEEDED
+        ),
+        KLEIN: Release("klein", "FLUX.2-klein-4B", "flux2-klein-4b", "Apache-2.0", _KLEIN_NEEDED),
+    }
+)

@@ -1,0 +1,59 @@
+"""`e2r-bench selfcheck`: do the weight files on this machine give the published values?"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from e2r_bench.commands import options
+from e2r_bench.commands.types import EXISTING_FOLDER
+
+if TYPE_CHECKING:
+    from e2r_metrics.selfcheck import Check
+
+
+@click.command("selfcheck", short_help="Compare weights with published values.")
+@click.option("--pictures", multiple=True, required=True, type=EXISTING_FOLDER,
+              help="Folder with the publishers' pictures; searched through.")  # fmt: skip
+@options.weights
+@click.option("--offline", is_flag=True, help="Open no connection.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+def command(
+    pictures: tuple[Path, ...], weights: tuple[Path, ...], offline: bool, as_json: bool
+) -> int:
+    """Compute values that others published, where their pictures and the weights are here.
+
+    What is absent is listed. Exit code 1 when a value differs, or none could be computed.
+    """
+    from e2r_metrics import Resolver, Session, own_declarations
+    from e2r_metrics.selfcheck import check_all
+
+    resolver = Resolver(
+        own_declarations(), weights, offline=offline, say=lambda line: click.echo(line, err=True)
+    )
+    checks = list(check_all(Session(resolver, store=None), pictures))
+    if as_json:
+        click.echo(json.dumps([_record(check) for check in checks], indent=1))
+    else:
+        for check in checks:
+            click.echo(_line(check))
+    computed = [check.status for check in checks if check.value is not None]
+    return 0 if computed and set(computed) == {"same"} else 1
+
+
+def _line(check: "Check") -> str:
+    row = check.published
+    pair = row.restored if row.clean == row.restored else f"{row.restored} against {row.clean}"
+    asked = f"{row.metric} of {pair}: published {row.value:g} within {row.tolerance:g}"
+    told = check.note if check.value is None else f"here {check.value:.5f}"
+    return f"{check.status}: {asked}; {told}"
+
+
+def _record(check: "Check") -> dict[str, object]:
+    row = check.published
+    return {
+        "status": check.status, "metric": row.metric, "restored": row.restored,
+        "clean": row.clean, "published": row.value, "tolerance": row.tolerance,
+        "source": row.source, "value": check.value, "note": check.note,
+    }  # fmt: skip
