@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from e2r_bench.cli import cli, main
+from e2r_metrics import selfcheck
+from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.pictures import write_png
+from e2r_metrics.selfcheck import Published
 
 TASK = "denoise25"
 _ON = ["--tasks", TASK, "--metrics", "psnr", "--limit", "3", "--device", "cpu", "--offline"]
@@ -21,9 +24,15 @@ _ADAPTER = "adapters/e2r_adapters/embedded/adapters/derain/pytorch_lora_weights.
 INVOCATIONS: dict[str, list[str]] = {
     "run": ["--methods", "kontext", "--set", "backbone=kontext-nano", "--data", "{data}",
             "--seeds", "0,1", "--steps", "1,2,3", *_ON, "--out", "{run}"],
+    "merge": ["{shards}/1", "{shards}/2", "--device", "cpu", "--offline", "--out", "{out}/merged"],
     "score": ["{run}/pairs/denoise25/degraded", "{run}/pairs/denoise25/clean", "--metrics", "psnr"],
+    "explain": ["{near}/restored", "{near}/clean", "--says", "psnr=38.59"],
+    "selfcheck": ["--pictures", "{near}", "--offline"],
     "study seeds": ["{run}", "--steps", "2"],
     "study steps": ["{run}", "--margin", "psnr=0.3"],
+    "study plan": ["--tasks", "haze+noise", "--tools", "noise=nlm,haze=dcp", "--data", "{data}",
+                   "--limit", "3", "--device", "cpu", "--offline", "--out", "{out}/plan"],
+    "study tradeoff": ["{out}/tradeoff.toml"],
     "maps": ["{run}", "--limit", "1", "--maps", "signed_error"],
     "report": ["{run}", "--beside"],
     "compare": ["{run}", "{run}", "--out", "{out}/comparison.html"],
@@ -70,8 +79,51 @@ def _pictures(folder: Path, count: int, seed: int, side: int = 48) -> Path:
     return folder
 
 
+def _shards(root: Path) -> None:
+    for part in ("1", "2"):
+        asked = ["--methods", "nlm", "--data", str(root / "data"), *_ON, "--shard", f"{part}/2"]
+        assert main(["run", *asked, "--out", str(root / "shards" / part)]) == 0
+
+
+def _published(folder: Path) -> tuple[Published, dict[str, str]]:
+    """Three pairs 3 grey levels apart: 20 log10(85) = 38.588 dB; the first as a published value."""
+    for k in range(3):
+        clean = np.random.default_rng(k).integers(0, 200, (32, 32, 3)).astype(np.uint8)
+        write_png(folder / "clean" / f"{k}.png", clean)
+        write_png(folder / "restored" / f"{k}.png", clean + np.uint8(3))
+    (folder / "known").mkdir()
+    for name, side in (("a.png", "restored"), ("b.png", "clean")):
+        (folder / "known" / name).write_bytes((folder / side / "0.png").read_bytes())
+    row = Published("psnr:rgb", "a.png", "b.png", 38.588, 0.001, "this test")
+    return row, {name: sha256_of(folder / "known" / name) for name in ("a.png", "b.png")}
+
+
+def _tradeoff(root: Path) -> str:
+    return f"""
+title = "A test"
+out = "{root}/tradeoff"
+perception = "ssim"
+
+[settings]
+metrics = ["psnr", "ssim"]
+data = ["{root}/data"]
+device = "cpu"
+offline = true
+
+[[run]]
+name = "noise"
+tasks = ["{TASK}"]
+methods = ["wavelet", "nlm"]
+
+[[pair]]
+first = "nlm"
+second = "wavelet"
+tasks = ["{TASK}"]
+"""
+
+
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     root = tmp_path_factory.mktemp("commands")
     _pictures(root / "data", 3, 0)
     _pictures(root / "other", 3, 1)
@@ -83,8 +135,16 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     # The claims' arm is the one that the studies have trained by then.
     mine = mine.replace("{ pairs = 128, text_encoder = true }", "{ pairs = 128 }")
     (root / "claims.toml").write_text(mine, encoding="utf-8")
-    named = {name: str(root / name) for name in ("data", "other", "clean", "pairs", "run")}
-    return named | {"out": str(root)}
+    (root / "tradeoff.toml").write_text(_tradeoff(root), encoding="utf-8")
+    _shards(root)
+    row, hashes = _published(root / "near")
+    folders = ("data", "other", "clean", "pairs", "run", "shards", "near")
+    named = {name: str(root / name) for name in folders}
+    with pytest.MonkeyPatch.context() as patch:
+        # The publishers' pictures may not be here; a value of our own stands in their table.
+        patch.setattr(selfcheck, "PUBLISHED", (row,))
+        patch.setattr(selfcheck, "SHA256", hashes)
+        yield named | {"out": str(root)}
 
 
 @pytest.mark.parametrize("name", INVOCATIONS)
