@@ -1,18 +1,18 @@
-"""Contact sheet of one picture: what its maps were made of, and every map, each with its caption."""
+"""Contact sheet of one picture: what its maps were made of, and every map, with captions."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.paint import Scale, caption, paint
 from e2r_metrics.base.pictures import EightBit
 
 _NARROWEST, _WIDEST, _GAP = 160, 480, 8
-_Pixels = TypeVar("_Pixels", EightBit, Map)
 
 
 def contact_sheet(
@@ -44,7 +44,8 @@ def _under(photo: EightBit, name: str) -> EightBit:
     return np.concatenate([photo, caption(name, photo.shape[1])])
 
 
-def _resized(pixels: _Pixels) -> _Pixels:
+def _resized(pixels: EightBit | Map) -> npt.NDArray[Any]:
+    """Return a picture or a map, of its own kind, at a width that captions and sheet agree on."""
     height, width = pixels.shape[:2]
     if width < _NARROWEST:
         factor = math.ceil(_NARROWEST / width)

@@ -1,4 +1,4 @@
-"""Maps of a run, on disk: PNG with a scale, contact sheets, npz, rows of scores, and trust masks."""
+"""Maps of a run, on disk: PNG with a scale, contact sheets, npz, rows of scores, trust masks."""
 
 import io
 import json
@@ -69,7 +69,7 @@ class Mapped:
 def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: Watch) -> Mapped:
     """Write the maps of every picture wanted; a picture that cannot be mapped is told, by name.
 
-    PNG, contact sheets and npz (float16) stand in `maps/<method>/<task>/seed<k>_steps<n>/`, scores in
+    PNG, sheets and npz (float16) stand in `maps/<method>/<task>/seed<k>_steps<n>/`, scores in
     `maps/per_image.jsonl`, as rows like those of the metrics; rows of other pictures stay.
 
     Raises:
