@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -31,13 +32,15 @@ def _environment(change: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def ask(
-    *words: object, before: Callable[[], None] | None = None, stdout: int = subprocess.PIPE,
-    **change: str | None,
-) -> Answer:  # fmt: skip
+    *words: object,
+    before: Callable[[], None] | None = None,
+    stdout: int = subprocess.PIPE,
+    change: Mapping[str, str | None] = MappingProxyType({}),
+) -> Answer:
     """Run the program and return what it said; `change` is of its environment, None unsets."""
     return subprocess.run(
         [*PROGRAM, *map(str, words)], stdout=stdout, stderr=subprocess.PIPE, text=True,
-        errors="surrogateescape", check=False, timeout=120, env=_environment(change),
+        errors="replace", check=False, timeout=120, env=_environment(change),
         preexec_fn=before,
     )  # fmt: skip
 
@@ -68,7 +71,7 @@ def is_one_line(answer: Answer, code: int) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_a_full_standard_output(words: tuple[str, ...], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        answer = ask(*words, stdout=full.fileno(), PYTHONUNBUFFERED=unbuffered)
+        answer = ask(*words, stdout=full.fileno(), change={"PYTHONUNBUFFERED": unbuffered})
     is_one_line(answer, 1)
     assert answer.stderr.count("\n") == 1
     assert "No space left on device" in answer.stderr
@@ -130,21 +133,21 @@ BYTES = {**C, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     pytest.param({**C, "PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow, id="ascii"),
 ])  # fmt: skip
 def test_a_locale_of_no_accents(data: Path, change: Mapping[str, str | None]) -> None:
-    answer = ask(*score_words(data), "--format", "csv", **change)
+    answer = ask(*score_words(data), "--format", "csv", change=change)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "psnr" in answer.stdout
-    assert ask("--methods", "b\u00e9", **change).returncode == 2
+    assert ask("--methods", "b\u00e9", change=change).returncode == 2
 
 
 @pytest.mark.slow
 def test_a_run_in_a_locale_of_no_accents(data: Path, tmp_path: Path) -> None:
     rows = []
     for name, change in (("c", C), ("utf8", {})):
-        answer = ask(*run_words(data, tmp_path / name), **change)
+        answer = ask(*run_words(data, tmp_path / name), change=change)
         assert answer.returncode == 0, answer.stderr
         rows.append((tmp_path / name / "per_image.jsonl").read_bytes())
     assert rows[0] == rows[1]
-    answer = ask(*run_words(data, tmp_path / "bytes"), **BYTES)
+    answer = ask(*run_words(data, tmp_path / "bytes"), change=BYTES)
     is_one_line(answer, 2)
     assert "PYTHONUTF8=1" in answer.stderr
 
@@ -152,7 +155,7 @@ def test_a_run_in_a_locale_of_no_accents(data: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_no_home(data: Path, tmp_path: Path) -> None:
     change = {"HOME": None, "XDG_CACHE_HOME": None, "E2R_CACHE": None, "USER": None}
-    answer = ask(*run_words(data, tmp_path / "run"), **change)
+    answer = ask(*run_words(data, tmp_path / "run"), change=change)
     assert answer.returncode == 0, answer.stderr
     assert "Traceback" not in answer.stderr
 
@@ -176,7 +179,9 @@ def test_little_memory_for_a_large_picture(tmp_path: Path) -> None:
     write_png(tmp_path / "data" / "wide.png", flat)
     write_png(tmp_path / "data" / "small.png", flat[:24, :24])
     little = _limited(resource.RLIMIT_AS, 1 << 30)
-    answer = ask(*score_words(tmp_path / "data"), before=little, OPENBLAS_NUM_THREADS="1")
+    answer = ask(
+        *score_words(tmp_path / "data"), before=little, change={"OPENBLAS_NUM_THREADS": "1"}
+    )
     assert answer.returncode == 1, answer.stderr
     assert "Traceback" not in answer.stderr
     assert answer.stderr.startswith("failed: wide: ")
