@@ -16,7 +16,7 @@ PEAKS: Mapping[str, float] = MappingProxyType(
 REACHED = 0.4
 """Assumed: the part of the peak that is reached."""
 BUILDS = ("FLUX.1-Kontext-dev",)
-"""Builds that the arithmetic holds for; with an adapter too, which adds about 1%."""
+"""Builds that the arithmetic holds for; an adapter on them adds little."""
 
 _WIDTH, _BLOCKS, _TEXT = 3072, 19 + 38, 512
 _CELL = 16
