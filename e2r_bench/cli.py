@@ -129,12 +129,24 @@ def _print_any_name() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _open_what_is_closed() -> None:
+    """Point standard streams that the shell closed, `>&- 2>&-`, at nothing.
+
+    A file opened later would have their numbers, and take in what libraries print there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if not hasattr(getattr(sys, name), "write"):
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
     wait_passively()
-    if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _open_what_is_closed()
     code = main()
     try:
         sys.stdout.flush()

@@ -243,7 +243,7 @@ def test_33_one_result_is_missing(call: Call) -> None:
     assert "im1.png" in call.said
 
 
-@pytest.mark.parametrize("layout", ["gt-lq", "rain"])
+@pytest.mark.parametrize("layout", [pytest.param("gt-lq", marks=pytest.mark.slow), "rain"])
 def test_42_a_training_pairs_as_a_run_does(call: Call, layout: str) -> None:
     assert call.train(f"42-train-layouts/{layout}") == 0
     assert call.degraded(f"42-train-layouts/{layout}") == 0
