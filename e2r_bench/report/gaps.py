@@ -14,6 +14,9 @@ from e2r_bench.statistics.margins import MARGINS
 from e2r_bench.statistics.results import Estimate, Values
 from e2r_bench.store.store import Store
 
+_LETTER = 11.0
+"""Height of a tick's number."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -49,12 +52,12 @@ def gap_chart(store: Store, task: str, key: str) -> Chart | None:
     low, high = min(shown), max(shown)
     pad = (high - low) * 0.08 or 1.0
     frame = Frame(store.info.steps, low - pad, high + pad)
-    ticks = dict.fromkeys((low, 0.0, high))
+    apart = [end for end in (low, high) if abs(frame.y(end) - frame.y(0.0)) >= _LETTER]
     return Chart(
         task=task,
         metric=key,
         unit=unit,
-        ticks=tuple((frame.y(v), number(v, unit)) for v in ticks),
+        ticks=tuple((frame.y(v), number(v, unit)) for v in (0.0, *apart)),
         steps=tuple((frame.x(count), str(count)) for count in store.info.steps),
         series=tuple(_series(store, one, unit, frame) for one in curves),
         against=f"{max(store.info.steps)} steps",
