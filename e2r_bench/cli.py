@@ -1,10 +1,12 @@
 """The command line: subcommands are imported only when called, errors become one line and 2."""
 
+import errno
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -14,6 +16,7 @@ from e2r_bench.threads import wait_passively
 from e2r_metrics.base.errors import E2RError
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
@@ -26,6 +29,7 @@ COMMANDS = {
     "claims": "Judge a paper's claims, from its tables and from runs.",
     "leakage": "Find test images among training images.",
     "maps": "Write error, invention and trust maps of a run.",
+    "plan": "What an experiment takes, on paper: GPU hours, storage, memory, shards.",
     "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
     "compare": "Is A better than B? Methods of a run, runs, or folders.",
@@ -71,13 +75,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _print_any_name()
     try:
+        return _answered(arguments)
+    except OSError as error:
+        # What is opened, made or renamed has a name; what is printed has none.
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
+        _say(f"e2r-bench: expected room for what is printed, found: {error.strerror}; free some")
+        return FAILED
+
+
+def _answered(arguments: Sequence[str] | None) -> int:
+    try:
         result = cli.main(args=arguments, prog_name="e2r-bench", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return MISTAKE
     except E2RError as error:
-        click.echo(f"e2r-bench: {error}", err=True)
+        _say(f"e2r-bench: {error}")
         return MISTAKE
     except click.Abort as error:
         return _aborted(error)
@@ -90,6 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _say(line: str) -> None:
+    """Print a line on standard error; the exit code stands where that is full or closed."""
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
 def _aborted(error: click.Abort) -> int:
     # Click takes the end of a file, wherever it is met, for Ctrl-D.
     if isinstance(error.__cause__, EOFError):
@@ -98,7 +120,7 @@ def _aborted(error: click.Abort) -> int:
 
 
 def _interrupted() -> int:
-    click.echo("interrupted; the same command resumes", err=True)
+    _say("interrupted; the same command resumes")
     return INTERRUPTED
 
 
@@ -108,16 +130,28 @@ def _print_any_name() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _open_what_is_closed() -> None:
+    """Point standard streams that the shell closed, `>&- 2>&-`, at nothing.
+
+    A file opened later would have their numbers, and take in what libraries print there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if not hasattr(getattr(sys, name), "write"):
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def script() -> None:
     """Entry point of the installed script."""
     keep_freed_memory()
     wait_passively()
-    if not hasattr(sys.stdout, "write"):  # closed by the shell, `>&-`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _open_what_is_closed()
     code = main()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         # What is still buffered would be written, and fail aloud, at the interpreter's end.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.exit(code)

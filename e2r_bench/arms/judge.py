@@ -3,36 +3,23 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from e2r_bench.arms.claims import Claim, Claims
 from e2r_bench.arms.dry import dry_arms
 from e2r_bench.arms.foresee import Foreseen, Needs, foreseen
+from e2r_bench.arms.forest import forest
 from e2r_bench.arms.power import Known, cost_words, found_lines, plan_lines
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.tables import TableReading
 from e2r_bench.arms.verdicts import PROXIES, Conditions, Judged, asked_of, judge_claim, tasks_of
-from e2r_bench.report.drawing import new_figure
 from e2r_bench.statistics.margins import Fixed, fixed_margins
 from e2r_bench.statistics.ruling import Family, family
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import markdown_table, write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_COLOURS = {
-    "better": "#2a7f62",
-    "better by less than the margin": "#8fc1ae",
-    "equivalent": "#4f7cac",
-    "worse by less than the margin": "#e0a39b",
-    "worse": "#b3382c",
-    "not resolved": "#8a8f98",
-    "not measured": "#dcdfe4",
-}
 
 
 @dataclass(frozen=True)
@@ -214,22 +201,6 @@ def _write(
         for record in one.records
     ]
     write_study(
-        reading.out, f"Claims of {claims.paper.name}", text, records, {"claims": _plot(judged)},
-        rows,
+        reading.out, f"Claims of {claims.paper.name}", text, records,
+        {"claims": forest(claims.claims, judged)}, rows,
     )  # fmt: skip
-
-
-def _plot(judged: Sequence[Judged]) -> "Figure":
-    figure = new_figure(7, 0.45 * len(judged) + 1.4)
-    axes = figure.subplots()
-    left = [0] * len(judged)
-    for name, colour in _COLOURS.items():
-        counts = [sum(record["verdict"] == name for record in one.records) for one in judged]
-        if any(counts):
-            names = [one.claim for one in judged]
-            axes.barh(names, counts, left=left, label=name, color=colour)
-            left = [a + b for a, b in zip(left, counts, strict=True)]
-    axes.invert_yaxis()
-    axes.set_xlabel("parts (task x metric x arm)")
-    axes.legend(loc="best", fontsize=8)
-    return figure

@@ -92,6 +92,8 @@ def command(
     typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
     origin = str(experiment or "the command line")
+    if settings.get("offline") is True:
+        _refuse_fetching(settings)
     made = make_experiment(settings, origin)
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
@@ -154,6 +156,12 @@ def _dry(experiment: "Experiment") -> int:
     for line in dry_run(experiment):
         click.echo(line)
     return 0
+
+
+def _refuse_fetching(settings: Mapping[str, Any]) -> None:
+    """Refuse weights at an address before the experiment is made, which fetches them."""
+    said = settings.get("weights")
+    _refuse_addresses([str(one) for one in said] if isinstance(said, (list, tuple)) else [])
 
 
 def _refuse_addresses(places: Sequence[str]) -> None:

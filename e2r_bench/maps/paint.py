@@ -10,7 +10,7 @@ import numpy.typing as npt
 from e2r_bench.maps.bands import Map
 from e2r_metrics.base.pictures import EightBit
 
-_BAR, _PAD, _TEXT = 10, 4, 0.36
+_BAR, _PAD, _LINE, _TEXT = 10, 4, 13, 0.36
 # Ends and middle of the diverging map in CIELAB: blue and orange of one lightness and one chroma,
 # so that equal errors of both signs look equally strong, also to colour-blind eyes.
 _DIVERGING = ((45.0, -8.0, -45.0), (96.0, 0.0, 0.0), (45.0, 33.0, 45.0))
@@ -63,32 +63,50 @@ def ramp_tables() -> tuple[str, str, str]:
     return red, green, blue
 
 
+def caption(text: str, width: int) -> EightBit:
+    """Return text on white, (height, width, 3), in as many lines as it takes."""
+    lines = _wrapped(text, width - 2 * _PAD)
+    strip = np.full((_LINE * len(lines) + 2 * _PAD, width, 3), 255, np.uint8)
+    for place, line in enumerate(lines):
+        _write(strip, line, _PAD, _LINE * (place + 1))
+    return strip
+
+
 def _legend(scale: Scale, width: int) -> npt.NDArray[np.uint8]:
     """Return the bar with its ends, and the title below them."""
     ends = f"{scale.low:g}", f"{scale.high:g}"
-    title = f"{scale.title}, {scale.unit}" if scale.unit else scale.title
-    lines, size = _wrapped(title, width - 2 * _PAD), _TEXT
-    height = _BAR + 3 * _PAD + 13 * (len(lines) + 1)
-    legend = np.full((height, width, 3), 255, np.uint8)
+    bar = np.full((_BAR + _PAD + _LINE, width, 3), 255, np.uint8)
     ramp = np.linspace(0, 255, max(width - 2 * _PAD, 1)).astype(np.uint8)
-    legend[_PAD : _PAD + _BAR, _PAD : _PAD + len(ramp)] = _palette(scale.diverging)[ramp]
+    bar[_PAD : _PAD + _BAR, _PAD : _PAD + len(ramp)] = _palette(scale.diverging)[ramp]
     base = _PAD + _BAR + 12
-    right = _width(ends[1])
-    texts = [(ends[0], _PAD, base), (ends[1], width - _PAD - right, base)]
-    texts += [(line, _PAD, base + 13 * (k + 1)) for k, line in enumerate(lines)]
-    for text, x, y in texts:
-        cv2.putText(
-            legend, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, (40, 40, 40), 1, cv2.LINE_AA
-        )
-    return legend
+    _write(bar, ends[0], _PAD, base)
+    _write(bar, ends[1], width - _PAD - _width(ends[1]), base)
+    title = f"{scale.title}, {scale.unit}" if scale.unit else scale.title
+    return np.concatenate([bar, caption(title, width)])
+
+
+def _write(strip: EightBit, text: str, x: int, y: int) -> None:
+    at, grey = (x, y), (40, 40, 40)
+    cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, grey, 1, cv2.LINE_AA)
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    """Return the text in lines that fit; a word that is wider than the picture stands alone."""
+    """Return the text in lines that fit; a word that is wider than the room is broken."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        lines = [*lines[:-1], longer] if _width(longer) <= room else [*lines, word]
+        fits = _width(longer) <= room
+        lines = [*lines[:-1], longer] if fits else [*lines, *_broken(word, room)]
+    return lines
+
+
+def _broken(word: str, room: int) -> list[str]:
+    lines = [""]
+    for letter in word:
+        longer = lines[-1] + letter
+        lines = (
+            [*lines[:-1], longer] if _width(longer) <= room or not lines[-1] else [*lines, letter]
+        )
     return lines
 
 

@@ -18,7 +18,13 @@ from e2r_bench.maps.conformal import (
     trusted,
 )
 from e2r_bench.maps.paint import paint
-from e2r_bench.maps.write import picture_path, read_arrays, write_arrays, write_trust
+from e2r_bench.maps.write import (
+    picture_path,
+    read_arrays,
+    write_arrays,
+    write_sheet,
+    write_trust,
+)
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_metrics.base.draws import rng_for
@@ -178,5 +184,7 @@ def _pairs(store: Store, cells: Sequence[Cell], name: str) -> Iterator[tuple[Cel
 
 def _write_mask(store: Store, cell: Cell, mask: Map) -> None:
     arrays = read_arrays(store, cell)
-    write_arrays(store, cell, {**arrays, "trusted": mask})
+    whole = {**arrays, "trusted": mask}
+    write_arrays(store, cell, whole)
+    write_sheet(store, cell, whole)
     write_png(picture_path(store, cell, "trusted"), paint(mask, SCALES["trusted"]))

@@ -1,4 +1,4 @@
-"""Maps of a run, on disk: PNG with a scale, npz, rows of scores, and trust masks."""
+"""Maps of a run, on disk: PNG with a scale, contact sheets, npz, rows of scores, trust masks."""
 
 import io
 import json
@@ -21,6 +21,7 @@ from e2r_bench.maps.compute import (
 )
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
+from e2r_bench.maps.sheet import contact_sheet, head
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import Row
 from e2r_bench.store.names import cell_folder, cell_of
@@ -68,7 +69,7 @@ class Mapped:
 def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: Watch) -> Mapped:
     """Write the maps of every picture wanted; a picture that cannot be mapped is told, by name.
 
-    PNG and npz (float16) files stand in `maps/<method>/<task>/seed<k>_steps<n>/`, scores in
+    PNG, sheets and npz (float16) stand in `maps/<method>/<task>/seed<k>_steps<n>/`, scores in
     `maps/per_image.jsonl`, as rows like those of the metrics; rows of other pictures stay.
 
     Raises:
@@ -98,6 +99,7 @@ def _write_one(store: Store, cell: Cell, names: Collection[str], found: Maps) ->
     for name, values in kept.items():
         write_png(picture_path(store, cell, name), paint(values, SCALES[name]))
     write_arrays(store, cell, kept)
+    write_sheet(store, cell, kept)
     return [_row(store, cell, name, value) for name, value in found.scores.items()]
 
 
@@ -119,6 +121,25 @@ def read_map_rows(store: Store) -> Rows:
 def picture_path(store: Store, cell: Cell, name: str) -> Path:
     """Return the path of a map's PNG."""
     return _folder(store, cell) / f"{cell.image}.{name}.png"
+
+
+def sheet_path(store: Store, cell: Cell) -> Path:
+    """Return the path of a picture's contact sheet."""
+    return picture_path(store, cell, "sheet")
+
+
+def write_sheet(store: Store, cell: Cell, maps: Mapping[str, Map]) -> None:
+    """Write input, output, truth and these maps of a picture on one sheet, with its names."""
+    photos = {
+        "input": store.degraded_path(cell.task, cell.image),
+        "restored": store.path(cell),
+        "ground truth": store.clean_path(cell.task, cell.image),
+    }
+    pixels = {name: read_image(path) for name, path in photos.items()}
+    ordered = {name: maps[name] for name in SCALES if name in maps}
+    draw = f"seed {cell.draw.seed}, {cell.draw.steps} steps"
+    title = head((cell.method, cell.task, cell.image, draw))
+    write_png(sheet_path(store, cell), contact_sheet(title, pixels, ordered, SCALES))
 
 
 def arrays_path(store: Store, cell: Cell) -> Path:

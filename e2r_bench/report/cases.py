@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers, shown_draw
+from e2r_bench.maps.shares import VARIANT
 from e2r_bench.maps.write import arrays_path, read_map_rows
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.names import cell_of
@@ -39,7 +40,8 @@ def cases_of(origin: str, store: Store) -> Iterator[Case]:
             for image in store.images(task):
                 cell = Cell(method, task, draw, image)
                 if store.has(cell):
-                    scores = measured.get(image, {}) | mapped.get(cell, {})
+                    known = measured.get(image, {})
+                    scores = known | unmeasured(mapped.get(cell, {}), known)
                     yield Case(origin, store, cell, scores)
 
 
@@ -50,6 +52,11 @@ def _scores(store: Store, method: str, task: str, draw: Draw) -> Mapping[str, di
         for image, value in store.values(method, task, draw, key).items():
             found.setdefault(image, {})[key] = value
     return found
+
+
+def unmeasured(found: Mapping[str, float], known: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of maps that the run has not measured itself, under a metric's id."""
+    return {name: value for name, value in found.items() if f"{name}:{VARIANT}" not in known}
 
 
 def _map_scores(store: Store) -> Mapping[Cell, dict[str, float]]:

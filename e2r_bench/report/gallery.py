@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from e2r_bench.maps.bands import FLAG, MIN_SIDE, Map, band_split
 from e2r_bench.maps.compute import SCALES
-from e2r_bench.maps.shares import VARIANT
 from e2r_bench.maps.write import read_arrays
-from e2r_bench.report.cases import Case
+from e2r_bench.report.cases import Case, unmeasured
 from e2r_bench.report.labels import label_build, label_draw
 from e2r_bench.report.pictures import Album
 from e2r_bench.report.roles import ROLES, role_of
@@ -96,7 +95,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
         "build": label_build(cell.method, store.info.methods[cell.method]),
         "drawn": label_draw(store, cell.method, cell.draw),
         "size": [pixels.shape[1], pixels.shape[0]],
-        "scores": _json({**case.scores, **_new(scores, case)}),
+        "scores": _json({**case.scores, **unmeasured(scores, case.scores)}),
         "input": album.photo(store.degraded_path(cell.task, cell.image)),
         "truth": album.photo(clean),
         "restored": album.photo(store.path(cell)),
@@ -104,11 +103,6 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
         "has": [name for name in OVERLAYS if name in maps],
         "peaks": {n: round(float(maps[n].max()), 3) for n in OVERLAYS if n in maps},
     }
-
-
-def _new(scores: Mapping[str, float], case: Case) -> dict[str, float]:
-    """Return what the run has not measured itself, under a metric's name."""
-    return {key: v for key, v in scores.items() if f"{key}:{VARIANT}" not in case.scores}
 
 
 def maps_of(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, float]]:

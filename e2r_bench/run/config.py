@@ -3,10 +3,11 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -15,6 +16,7 @@ from pydantic import (
 )
 
 from e2r_bench.run.tasks import TaskTable
+from e2r_metrics.base.addresses import fetched, is_address
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
@@ -22,6 +24,11 @@ from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
+
+
+def _here(value: Any) -> Any:
+    # As a path, an address would lose a slash and name a folder of this machine.
+    return fetched(value) if isinstance(value, str) and is_address(value) else value
 
 
 class Experiment(BaseModel):
@@ -57,7 +64,8 @@ class Experiment(BaseModel):
         device: a torch device, or "auto".
         dtype: of the restorers' networks.
         tile: side of square tiles, None for whole pictures.
-        weights: folders searched for weight files before anything else.
+        weights: folders searched for weight files before anything else; those at an address, such
+            as s3://lab/weights, are fetched into the cache first.
         offline: open no connection.
         shard: "i/n": only this part of the pictures, for `e2r-bench merge`.
         out: the run folder.
@@ -91,7 +99,7 @@ class Experiment(BaseModel):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     tile: int | None = Field(default=None, ge=64)
-    weights: tuple[Path, ...] = ()
+    weights: tuple[Annotated[Path, BeforeValidator(_here)], ...] = ()
     offline: bool = False
     shard: str | None = None
     out: Path = Path("results/run")

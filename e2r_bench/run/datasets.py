@@ -1,6 +1,7 @@
 """From what `--data` says to a set of pictures: the embedded one, or a folder, paired by name."""
 
 import csv
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,9 +74,11 @@ def _check_name(source: Source) -> None:
     try:
         source.id.encode()
     except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        remedy = "rename it" if encoding == "utf-8" else f"set PYTHONUTF8=1, not {encoding}"
         raise UsageError(
             f"{str(source.clean)!a}: expected a file name in UTF-8, found bytes that are none; "
-            "rename it"
+            f"{remedy}"
         ) from error
 
 

@@ -130,9 +130,11 @@ class Session:
         try:
             self.store.put(key, name, vector)
         except UsageError as error:
-            self.store = None
-            log = logging.getLogger("e2r_metrics")
-            log.warning("%s; going on without it: features are computed anew each time", error)
+            folder, self.store = self.store.folder, None
+            logging.getLogger("e2r_metrics").warning(
+                "%s: expected a cache that can be written, found: %s; features are computed anew "
+                "each time; E2R_CACHE names another folder", folder, error.__cause__ or error,
+            )  # fmt: skip
 
     def _extractor(self, row: Extractor) -> Extract:
         if row.id not in self._extract:

@@ -10,8 +10,14 @@ from torch import nn
 from e2r_adapters.catalog import METHODS
 from e2r_adapters.editors import open_editor
 from e2r_adapters.lora.attach import target_modules
-from e2r_adapters.lora.mixture import Experts, MixtureLinear, attach_mixture, mixtures_of, put_on
-from e2r_adapters.lora.mixture_files import is_mixture, read_mixture, save_mixture
+from e2r_adapters.lora.mixture import (
+    MixtureLinear,
+    attach_mixture,
+    experts_of,
+    mixtures_of,
+    put_on,
+)
+from e2r_adapters.lora.mixture_files import Experts, is_mixture, read_mixture, save_mixture
 from e2r_baselines.method import Build, Compute, Draw, Photo, spec_of
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
@@ -128,7 +134,7 @@ def trained(make_fill):
 
 @pytest.fixture
 def mixture(trained, tmp_path):
-    return save_mixture(mixtures_of(trained.transformer), tmp_path / "mixture", {"base": "tiny"})
+    return save_mixture(experts_of(trained.transformer), tmp_path / "mixture", {"base": "tiny"})
 
 
 def test_the_file_has_the_released_keys(mixture):

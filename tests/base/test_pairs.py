@@ -128,6 +128,8 @@ def test_sequences_hold_their_own_sides(tmp_path: Path) -> None:
     fill(
         tmp_path, *(f"{s}/{side}/{k}.png" for s in "pq" for side in ("blur", "sharp") for k in "01")
     )
+    with pytest.raises(UsageError, match="found none; give --recursive, or one of"):
+        dataset_pairs(tmp_path)
     found = dataset_pairs(tmp_path, Matching(recursive=True))
     assert [pair.name for pair in found] == ["p/0", "p/1", "q/0", "q/1"]
     assert found[2].clean == tmp_path / "q" / "sharp" / "0.png"

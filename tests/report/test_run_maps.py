@@ -8,6 +8,7 @@ import pytest
 
 from e2r_bench.cli import main
 from e2r_bench.maps.compute import SCALES
+from e2r_bench.maps.shares import SHARES
 from e2r_bench.maps.trust import split_scenes, too_few, trust_masks
 from e2r_bench.maps.write import (
     Wanted,
@@ -15,11 +16,13 @@ from e2r_bench.maps.write import (
     picture_path,
     read_arrays,
     read_map_rows,
+    sheet_path,
     write_maps,
 )
-from e2r_bench.report.cases import cases_of
+from e2r_bench.report.cases import cases_of, unmeasured
 from e2r_bench.report.page import write_report
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import Row
 from e2r_bench.store.names import cell_of
 from e2r_bench.store.rows import read_rows
 from e2r_bench.store.store import Store
@@ -53,6 +56,8 @@ def test_files_rows_and_report(mapped: tuple[Store, tuple[Cell, ...]]) -> None:
         picture = cv2.imread(str(picture_path(run, cell, name)))
         assert picture.shape[1] == 128
         assert picture.shape[0] > 128, "the scale stands below the map"
+    sheet = cv2.imread(str(sheet_path(run, cell)))
+    assert sheet.shape[0] * sheet.shape[1] > (len(arrays) + 3) * 256 * 256
     rows = [row for row in read_rows(run.folder / "maps/per_image.jsonl") if row.metric == "lost"]
     assert len(rows) == 12
     assert rows[0].build == "kontext-nano"
@@ -153,6 +158,34 @@ def test_scores_of_maps_that_are_gone_are_not_shown(
     assert "invented" in scores[cells[1]]
     assert "invented" not in scores[cells[0]]
     assert "psnr:rgb" in scores[cells[0]]
+
+
+def test_shares_that_the_run_measured_are_shown_once() -> None:
+    mapped = {"invented_share": 2.0, "lost": 3.0}
+    assert unmeasured(mapped, {"psnr:rgb": 30.0}) == mapped
+    assert unmeasured(mapped, {"invented_share:bands": 2.0}) == {"lost": 3.0}
+
+
+def test_a_case_lists_each_share_once(mapped: tuple[Store, tuple[Cell, ...]]) -> None:
+    run, cells = mapped
+    key = "invented_share:bands"
+    tasks = {
+        name: task.model_copy(update={"variants": {**task.variants, "invented_share": "bands"}})
+        for name, task in run.info.tasks.items()
+    }
+    metrics = {**run.info.metrics, key: SHARES[key]}
+    told = run.info.model_copy(update={"tasks": tasks, "metrics": metrics})
+    with_shares = Store(run.folder, told)
+    share = Row(
+        method=cells[0].method, build="b", task=cells[0].task, image=cells[0].image, scene="s",
+        seed=cells[0].draw.seed, steps=cells[0].draw.steps, metric="invented_share",
+        variant="bands", value=1.0, status="ok", protocol="p",
+    )  # fmt: skip
+    with_shares.put_rows([share])
+    scores = {case.cell: case.scores for case in cases_of("", with_shares)}
+    assert key in scores[cells[0]]
+    assert "invented_share" not in scores[cells[0]]
+    assert "invented_share" in scores[cells[1]]
 
 
 def test_a_picture_that_cannot_be_mapped_is_named_and_the_rest_goes_on(

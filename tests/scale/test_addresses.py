@@ -11,6 +11,7 @@ import lab
 import pytest
 
 from e2r_bench.cli import main
+from e2r_bench.run.config import make_experiment
 from e2r_bench.run.runner import run_experiment
 from e2r_bench.run.staging import LOCK, staged
 from e2r_metrics.base.addresses import fetched, is_address, listed, open_address
@@ -170,6 +171,36 @@ def test_weights_at_an_address_are_a_folder_here(
     assert main(["weights", "--weights", where]) == 0
     assert main(["weights", "--weights", f"{store}/nothing"]) == 2
     assert "found nothing there" in capsys.readouterr().err
+
+
+def test_weights_at_an_address_work_in_a_settings_file_as_the_flag_does(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "some.pt").write_bytes(b"1")
+    where = put(store, "weights", tmp_path / "w")
+    folder = make_experiment({"methods": ["degraded"], "weights": [where]}, "a file").weights[0]
+    assert folder == fetched(where)
+    assert (folder / "some.pt").read_bytes() == b"1"
+    asked, data = tmp_path / "a.toml", str(lab.pictures(tmp_path / "photos", 2))
+    for weights, code, said in (
+        (where, 0, ""),
+        (f"{store}/nothing", 2, "found nothing there"),
+        ("nobody://a/b", 2, "expected an address of files"),
+    ):
+        asked.write_text(f'weights = ["{weights}"]', encoding="utf-8")
+        out = str(tmp_path / f"run{code}")
+        assert main([RUN[0], str(asked), *RUN[1:], "--data", data, "--out", out]) == code
+        assert said in capsys.readouterr().err
+
+
+def test_weights_at_an_address_in_a_settings_file_are_not_fetched_offline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = tmp_path / "a.toml"
+    asked.write_text('offline = true\nweights = ["s3://a/b"]', encoding="utf-8")
+    assert main([RUN[0], str(asked), *RUN[1:]]) == 2
+    assert "--offline: expected paths of this machine, found s3://a/b" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,10 @@
 """Several processes end in the serial run's bytes, and one that dies takes nothing with it."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from itertools import pairwise
@@ -61,6 +66,60 @@ def test_a_worker_with_other_weights_is_refused_by_name(serial: Path, data: Path
         UsageError, match=r"worker on .*: first: expected weights .*ab12.*found \{\}"
     ):
         RemoteWorker(post)
+
+
+_INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+import lab
+from e2r_bench.run.engine import Engine
+from e2r_bench.run.runner import run_experiment
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+if __name__ == "__main__":
+    data, out, notes = map(Path, sys.argv[1:])
+    asked = lab.experiment(data, out)
+    run_experiment(asked, methods=lab.catalog(notes), engine=Engine("processes", workers=2))
+"""
+
+
+def test_ctrl_c_ends_the_workers_and_the_same_command_resumes(
+    data: Path, serial: Path, notes: Path, tmp_path: Path
+) -> None:
+    (notes / "pause").write_text("0.1")
+    program, asked = tmp_path / "program.py", lab.experiment(data, tmp_path / "run")
+    program.write_text(_INTERRUPTED)
+    path = os.pathsep.join([str(Path(lab.__file__).parent), *sys.path])
+    # A group of its own, which Ctrl-C reaches as a terminal's does: all of it.
+    running = subprocess.Popen(
+        [sys.executable, str(program), str(data), str(asked.out), str(notes)],
+        env={**os.environ, "PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    until = time.monotonic() + 120
+    while not list(asked.out.glob("images/first/**/*.png")):
+        assert running.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    assert b"KeyboardInterrupt" in running.communicate(timeout=60)[1]
+    until = time.monotonic() + 10
+    while _is_there(running.pid):  # no worker is left
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    (notes / "pause").unlink()
+    store = open_store(asked.out)
+    assert any(store.has(cell) for cell in store.cells())
+    assert not all(store.has(cell) for cell in store.cells())
+    assert not run_experiment(asked, methods=lab.catalog(notes), engine=TWO).failures
+    assert lab.differing(asked.out, serial) == []
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class DeadError(Exception):

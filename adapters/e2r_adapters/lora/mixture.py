@@ -10,34 +10,14 @@ anew), "one" (the first expert for every token) and "average" (all experts equal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import nn
 
 from e2r_adapters.editors.releases import Routing
+from e2r_adapters.lora.mixture_files import Experts, MixtureFile
 from e2r_metrics.base.draws import seed_for
-
-if TYPE_CHECKING:
-    from e2r_adapters.lora.mixture_files import MixtureFile
-
-
-@dataclass(frozen=True)
-class Experts:
-    """The tensors of one Linear.
-
-    Attributes:
-        a: (E, r, in).
-        b: (E, out, r).
-        route: (E, in); None for a plain LoRA, which is one expert.
-        scale: alpha / r.
-    """
-
-    a: torch.Tensor
-    b: torch.Tensor
-    route: torch.Tensor | None
-    scale: float
 
 
 class MixtureLinear(nn.Module):
@@ -79,7 +59,7 @@ def _one_hot(index: torch.Tensor, count: int) -> torch.Tensor:
     return nn.functional.one_hot(index, count).float()
 
 
-def put_on(network: nn.Module, file: "MixtureFile", routing: Routing, seed: int = 0) -> None:
+def put_on(network: nn.Module, file: MixtureFile, routing: Routing, seed: int = 0) -> None:
     """Put every Linear of a file onto a network, in place.
 
     Args:
@@ -112,10 +92,15 @@ def replace_linear(
 
 def mixtures_of(network: nn.Module) -> Mapping[str, MixtureLinear]:
     """Return the Linears of a network that carry experts, by name."""
+    modules = network.named_modules()
+    return {name: module for name, module in modules if isinstance(module, MixtureLinear)}
+
+
+def experts_of(network: nn.Module) -> Mapping[str, Experts]:
+    """Return the tensors of a network's experts, by name of their Linear."""
     return {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, MixtureLinear)
+        name: Experts(one.a, one.b, one.route, one.scale)
+        for name, one in mixtures_of(network).items()
     }
 
 

@@ -21,12 +21,27 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from e2r_adapters.lora.mixture import Experts, MixtureLinear
-
 _KEY = re.compile(
     r"transformer\.(?P<name>.+)\.lora_(?:(?P<half>[AB])(?:\.expert_(?P<expert>\d+))?|(?P<route>route))"
     r"\.weight"
 )
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The tensors of one Linear.
+
+    Attributes:
+        a: (E, r, in).
+        b: (E, out, r).
+        route: (E, in); None for a plain LoRA, which is one expert.
+        scale: alpha / r.
+    """
+
+    a: "torch.Tensor"
+    b: "torch.Tensor"
+    route: "torch.Tensor | None"
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class MixtureFile:
         record: what e2r-bench wrote about its training; None for other people's.
     """
 
-    linears: Mapping[str, "Experts"]
+    linears: Mapping[str, Experts]
     record: Mapping[str, Any] | None
 
     @property
@@ -116,11 +131,9 @@ def _split(path: Path, key: str) -> tuple[str, str]:
     return matched["name"], matched["route"] or f"{matched['half']}{matched['expert'] or ''}"
 
 
-def _experts(where: str, parts: Mapping[str, "torch.Tensor"], scale: float) -> "Experts":
+def _experts(where: str, parts: Mapping[str, "torch.Tensor"], scale: float) -> Experts:
     """Stack the tensors of one Linear; refuse a set that is not whole."""
     import torch
-
-    from e2r_adapters.lora.mixture import Experts
 
     count = sum(name.startswith("A") for name in parts)
     mixed = "route" in parts
@@ -135,7 +148,7 @@ def _experts(where: str, parts: Mapping[str, "torch.Tensor"], scale: float) -> "
     return Experts(torch.stack(a), torch.stack(b), parts.get("route"), scale)
 
 
-def _check(where: str, experts: "Experts", linear: "nn.Module | None") -> None:
+def _check(where: str, experts: Experts, linear: "nn.Module | None") -> None:
     import torch
 
     if not isinstance(linear, torch.nn.Linear):
@@ -157,10 +170,8 @@ def _check(where: str, experts: "Experts", linear: "nn.Module | None") -> None:
             )
 
 
-def save_mixture(
-    mixtures: Mapping[str, "MixtureLinear"], folder: Path, record: Mapping[str, Any]
-) -> Path:
-    """Write the mixtures of a network in the released layout, with what they were trained on.
+def save_mixture(mixtures: Mapping[str, Experts], folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write the experts of a network in the released layout, with what they were trained on.
 
     Raises:
         OSError: the folder cannot be written to; no file is left behind.
@@ -168,15 +179,15 @@ def save_mixture(
     from safetensors.torch import save
 
     tensors: dict[str, torch.Tensor] = {}
-    for name, module in mixtures.items():
+    for name, one in mixtures.items():
         stem = f"transformer.{name}.lora_"
-        for half, stack in (("A", module.a), ("B", module.b)):
+        for half, stack in (("A", one.a), ("B", one.b)):
             for i, part in enumerate(stack.detach().cpu()):
-                expert = "" if module.route is None else f".expert_{i}"
+                expert = "" if one.route is None else f".expert_{i}"
                 tensors[f"{stem}{half}{expert}.weight"] = part.contiguous()
-        if module.route is not None:
-            tensors[f"{stem}route.weight"] = module.route.detach().cpu()
-    (scale,) = {module.scale for module in mixtures.values()}
+        if one.route is not None:
+            tensors[f"{stem}route.weight"] = one.route.detach().cpu()
+    (scale,) = {one.scale for one in mixtures.values()}
     told = json.dumps({**record, "scale": scale}, sort_keys=True)
     folder.mkdir(parents=True, exist_ok=True)
     plain = save(tensors, {RECORD_KEY: told})

@@ -69,11 +69,8 @@ def made_concrete(config: TrainConfig) -> TrainConfig:
     config = replace(config, backbone=resolve_backbone(config.backbone))
     _check(config)
     own = family_named(config.backbone).training_guidance
-    return (
-        replace(config, profile=replace(config.profile, guidance=own))
-        if own is not None
-        else config
-    )
+    profile = config.profile if own is None else replace(config.profile, guidance=own)
+    return replace(config, profile=profile)
 
 
 def _silent(done: int, steps: int, loss: float) -> None:

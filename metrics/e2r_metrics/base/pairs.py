@@ -228,9 +228,10 @@ def dataset_pairs(folder: Path, matching: Matching = EXACT) -> list[Pair]:
         if found:
             return found
     said = degraded or clean
+    deeper = "" if matching.recursive or not any(_sequences(folder)) else "give --recursive, or "
     raise UsageError(
         f"{folder}: expected two folders of pairs, found {f'only {said.name}/' if said else 'none'}"
-        f"; one of {' '.join(CLEAN_FOLDERS)} and one of {' '.join(DEGRADED_FOLDERS)}"
+        f"; {deeper}one of {' '.join(CLEAN_FOLDERS)} and one of {' '.join(DEGRADED_FOLDERS)}"
     )
 
 
