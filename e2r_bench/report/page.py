@@ -15,6 +15,7 @@ from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report import palette, plane
 from e2r_bench.report.arms import shares_of
 from e2r_bench.report.cases import bytes_of, cases_of
+from e2r_bench.report.chart import HEIGHT, WIDTH
 from e2r_bench.report.facts import details, facts, miniatures
 from e2r_bench.report.failures import failures_of
 from e2r_bench.report.gallery import FLAG_STEP, gallery
@@ -23,7 +24,7 @@ from e2r_bench.report.looks import looks_of
 from e2r_bench.report.markdown import markdown_page
 from e2r_bench.report.overview import overview_of
 from e2r_bench.report.pictures import LOSSLESS_BYTES, Album, plot_uri
-from e2r_bench.report.plots import HEIGHT, WIDTH, charts
+from e2r_bench.report.plots import charts
 from e2r_bench.report.roles import ROLES
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
 from e2r_bench.report.table import blocks

@@ -2,55 +2,21 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from e2r_bench.report.chart import LEFT, Chart, Frame, Point, Series
+from e2r_bench.report.gaps import gap_chart
 from e2r_bench.report.labels import label_build, number
 from e2r_bench.store.info import MetricInfo
 from e2r_bench.store.store import Store
 
-WIDTH, HEIGHT = 260.0, 132.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 8.0, 20.0
-
-
-@dataclass(frozen=True)
-class Point:
-    """One seed at one schedule, in the drawing's units, with what it says."""
-
-    x: float
-    y: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Series:
-    """One method: a dot per seed, a path through the means over seeds.
-
-    Attributes:
-        level: for a method without seeds and steps, its height; None for others.
-    """
-
-    method: str
-    name: str
-    points: tuple[Point, ...]
-    path: str
-    level: float | None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One metric on one task."""
-
-    task: str
-    metric: str
-    unit: str
-    ticks: tuple[tuple[float, str], ...]
-    steps: tuple[tuple[float, str], ...]
-    series: tuple[Series, ...]
-
 
 def charts(store: Store) -> tuple[Chart, ...]:
-    """Return a chart per task and metric; none where the run has one seed and one schedule."""
+    """Return a chart per task and metric; none where the run has one seed and one schedule.
+
+    Of several schedules it shows what each one differs from the longest by, picture by picture; of
+    seeds alone, and of metrics of whole sets, the values.
+    """
     varied = [name for name in store.info.methods if len(store.draws(name)) > 1]
     if not varied:
         return ()
@@ -60,7 +26,7 @@ def charts(store: Store) -> tuple[Chart, ...]:
         chart
         for task in store.info.tasks
         for key, metric in store.info.metrics.items()
-        if (chart := _chart(store, task, key, metric, good)) is not None
+        if (chart := gap_chart(store, task, key) or _chart(store, task, key, metric, good))
     )
 
 
@@ -81,7 +47,7 @@ def _chart(
     values = [float(row["value"]) for row in mine]
     low, high = min(values), max(values)
     pad = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
-    frame = _Frame(store.info.steps, low - pad, high + pad)
+    frame = Frame(store.info.steps, low - pad, high + pad)
     methods = dict.fromkeys(str(row["method"]) for row in mine)
     ticks = tuple((frame.y(v), number(v, metric.unit)) for v in (low, high) if low < high or v)
     return Chart(
@@ -97,25 +63,7 @@ def _chart(
     )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Where values stand in the drawing; schedules stand side by side, in order."""
-
-    steps: tuple[int, ...]
-    low: float
-    high: float
-
-    def x(self, count: int) -> float:
-        order = sorted(self.steps)
-        room = WIDTH - _LEFT - _RIGHT
-        return _LEFT + room * (order.index(count) + 0.5) / len(order)
-
-    def y(self, value: float) -> float:
-        room = HEIGHT - _TOP - _BOTTOM
-        return _TOP + room * (self.high - value) / (self.high - self.low)
-
-
-def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame: Frame) -> Series:
     info = store.info.methods[method]
     name = " ".join(part for part in (method, label_build(method, info)) if part)
     if not info.stepped:
@@ -133,14 +81,14 @@ def _series(store: Store, method: str, rows: Sequence[Mapping[Any, Any]], frame:
     return Series(method, name, tuple(points), "M" + " L".join(means), None)
 
 
-def _flat(method: str, name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Series:
+def _flat(method: str, name: str, rows: Sequence[Mapping[Any, Any]], frame: Frame) -> Series:
     """A method without steps is a level line; its seeds, if any, are dots on the left edge."""
     heights = [frame.y(float(row["value"])) for row in rows]
     points = tuple(_edge_points(name, rows, frame)) if len(rows) > 1 else ()
     return Series(method, name, points, "", sum(heights) / len(heights))
 
 
-def _edge_points(name: str, rows: Sequence[Mapping[Any, Any]], frame: _Frame) -> Iterator[Point]:
+def _edge_points(name: str, rows: Sequence[Mapping[Any, Any]], frame: Frame) -> Iterator[Point]:
     for row in rows:
         value = float(row["value"])
-        yield Point(_LEFT, frame.y(value), f"{name}, seed {row['seed']}: {value:.6g}")
+        yield Point(LEFT, frame.y(value), f"{name}, seed {row['seed']}: {value:.6g}")

@@ -81,7 +81,7 @@ def make_plan(
     if experiment.shard is not None:
         tasks = cut(tasks, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
-    methods = tuple(_planned(instance, resolver) for instance in _instances(experiment, known))
+    methods = tuple(_planned(instance, resolver) for instance in instances_of(experiment, known))
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
     distinct = {metric.id: metric for row in metrics.values() for metric in row}
     missing = {key: gone for key, metric in distinct.items() if (gone := session.missing(metric))}
@@ -99,16 +99,19 @@ def known_methods() -> Catalog:
 
 
 @dataclass(frozen=True)
-class _Instance:
+class Instance:
+    """A method of the catalog under a name of its own, with the options that are set for it."""
+
     name: str
     method: Method
     options: Mapping[str, Any]
 
     def spec(self) -> MethodSpec:
+        """Return what it becomes on this machine; no weight file is looked for."""
         return self.method.make(options_of(self.method, self.options))
 
 
-def _instances(experiment: Experiment, known: Catalog) -> Iterator[_Instance]:
+def instances_of(experiment: Experiment, known: Catalog) -> Iterator[Instance]:
     """Yield the controls and the methods asked for, each with the options that are set for it."""
     found: dict[str, Method] = {}
     for entry in (*CONTROLS, *experiment.methods):
@@ -125,7 +128,7 @@ def _instances(experiment: Experiment, known: Catalog) -> Iterator[_Instance]:
         # What is said of the pictures' files holds for results that are files too.
         has = {field.name for field in fields(method.options)}
         read = {key: value for key, value in reading.items() if key in has}
-        yield _Instance(name, method, read | given[name])
+        yield Instance(name, method, read | given[name])
 
 
 def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:
@@ -186,7 +189,7 @@ def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
     return f"needs {', '.join(spec.builds[-1].files)}"
 
 
-def _planned(instance: _Instance, resolver: Resolver) -> PlannedMethod:
+def _planned(instance: Instance, resolver: Resolver) -> PlannedMethod:
     """Choose the first build whose files are all here, or may be fetched unasked."""
     spec = instance.spec()
     reasons: list[str] = []

@@ -69,7 +69,7 @@ def find_knee(
             finite, or a margin that is not above zero.
     """
     _check(values, counts, scenes, margin)
-    gaps = [_gap(values[:, k] - values[:, -1], scenes, level) for k in range(len(counts))]
+    gaps = [gap_of(values[:, k] - values[:, -1], scenes, level) for k in range(len(counts))]
     if gaps[0].scenes < MIN_SCENES:
         words = f"not resolved: {gaps[0].scenes} scenes, and nothing is said below {MIN_SCENES}"
         return Knee("not resolved", None, counts[0], counts[-1], tuple(gaps), margin, words)
@@ -97,7 +97,8 @@ def _check(values: Values, counts: Sequence[int], scenes: Sequence[str], margin:
         raise UsageError(f"margin: expected a number above 0, found {margin:g}")
 
 
-def _gap(differences: Values, scenes: Sequence[str], level: float) -> Estimate:
+def gap_of(differences: Values, scenes: Sequence[str], level: float = 0.95) -> Estimate:
+    """Return the mean of (n,) differences with its interval over scenes; see `find_knee`."""
     count = int(scene_index(scenes, len(differences)).max()) + 1
     if is_constant(differences):
         value, n = float(differences.mean()), len(differences)

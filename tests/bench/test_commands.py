@@ -28,6 +28,7 @@ INVOCATIONS: dict[str, list[str]] = {
     "score": ["{run}/pairs/denoise25/degraded", "{run}/pairs/denoise25/clean", "--metrics", "psnr"],
     "explain": ["{near}/restored", "{near}/clean", "--says", "psnr=38.59"],
     "selfcheck": ["--pictures", "{near}", "--offline"],
+    "plan": ["{out}/experiment.toml", "--gpus", "8", "--gpu", "h100", "--price", "2"],
     "study seeds": ["{run}", "--steps", "2"],
     "study steps": ["{run}", "--margin", "psnr=0.3"],
     "study plan": ["--tasks", "haze+noise", "--tools", "noise=nlm,haze=dcp", "--data", "{data}",
@@ -139,6 +140,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     _shards(root)
     row, hashes = _published(root / "near")
     folders = ("data", "other", "clean", "pairs", "run", "shards", "near")
+    asked = 'methods = ["kontext"]\nmethod = {backbone = "kontext-nano"}\ntasks = ["derain"]\n'
+    (root / "experiment.toml").write_text(asked, encoding="utf-8")
     named = {name: str(root / name) for name in folders}
     with pytest.MonkeyPatch.context() as patch:
         # The publishers' pictures may not be here; a value of our own stands in their table.

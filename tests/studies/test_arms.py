@@ -305,9 +305,11 @@ def test_auto_is_resolved_once_for_training_and_running(
 ) -> None:
     """On a machine that holds the full model, arms were trained on the miniature and run on it."""
     from e2r_adapters.editors import FULL, backbones
+    from e2r_adapters.editors.backbones import RELEASES
 
+    nf4 = RELEASES[FULL].needed["nf4"]
     monkeypatch.setattr(backbones, "_cached", lambda name: True)
-    monkeypatch.setattr(backbones, "_fits_cuda", lambda quantize: quantize == "nf4")
+    monkeypatch.setattr(backbones, "_fits_cuda", lambda needed: needed == nf4)
     assert plan_training("auto", None, base, 1).backbone == "kontext-nano"
     fits = base.model_copy(update={"method": {"quantize": "nf4"}})
     with pytest.raises(UsageError, match="arms on black-forest-labs/FLUX"):

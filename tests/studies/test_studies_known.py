@@ -54,7 +54,8 @@ def _curves(knee: int, n: int = 40, noise: float = 0.3) -> np.ndarray:
 
 
 def _written(folder):
-    assert {path.suffix for path in folder.iterdir()} == {".md", ".csv", ".json", ".png", ".svg"}
+    kinds = {".md", ".csv", ".json", ".png", ".svg", ".pdf"}
+    assert {path.suffix for path in folder.iterdir()} == kinds
     section = json.loads((folder / "section.json").read_text())
     assert set(section) == {"title", "markdown", "plots"}
     for name in section["plots"]:
