@@ -145,6 +145,14 @@ def _experiment(path: Path) -> object:
     return make_experiment(read_toml(path), str(path))
 
 
+def _claims(path: Path) -> object:
+    return load_claims(str(path))
+
+
+def _rows(path: Path) -> object:
+    return list(read_lines(path))
+
+
 def _store(path: Path) -> object:
     return open_store(path.parent)
 
@@ -185,7 +193,7 @@ def scramble(data: st.DataObject, place: Path, run: Path, kind: str) -> None:
         row = json.loads(whole.splitlines()[0])
         rows = damaged_values(row).map(lambda one: json.dumps(one).encode() + b"\n")
         content = data.draw(damaged_bytes(whole) | rows)
-        read = lambda path: list(read_lines(path))  # noqa: E731
+        read = _rows
     else:
         strategy, read = KINDS[kind]
         content = data.draw(strategy)
@@ -196,7 +204,7 @@ def scramble(data: st.DataObject, place: Path, run: Path, kind: str) -> None:
 
 KINDS = {
     "settings.toml": (TOML, _experiment),
-    "claims.toml": (CLAIM_FILES, lambda path: load_claims(str(path))),
+    "claims.toml": (CLAIM_FILES, _claims),
     "adapter.safetensors": (ADAPTERS, inspect),
 }
 NAMES = [*KINDS, "run.json", "per_image.jsonl"]
@@ -241,8 +249,11 @@ def test_what_was_found(place: Path, folder: Path) -> None:
     (place / "run.json").write_text(json.dumps(record))
     with pytest.raises(E2RError, match=r"1 images with 2 scenes at tasks\.derain"):
         _store(place / "run.json")
-    with pytest.raises(E2RError, match="known: a b$"):
+    with pytest.raises(E2RError, match=r"known: a b$"):
         raise unknown("claim", "zzz", ["a\nb"])
+    (place / "claims.toml").write_text('[configs]\n"a\\nb" = 1\n' + CLAIMS)
+    with pytest.raises(E2RError, match=r"configs\.a b"):
+        load_claims(str(place / "claims.toml"))
 
 
 def test_what_is_none_of_our_errors_is_seen() -> None:
