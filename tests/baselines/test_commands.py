@@ -245,7 +245,7 @@ except KeyboardInterrupt:
     child = waited_for(pid)
     assert list(temporary.iterdir())
     runner.send_signal(number)
-    assert runner.wait(20) == (77 if number == signal.SIGINT else -number)
+    assert runner.wait(90) == (77 if number == signal.SIGINT else -number)
     assert gone(child)
     assert not list(temporary.iterdir())
 

@@ -59,7 +59,7 @@ def test_the_harness_sees_what_a_kill_did(tmp_path: Path, fault: str) -> None:
         return 0
 
     target = targets.Target("planted", out, None, command)
-    wrong = [one for _, found in target.kills(4) for one in found]
+    wrong = [one for _, found in target.kills(8) for one in found]
     said = {"forgets a file": "b differs", "leaves a part": "is left over"}
     assert any(said.get(fault, "b differs") in one for one in wrong)
 

@@ -22,6 +22,7 @@ CASE = "denoise25/promptir/photo1"
 
 def test_command_writes_png_and_pdf(run_copy: Store, capsys: pytest.CaptureFixture) -> None:
     folder = str(run_copy.folder)
+    (run_copy.folder / "report.html").unlink(missing_ok=True)
     assert main(["report", folder, "--figure", CASE, "--crop", "30,40,32,16"]) == 0
     paths = [Path(line) for line in capsys.readouterr().out.split()]
     assert [path.name for path in paths] == ["denoise25_photo1.png", "denoise25_photo1.pdf"]
