@@ -174,7 +174,7 @@ def load_claims(where: str) -> Claims:
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = " ".join(".".join(str(part) for part in first["loc"]).split())
         raise UsageError(f"{where}: {place}: {first['msg']}, found {first['input']!r}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: expected TOML, found: {error}") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.parts import Part, record_of
 from e2r_bench.arms.study import ArmStudy
-from e2r_bench.report.drawing import new_figure
+from e2r_bench.report.drawing import new_figure, series_colours
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,23 +95,31 @@ def _spread_note(seeds: Sequence[int]) -> str:
 def _plot(parts: Sequence[Part], trained: Mapping[str, Trained]) -> "Figure":
     found = [part for part in parts if part.verdict.effect is not None]
     metrics = list(dict.fromkeys(part.verdict.metric for part in found))
+    colours = series_colours(list(dict.fromkeys(_series(part, trained) for part in found)))
     figure = new_figure(3.4 * max(1, len(metrics)), 3.2)
     panes = figure.subplots(1, max(1, len(metrics)), squeeze=False)[0]
     for axes, metric in zip(panes, metrics, strict=False):
-        _pane(axes, [part for part in found if part.verdict.metric == metric], trained)
+        _pane(axes, [part for part in found if part.verdict.metric == metric], trained, colours)
         axes.set_title(f"{metric}: minus the most pairs", fontsize=9)
     if found:
-        figure.axes[0].legend(fontsize=6)
+        figure.legend(*panes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                      fontsize=6)  # fmt: skip
     return figure
 
 
-def _pane(axes: "Axes", parts: Sequence[Part], trained: Mapping[str, Trained]) -> None:
+def _series(part: Part, trained: Mapping[str, Trained]) -> str:
+    return f"{part.asked.task} {trained[part.asked.first].series}"
+
+
+def _pane(
+    axes: "Axes", parts: Sequence[Part], trained: Mapping[str, Trained], colours: Mapping[str, str]
+) -> None:
     """Draw one metric: side by side within a number of pairs, the series; crosses: trainings."""
     counts = sorted({trained[part.asked.first].pairs for part in parts})
-    names = list(dict.fromkeys((p.asked.task, trained[p.asked.first].series) for p in parts))
+    names = list(colours)
     width = _SIDE_BY_SIDE / len(names)
     for place, name in enumerate(names):
-        line = [p for p in parts if (p.asked.task, trained[p.asked.first].series) == name]
+        line = [part for part in parts if _series(part, trained) == name]
         x = [
             counts.index(trained[part.asked.first].pairs) + width * (place + 0.5)
             - _SIDE_BY_SIDE / 2
@@ -120,12 +128,12 @@ def _pane(axes: "Axes", parts: Sequence[Part], trained: Mapping[str, Trained]) -
         effects = [part.verdict.effect or 0.0 for part in line]
         reach = [_reach(part) for part in line]
         errors = [[low for low, _ in reach], [high for _, high in reach]]
-        drawn = axes.errorbar(x, effects, yerr=errors, fmt="o", ms=3, capsize=2,
-                              label=" ".join(name))  # fmt: skip
+        axes.errorbar(x, effects, yerr=errors, fmt="o", ms=3, capsize=2, color=colours[name],
+                      label=name)  # fmt: skip
         for at, part in zip(x, line, strict=True):
             each = part.comparison.by_training if part.comparison else ()
             if len(each) > 1:
-                axes.plot([at] * len(each), each, "x", ms=4, color=drawn.lines[0].get_color())
+                axes.plot([at] * len(each), each, "x", ms=4, color=colours[name])
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
     axes.axhline(0, color="#555", lw=0.8)
     axes.set_xlabel("pairs per task")

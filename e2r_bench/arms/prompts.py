@@ -8,7 +8,7 @@ import numpy as np
 from e2r_bench.arms.claims import Arm, Training
 from e2r_bench.arms.parts import Part, record_of
 from e2r_bench.arms.study import ArmStudy
-from e2r_bench.report.drawing import new_figure
+from e2r_bench.report.drawing import new_figure, series_colours
 from e2r_bench.statistics.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def study_prompts(study: ArmStudy) -> Sequence[Part]:
 
 def _plot(parts: Sequence[Part]) -> "Figure":
     """Draw differences in units of each part's own margin, so that all fit on one axis."""
-    found = [part.verdict for part in parts if part.verdict.effect is not None]
+    measured = [part for part in parts if part.verdict.effect is not None]
+    found, tasks = [part.verdict for part in measured], [part.asked.task for part in measured]
+    colours = series_colours(list(dict.fromkeys(tasks)))
     figure = new_figure(6.5, 0.32 * len(found) + 1.2)
     axes = figure.subplots()
     scale = np.array([one.margin or 1.0 for one in found])
@@ -62,7 +64,9 @@ def _plot(parts: Sequence[Part]) -> "Figure":
         for end in ("effect", "low", "high")
     )
     places = np.arange(len(found))
-    axes.errorbar(values, places, xerr=[values - low, high - values], fmt="o", ms=3, capsize=2)
+    for k, task in enumerate(tasks):
+        reach = [[values[k] - low[k]], [high[k] - values[k]]]
+        axes.errorbar(values[k], k, xerr=reach, fmt="o", ms=3, capsize=2, color=colours[task])
     axes.set_yticks(places, [one.name for one in found], fontsize=7)
     axes.invert_yaxis()
     for place in (-1, 0, 1):

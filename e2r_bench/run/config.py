@@ -161,7 +161,7 @@ def make_experiment(settings: Mapping[str, Any], origin: str) -> Experiment:
         return Experiment.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = " ".join(".".join(str(part) for part in first["loc"]).split())
         if first["type"] == "missing":
             raise UsageError(f"{origin}: expected {where}, found none; give --{where}") from error
         raise UsageError(f"{origin}: {where}: {first['msg']}, found {first['input']!r}") from error

@@ -1,9 +1,9 @@
 """The records of a run: run.json, and the rows of per_image.jsonl."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 Status = Literal["ok", "failed", "not measured"]
 
@@ -66,6 +66,12 @@ class TaskInfo(_Frozen):
     """Pixels of each border that no metric of single pictures looks at."""
     unreadable: Mapping[str, str] = {}
     """Image -> why its source could not be used; every method fails on it."""
+
+    @model_validator(mode="after")
+    def _scene_of_each(self) -> Self:
+        if len(self.images) != len(self.scenes):
+            raise ValueError(f"{len(self.images)} images with {len(self.scenes)} scenes")
+        return self
 
 
 class RunInfo(_Frozen):

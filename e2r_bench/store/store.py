@@ -220,7 +220,7 @@ def open_store(folder: Path) -> Store:
         return Store(folder, RunInfo.model_validate_json(text))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its start"
+        where = " ".join(".".join(map(str, first["loc"])).split()) or "its start"
         raise UsageError(
             f"{path}: expected a run of this version of e2r-bench, found {first['msg'].lower()} at "
             f"{where}; make it again, or read it with the version that wrote it"

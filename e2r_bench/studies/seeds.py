@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from e2r_baselines.method import Draw
-from e2r_bench.report.drawing import new_figure
+from e2r_bench.report.drawing import new_figure, series_colours
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.statistics.components import SeedsNeeded, components, seeds_needed
 from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
@@ -212,17 +212,17 @@ def _plot(rows: Sequence[SeedRow]) -> "Figure":
     axes = figure.subplots()
     names = [f"{row.method} {row.task} {row.metric}" for row in split]
     left = np.zeros(len(split))
-    parts = (("image_variance", "image"), ("seed_variance", "seed"))
-    for (field, label), colour in zip(
-        (*parts, ("interaction_variance", "image x seed")), ("#30638e", "#d1495b", "#edae49"),
-        strict=True,
-    ):  # fmt: skip
+    parts = {
+        "image": "image_variance", "seed": "seed_variance", "image x seed": "interaction_variance",
+    }  # fmt: skip
+    colours = series_colours(list(parts))
+    for label, field in parts.items():
         total = [r.image_variance + r.seed_variance + r.interaction_variance for r in split]
         share = np.array([getattr(row, field) for row in split]) / np.array(total)
-        axes.barh(names, share, left=left, label=label, color=colour)
+        axes.barh(names, share, left=left, label=label, color=colours[label])
         left += share
     axes.invert_yaxis()
     axes.set_xlabel("share of variance")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     axes.tick_params(labelsize=7)
     return figure

@@ -98,6 +98,11 @@ def test_shards_take_as_long_as_their_longest() -> None:
     hours = {wall.shards: wall.hours * 3600 for wall in paper.walls}
     assert hours == pytest.approx({1: 20, 3: 12, 10: 8})
     assert paper.longest_hours * 3600 == pytest.approx(3)
+    # The slow ones first, two GPUs, eight shards of 3 3 3 6 1 1 1 2 seconds.
+    turned = experiment.model_copy(update={"tasks": ("derain", "denoise15")})
+    paper = plan_on_paper(turned, Asked(gpus=2, pictures=5, timed=timed), known_methods())
+    hours = {wall.shards: wall.hours * 3600 for wall in paper.walls}
+    assert hours == pytest.approx({1: 20, 2: 15, 8: 11})
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"unknown {what} {name!r}: {hint}known: {', '.join(names)}")
+    # They may come from a file, and hold line breaks.
+    listed = " ".join(", ".join(names).split())
+    return UsageError(f"unknown {what} {name!r}: {hint}known: {listed}")
 
 
 def one_line(error: BaseException, limit: int = 500) -> str:
