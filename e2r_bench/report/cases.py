@@ -79,7 +79,7 @@ def bytes_of(cases: Sequence[Case]) -> int:
             case.store.degraded_path(case.cell.task, case.cell.image),
         )
     }
-    return sum(path.stat().st_size for path in files)
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def median_case(cases: Sequence[Case], score: str) -> Case:

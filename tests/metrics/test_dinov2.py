@@ -47,8 +47,17 @@ def _theirs(state):
             name = name.replace(old, new) if not name.startswith("norm.") else name
         found["layernorm." + name[5:] if name.startswith("norm.") else name] = value
     network = Dinov2Model(Dinov2Config(image_size=518, patch_size=14)).eval()
+    if "encoder.layer.0.attention.q_proj.weight" not in network.state_dict():
+        found = {_older(name): value for name, value in found.items()}
     network.load_state_dict(found, strict=True)
     return network
+
+
+def _older(name):
+    """Return the name that the lowest version of transformers declared has for a tensor."""
+    for new, old in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
+        name = name.replace(f"attention.{new}", f"attention.attention.{old}")
+    return name.replace("attention.o_proj", "attention.output.dense")
 
 
 def test_the_network_is_that_of_transformers(weights):
