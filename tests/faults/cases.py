@@ -255,7 +255,7 @@ FLAGS: Mapping[str, Sequence[str]] = {
              "{run} --bound 1 --level 0 --maps lost", "{run} --bound 1 --score x --maps lost",
              "{run} --weights /nonexistent"),
     "report": ("", "/nonexistent", "{empty}", "{file}", "/dev/null", "{run} --embd"),
-    "compare": ("", "{run}", "{run} /nonexistent", "/nonexistent {run}", "{run} {empty}",
+    "compare": ("", "{run} /nonexistent", "/nonexistent {run}", "{run} {empty}",
                 "{run} {run} --out /dev/full", "{run} {run} --out {run}",
                 "{run} {run} --out {run}/run.json", "{run} {run} --out {run}/per_image.jsonl",
                 "{run} {run} --out {file}"),
