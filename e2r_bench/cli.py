@@ -29,7 +29,7 @@ COMMANDS = {
     "claims": "Judge a paper's claims, from its tables and from runs.",
     "leakage": "Find test images among training images.",
     "maps": "Write error, invention and trust maps of a run.",
-    "plan": "What an experiment takes, on paper: GPU hours, storage, memory, shards.",
+    "plan": "What an experiment takes: GPU hours, storage, memory.",
     "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
     "compare": "Is A better than B? Methods of a run, runs, or folders.",

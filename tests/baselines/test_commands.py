@@ -227,6 +227,7 @@ def test_a_signal_ends_the_program_first(tmp_path: Path, temporary: Path, number
     code = f"""
 import signal, sys, tempfile
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup ignores this one
 sys.path[:0] = {sys.path!r}
 tempfile.tempdir = {str(temporary)!r}
 import numpy as np

@@ -80,7 +80,7 @@ RUN = ["run", "--methods", "degraded"]
         (["run", "--methdos", "x"], "--methods"),
         (["study", "seeds", "--methods", "a, b"], "unknown method 'a'"),
         (["study", "steps", "--steps", "4,0"], "expected numbers from 1 on"),
-        (["study", "seeds", "RUN", "--seeds", "0,1"], "leave RUN or the flag out"),
+        (["study", "seeds", "RUN", "--seeds", "0,1"], "expected a run folder with run.json"),
         (["study", "pairs", "--pairs", "16"], "needs two numbers of pairs"),
         (["study", "prompts", "--set", "backbone=x"], "give --backbone"),
         (["claims", "--train-data", "rain"], "TASK=FOLDER"),
