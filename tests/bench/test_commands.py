@@ -161,6 +161,19 @@ def test_it_does_its_work(
     assert "Traceback" not in captured.err
 
 
+def test_seeds_of_a_finished_run_are_its_own(
+    places: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the run and the study above."""
+    words = ["study", "seeds", places["run"], "--steps", "2", "--seeds"]
+    assert main([*words, "1,0"]) == 0
+    assert main([*words, "0,7"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "has 0, 1" in said
+    assert "found 7 too" in said
+    assert "--seeds 0,1,7" in said
+
+
 def test_verdicts_say_on_what_arms_were_trained(places: dict[str, str]) -> None:
     """After the claims and studies above: the line, the table and the page."""
     studies = Path(places["out"]) / "arms" / "studies"
