@@ -92,13 +92,13 @@ def _dry(study: "ArmStudy", arms: "Mapping[str, Arm]") -> int:
 
 def _told(study: "ArmStudy", parts: "Sequence[Part]", name: str) -> int:
     """Print a line for each part, what all of them stand on, and the failures."""
-    from e2r_bench.commands.arms import say_failures
+    from e2r_bench.commands.arms import finish
 
     taught = f"trained on {study.runner.training.data.words()}"
     for part in parts:
         click.echo(f"{part.verdict.name}: {part.verdict.label}{_numbers(part, taught)}")
     click.echo(f"written: {study.runner.base.out / 'studies' / name}")
-    return say_failures(study.runner)
+    return finish(study.runner)
 
 
 def _numbers(part: "Part", taught: str) -> str:

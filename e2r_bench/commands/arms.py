@@ -94,8 +94,17 @@ def repeats_of(asked: dict[str, Any]) -> "Repeats":
     return Repeats(tuple(asked["training_seeds"] or ()), tuple(asked["seeds"] or ()))
 
 
-def say_failures(runner: "ArmRunner") -> int:
-    """Name the pictures that failed; return the exit code."""
+def finish(runner: "ArmRunner") -> int:
+    """Write the arms' reports again, with what was judged; name the pictures that failed.
+
+    Returns:
+        The exit code.
+    """
+    from e2r_bench.report.page import write_report
+    from e2r_bench.store.store import open_store
+
+    for found in sorted(runner.base.out.glob("runs/*/report.html")):
+        write_report(open_store(found.parent))
     for cell, reason in runner.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if runner.failures else 0

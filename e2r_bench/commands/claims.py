@@ -79,7 +79,7 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
     from e2r_bench.arms.judge import Reading, dry_claims, judge_claims
     from e2r_bench.arms.power import known_spreads
-    from e2r_bench.commands.arms import criteria_of, repeats_of, runner_of, say_failures
+    from e2r_bench.commands.arms import criteria_of, finish, repeats_of, runner_of
     from e2r_bench.console import Console
     from e2r_bench.statistics.margins import margin_of
     from e2r_metrics.base.locks import locked
@@ -102,4 +102,4 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
         runner.watch = console.watch
         for line in judge_claims(claims, readings, reading):
             click.echo(line)
-    return say_failures(runner)
+    return finish(runner)

@@ -36,12 +36,12 @@ class Verdicts:
 
 
 def read_sections(folder: Path) -> tuple[Section, ...]:
-    """Read `studies/*/section.json` of a run folder.
+    """Read `studies/*/section.json` of a run folder, and of the claims that it is an arm of.
 
     Raises:
         UsageError: a file that is not what a study writes.
     """
-    return tuple(_section(path) for path in sorted(folder.glob("studies/*/section.json")))
+    return tuple(_section(path) for path in _written(folder, "section.json"))
 
 
 def read_verdicts(folder: Path) -> Verdicts:
@@ -50,9 +50,16 @@ def read_verdicts(folder: Path) -> Verdicts:
     Raises:
         UsageError: a file that is not a list of objects.
     """
-    rows = [row for path in sorted(folder.glob("studies/*/verdicts.json")) for row in _rows(path)]
+    rows = [row for path in _written(folder, "verdicts.json") for row in _rows(path)]
     columns = tuple(dict.fromkeys(key for row in rows for key in row))
     return Verdicts(columns, tuple(tuple(_text(row.get(key)) for key in columns) for row in rows))
+
+
+def _written(folder: Path, name: str) -> list[Path]:
+    """Return what studies wrote of a run; arms lie in `runs` beside the studies that judge them."""
+    found = sorted(folder.glob(f"studies/*/{name}"))
+    home = folder.resolve().parent
+    return found + (sorted(home.parent.glob(f"studies/*/{name}")) if home.name == "runs" else [])
 
 
 def _section(path: Path) -> Section:

@@ -184,6 +184,9 @@ def test_verdicts_say_on_what_arms_were_trained(places: dict[str, str]) -> None:
     assert "(3 scenes): no verdict of any kind below 10" in table[0]["this run"]
     for study in ("claims", "pairs", "prompts"):
         assert said in (studies / study / "README.md").read_text()
+    pages = [page.read_text() for page in studies.parent.glob("runs/*/report.html")]
+    assert pages
+    assert all("no verdict of any kind below 10" in page for page in pages)
     told = [json.loads(p.read_text()) for p in studies.parent.glob("adapters/*/training.json")]
     assert [one["trained_on"] for one in told] == [{"denoise": "noise painted on clean"}] * 2
 
