@@ -6,7 +6,7 @@ from pathlib import Path
 
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import write_text
+from e2r_metrics.base.files import tidy, write_text
 from e2r_metrics.base.pairs import SUFFIXES
 
 
@@ -65,7 +65,7 @@ def summary_lines(leaks: Leaks) -> Iterator[str]:
 
 
 def write_leaks(leaks: Leaks, folder: Path) -> None:
-    """Write leakage.csv, one row per pair."""
+    """Write leakage.csv, one row per pair; what a killed writer of it left behind is removed."""
     import pandas as pd
 
     rows = [
@@ -76,4 +76,5 @@ def write_leaks(leaks: Leaks, folder: Path) -> None:
         for o in leaks.overlaps
     ]  # fmt: skip
     columns = ["test", "train", "kind", "correlation", "coverage"]
+    tidy(folder, "leakage.csv")
     write_text(folder / "leakage.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
