@@ -5,20 +5,17 @@
 Source: Black Forest Labs, FLUX.1, 2024; conventions of diffusers' pipelines.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from e2r_adapters.editors.editor import Conditioning, LoraSource, Networks, Shift
-from e2r_adapters.editors.flow_schedule import fresh, schedule_of
+from e2r_adapters.editors.editor import Conditioning, Networks, Shift
+from e2r_adapters.editors.flow_schedule import schedule_of
 from e2r_adapters.editors.flux_inputs import FluxConditioning, Text, read_text, stacked
 from e2r_adapters.editors.shared import (
-    given_to_diffusers,
-    lora_shapes,
+    PipelineEditor,
     pictures_of,
     pixels_of,
-    save_lora,
 )
 from e2r_baselines.method import Pixels
 from e2r_metrics.base.errors import UsageError
@@ -28,34 +25,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FluxEditor:
+class FluxEditor(PipelineEditor):
     """The shared part of an `Editor`.
 
     Attributes:
-        pipe: the pipeline; calling it is left to others, since that changes its scheduler.
-        transformer: what velocities go through.
         clip: a text encoder that is run in every call; None where its vectors are kept.
     """
 
-    pipe: Any
-    transformer: "torch.nn.Module"
     clip: "torch.nn.Module | None" = None
     _texts: dict[tuple[str, int], Text] = field(default_factory=dict[tuple[str, int], Text])
-
-    @property
-    def token(self) -> int:
-        """Pixels on the side of a token: the autoencoder's factor times the 2x2 packing."""
-        return 2 * self.pipe.vae_scale_factor
 
     @property
     def networks(self) -> Networks:
         """See `Editor.networks`."""
         return {"transformer": self.pipe.transformer, "text_encoder": self.pipe.text_encoder}
-
-    @property
-    def device(self) -> "torch.device":
-        """See `Editor.device`; only the pipeline knows where offloading makes it run."""
-        return self.pipe._execution_device
 
     def latents_of(self, pictures: Sequence[Pixels]) -> "torch.Tensor":
         """Return the mode of pictures' latents, (B, c, h, w), shifted and scaled."""
@@ -147,14 +130,6 @@ class FluxEditor:
         del shift
         return schedule_of(self.pipe.scheduler, steps, (shape[1] // 2) * (shape[2] // 2))
 
-    def training_levels(self) -> "torch.Tensor":
-        """See `Editor.training_levels`: 1 to 0.001, before any shift by resolution."""
-        return fresh(self.pipe.scheduler).sigmas
-
-    def loss_mask(self, shape: tuple[int, int, int]) -> None:
-        """See `Editor.loss_mask`: every latent counts."""
-        del shape
-
     def through(self, networks: Networks) -> Self:
         """See `Editor.through`."""
         return replace(
@@ -171,24 +146,6 @@ class FluxEditor:
         """See `Editor.park`: T5 is dropped, the autoencoder waits on the CPU."""
         self.pipe.text_encoder_2 = None
         self.pipe.vae.to("cpu")
-
-    def finish(self) -> None:
-        """See `Editor.finish`."""
-        self.pipe.maybe_free_model_hooks()
-
-    def save_lora(
-        self, folder: Path, layers: Mapping[str, Mapping[str, "torch.Tensor"]], trained: Networks
-    ) -> None:
-        """See `Editor.save_lora`."""
-        save_lora(self.pipe, folder, layers, trained)
-
-    def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
-        """See `Editor.lora_shapes`."""
-        return lora_shapes(self.pipe, source)
-
-    def load_lora(self, source: LoraSource, name: str) -> None:
-        """See `Editor.load_lora`."""
-        self.pipe.load_lora_weights(given_to_diffusers(source), adapter_name=name)
 
 
 def check_scheduler(pipe: Any) -> None:

@@ -6,41 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.editors.shared import column
+from e2r_adapters.editors.shared import TokenConditioning, column
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class FluxConditioning:
+class FluxConditioning(TokenConditioning):
     """See `Conditioning`; B samples, M condition tokens of C channels.
 
     Attributes:
-        tokens: (B, M, C) what stands for the degraded pictures, beside the target's tokens.
-        shape: (c, h, w) of one sample's latents.
-        states: (B, L, D) T5 states.
         pooled: (B, P) CLIP vectors.
         clip: (B, 77) CLIP tokens, for a text encoder that is being trained.
         guidance: (B,) embedded guidance scales, float32.
     """
 
-    tokens: "torch.Tensor"
-    shape: tuple[int, int, int]
-    states: "torch.Tensor"
     pooled: "torch.Tensor"
     clip: "torch.Tensor"
     guidance: "torch.Tensor"
-
-    @property
-    def dtype(self) -> "torch.dtype":
-        """See `Conditioning.dtype`."""
-        return self.states.dtype
-
-    @property
-    def device(self) -> "torch.device":
-        """See `Conditioning.device`."""
-        return self.tokens.device
 
 
 @dataclass(frozen=True)

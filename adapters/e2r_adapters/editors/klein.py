@@ -6,52 +6,40 @@ Source: Black Forest Labs, FLUX.2 klein, 2026; conventions of diffusers' Flux2Kl
 are its packed ones: 2x2 patches of 32 channels, normalised by the autoencoder's batch statistics.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.editors.editor import (
     Conditioning,
     Family,
     Instruction,
-    LoraSource,
     Networks,
     Shift,
     Sizes,
 )
-from e2r_adapters.editors.flow_schedule import fresh, shifted
+from e2r_adapters.editors.flow_schedule import shifted
 from e2r_adapters.editors.flux import check_scheduler
 from e2r_adapters.editors.klein_facts import LORA, PREFERRED
 from e2r_adapters.editors.klein_inputs import KleinConditioning, read_states, stacked
 from e2r_adapters.editors.shared import (
-    given_to_diffusers,
-    lora_shapes,
+    PipelineEditor,
     pictures_of,
     pixels_of,
-    save_lora,
 )
 from e2r_baselines.method import Photo, Pixels
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
 
 FULL_STEPS = 50
 """Steps of the undistilled release, at which `Shift` "fixed" takes mu."""
 
 
 @dataclass(frozen=True)
-class KleinEditor:
-    """See `Editor`.
+class KleinEditor(PipelineEditor):
+    """See `Editor`; `pipe` is a Flux2KleinPipeline."""
 
-    Attributes:
-        pipe: the pipeline; calling it is left to others, since that changes its scheduler.
-        transformer: what velocities go through.
-    """
-
-    pipe: "Flux2KleinPipeline"
-    transformer: "torch.nn.Module"
     _texts: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])
 
     @property
@@ -62,18 +50,12 @@ class KleinEditor:
     @property
     def sizes(self) -> Sizes:
         """See `Editor.sizes`: a token is the autoencoder's factor times the 2x2 patch."""
-        token = 2 * self.pipe.vae_scale_factor
-        return Sizes(token, 2 * token, PREFERRED)
+        return Sizes(self.token, 2 * self.token, PREFERRED)
 
     @property
     def networks(self) -> Networks:
         """See `Editor.networks`; klein's text encoder carries no adapters."""
         return {"transformer": self.pipe.transformer}
-
-    @property
-    def device(self) -> "torch.device":
-        """See `Editor.device`; only the pipeline knows where offloading makes it run."""
-        return self.pipe._execution_device
 
     def encode(self, pictures: Sequence[Pixels], sources: Sequence[Pixels]) -> "torch.Tensor":
         """See `Editor.encode`: the mode of the latents; the source has no part in them."""
@@ -188,14 +170,6 @@ class KleinEditor:
         mu = compute_empirical_mu(shape[1] * shape[2], counted)
         return shifted(self.pipe.scheduler, steps, mu)
 
-    def training_levels(self) -> "torch.Tensor":
-        """See `Editor.training_levels`: 1 to 0.001, before any shift by resolution."""
-        return fresh(self.pipe.scheduler).sigmas
-
-    def loss_mask(self, shape: tuple[int, int, int]) -> None:
-        """See `Editor.loss_mask`: latents are the target's alone."""
-        del shape
-
     def through(self, networks: Networks) -> "KleinEditor":
         """See `Editor.through`."""
         return replace(self, transformer=networks.get("transformer", self.transformer))
@@ -207,24 +181,6 @@ class KleinEditor:
         """See `Editor.park`: Qwen3 is dropped, the autoencoder waits on the CPU."""
         self.pipe.text_encoder = cast("Any", None)
         self.pipe.vae.to("cpu")
-
-    def finish(self) -> None:
-        """See `Editor.finish`."""
-        self.pipe.maybe_free_model_hooks()
-
-    def save_lora(
-        self, folder: Path, layers: Mapping[str, Mapping[str, "torch.Tensor"]], trained: Networks
-    ) -> None:
-        """See `Editor.save_lora`."""
-        save_lora(self.pipe, folder, layers, trained)
-
-    def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
-        """See `Editor.lora_shapes`."""
-        return lora_shapes(self.pipe, source)
-
-    def load_lora(self, source: LoraSource, name: str) -> None:
-        """See `Editor.load_lora`."""
-        self.pipe.load_lora_weights(given_to_diffusers(source), adapter_name=name)
 
 
 def _open(pipe: Any) -> KleinEditor:

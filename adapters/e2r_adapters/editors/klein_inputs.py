@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.editors.shared import column
+from e2r_adapters.editors.shared import TokenConditioning, column
 
 if TYPE_CHECKING:
     import torch
@@ -14,32 +14,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class KleinConditioning:
+class KleinConditioning(TokenConditioning):
     """See `Conditioning`; B samples, M condition tokens of C channels.
 
     Attributes:
-        tokens: (B, M, C) packed latents of the degraded pictures.
-        shape: (c, h, w) of one sample's latents.
-        states: (B, L, D) Qwen3 states of the prompts.
         negative: (B, L, D) those of the empty prompt; None where there is no guidance.
         guidance: (B,) scales of classifier-free guidance, float32.
     """
 
-    tokens: "torch.Tensor"
-    shape: tuple[int, int, int]
-    states: "torch.Tensor"
     negative: "torch.Tensor | None"
     guidance: "torch.Tensor"
-
-    @property
-    def dtype(self) -> "torch.dtype":
-        """See `Conditioning.dtype`."""
-        return self.states.dtype
-
-    @property
-    def device(self) -> "torch.device":
-        """See `Conditioning.device`."""
-        return self.tokens.device
 
 
 def read_states(pipe: "Flux2KleinPipeline", text: str, length: int) -> "torch.Tensor":

@@ -1,14 +1,16 @@
-# diffusers has the settings of a LoRA only by a protected function.
+# diffusers has the settings of a LoRA, and where a pipeline runs, only under protected names.
 # pyright: reportPrivateUsage=false
 """What the families on diffusers' pipelines share: pixels and pictures, batches, adapters."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e2r_adapters.editors.editor import LoraSource, Networks
+from e2r_adapters.editors.flow_schedule import fresh
 from e2r_baselines.method import Pixels
 
 if TYPE_CHECKING:
@@ -62,3 +64,77 @@ def lora_shapes(pipe: Any, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of an adapter's tensors, converted to the names of a pipeline's family."""
     tensors: Any = pipe.lora_state_dict(given_to_diffusers(source))
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class TokenConditioning:
+    """The shared part of a `Conditioning`; B samples, M condition tokens of C channels.
+
+    Attributes:
+        tokens: (B, M, C) what stands for the degraded pictures, beside the target's tokens.
+        shape: (c, h, w) of one sample's latents.
+        states: (B, L, D) of the text.
+    """
+
+    tokens: "torch.Tensor"
+    shape: tuple[int, int, int]
+    states: "torch.Tensor"
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """See `Conditioning.dtype`."""
+        return self.states.dtype
+
+    @property
+    def device(self) -> "torch.device":
+        """See `Conditioning.device`."""
+        return self.tokens.device
+
+
+@dataclass(frozen=True)
+class PipelineEditor:
+    """The part of an `Editor` that all pipelines share.
+
+    Attributes:
+        pipe: the pipeline; calling it is left to others, since that changes its scheduler.
+        transformer: what velocities go through.
+    """
+
+    pipe: Any
+    transformer: "torch.nn.Module"
+
+    @property
+    def token(self) -> int:
+        """Pixels on the side of a token: the autoencoder's factor times the 2x2 packing."""
+        return 2 * self.pipe.vae_scale_factor
+
+    @property
+    def device(self) -> "torch.device":
+        """See `Editor.device`; only the pipeline knows where offloading makes it run."""
+        return self.pipe._execution_device
+
+    def training_levels(self) -> "torch.Tensor":
+        """See `Editor.training_levels`: 1 to 0.001, before any shift by resolution."""
+        return fresh(self.pipe.scheduler).sigmas
+
+    def loss_mask(self, shape: tuple[int, int, int]) -> None:
+        """See `Editor.loss_mask`: every latent counts."""
+        del shape
+
+    def finish(self) -> None:
+        """See `Editor.finish`."""
+        self.pipe.maybe_free_model_hooks()
+
+    def save_lora(
+        self, folder: Path, layers: Mapping[str, Mapping[str, "torch.Tensor"]], trained: Networks
+    ) -> None:
+        """See `Editor.save_lora`."""
+        save_lora(self.pipe, folder, layers, trained)
+
+    def lora_shapes(self, source: LoraSource) -> Mapping[str, tuple[int, ...]]:
+        """See `Editor.lora_shapes`."""
+        return lora_shapes(self.pipe, source)
+
+    def load_lora(self, source: LoraSource, name: str) -> None:
+        """See `Editor.load_lora`."""
+        self.pipe.load_lora_weights(given_to_diffusers(source), adapter_name=name)
