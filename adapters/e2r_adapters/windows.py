@@ -93,7 +93,8 @@ class Windowed:
         self, photo: Photo, instructions: Sequence[Instruction]
     ) -> tuple[WindowedConditioning, ...]:
         """See `Editor.condition`."""
-        places = windows_of(*photo.pixels.shape[:2], self.side, self.editor.sizes.multiple)
+        height, width = photo.pixels.shape[:2]
+        places = windows_of(height, width, self.side, self.editor.sizes.multiple)
         by_window = [
             self.editor.condition(Photo(photo.id, _cut(photo, place)), instructions)
             for place in places
