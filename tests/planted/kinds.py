@@ -1,7 +1,7 @@
 """Errors that were not planted before: what editors and codecs do, at random places.
 
 Each planter takes the region of the output, the whole output and a generator, and returns what is
-pasted; `GLYPHS` also change the truth. `kinds_measure.py` beside this file measures the maps on them.
+pasted; glyphs change the truth too. `kinds_measure.py` beside this file measures the maps on them.
 """
 
 from collections.abc import Callable, Mapping
