@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.run import Ran, open_run, run
     from e2r_bench.api.run_maps import trust_maps, write_maps
-    from e2r_bench.api.score import Number, Scored, open_session, score
+    from e2r_bench.api.score import Number, Scored, score
+    from e2r_bench.api.session import open_session
     from e2r_metrics.base.errors import PictureError, UsageError
 
 __version__ = "0.1.0"
@@ -48,7 +49,7 @@ _HOME = {
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",
-    "open_session": "e2r_bench.api.score",
+    "open_session": "e2r_bench.api.session",
     "score": "e2r_bench.api.score",
     "trust_maps": "e2r_bench.api.run_maps",
     "write_maps": "e2r_bench.api.run_maps",

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.api.run import Ran, open_run
-from e2r_bench.api.score import (
-    Scored,
-    Watch,
-    measures_of,
-    open_session,
-    scored,
-    unwatched,
-)
+from e2r_bench.api.score import Scored, measures_of, scored
+from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.report.statements import Contest, Judged, statement
 from e2r_bench.statistics.margins import Margin, given_margins
 from e2r_bench.studies.entrants import Measures, enter
@@ -123,8 +117,7 @@ def judge(
             their margins are a share of its distance.
         against: name of the arm that the others are set against; None for the first.
         metrics: what folders are measured by.
-        margins: metric -> what counts as no difference, in its unit or as a `Margin`; the others
-            have their own.
+        margins: metric -> what counts as no difference, in its unit; the others have their own.
         every: judge all pairs too, for the marks of a table.
         session: what folders are scored with; None opens one.
 

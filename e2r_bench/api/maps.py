@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.api.pictures import Picture, eight_bits_of
-from e2r_bench.api.score import open_session
+from e2r_bench.api.session import open_session
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import (
     SCALES,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_bench.api.score import Watch, logged, unwatched
+from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store, open_store
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from e2r_bench.api.maps import spatial_lpips
 from e2r_bench.api.run import Ran, open_run
-from e2r_bench.api.score import Watch, logged, open_session, unwatched
+from e2r_bench.api.session import Watch, logged, open_session, unwatched
 
 if TYPE_CHECKING:
     from e2r_bench.maps.trust import Checked

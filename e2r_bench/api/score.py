@@ -1,13 +1,13 @@
 """`e2r_bench.score`: results against their truth, in one pass."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.api.pictures import Pictures, pairs_of
+from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.studies.entrants import Entrant, Measures, enter_pairs
 from e2r_bench.versions import package_versions
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 METRICS = ("psnr", "ssim", "lpips")
 """What is measured where nobody says."""
-Watch = Callable[[str, int, int], None]
-
-
-def logged(line: str) -> None:
-    """Tell the log what a person should know, such as a file that is fetched."""
-    logging.getLogger("e2r_bench").info(line)
-
-
-def unwatched(stage: str, done: int, total: int) -> None:
-    """Take no notice of progress."""
-    del stage, done, total
 
 
 @dataclass(frozen=True)
@@ -235,35 +224,3 @@ def measures_of(
     shares = tuple(ids.get(one, one) for one in asked if one in ids or one in SHARES)
     rest = [one for one in asked if one not in ids and one not in SHARES]
     return Measures(resolve(rest, profile, variant, channel), shares, parts)
-
-
-def open_session(
-    weights: Sequence[str | Path] = (),
-    device: str = "cpu",
-    offline: bool = False,
-    say: Callable[[str], None] = logged,
-) -> "Session":
-    """Return what computes metrics: networks are loaded once, features are kept in the cache.
-
-    Args:
-        weights: folders searched for weight files before anything else.
-        device: a torch device, or "auto".
-        offline: open no connection.
-        say: told of every file that is fetched.
-
-    Raises:
-        UsageError: a folder that is none, or a device that this machine has not.
-
-    Example:
-        >>> import e2r_bench
-        >>> session = e2r_bench.open_session(offline=True)
-        >>> session.device
-        'cpu'
-    """
-    from e2r_bench.run.services import choose_device, open_resolver
-    from e2r_metrics import FeatureStore, Session
-
-    # The default asks nothing of torch, which takes seconds to import.
-    chosen = "cpu" if device == "cpu" else choose_device(device)
-    resolver = open_resolver([Path(folder) for folder in weights], offline, say)
-    return Session(resolver, FeatureStore(), chosen)

@@ -12,7 +12,8 @@ from e2r_bench.commands.types import joined
 
 if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement
-    from e2r_bench.api.score import Scored, Watch
+    from e2r_bench.api.score import Scored
+    from e2r_bench.api.session import Watch
     from e2r_bench.statistics.margins import Margin
     from e2r_bench.studies.entrants import Measures
     from e2r_metrics import Session
@@ -33,7 +34,7 @@ def measures_of(names: Sequence[str], asked: Mapping[str, Any]) -> "Measures":
 
 def session_of(asked: Mapping[str, Any]) -> "Session":
     """Return what computes metrics."""
-    from e2r_bench.api.score import open_session
+    from e2r_bench.api.session import open_session
 
     return open_session(
         asked["weights"], asked["device"], asked["offline"], lambda line: click.echo(line, err=True)

@@ -40,7 +40,7 @@ def command(
     """
     from e2r_bench.api.run import open_run
     from e2r_bench.api.run_maps import trust_maps, write_maps
-    from e2r_bench.api.score import open_session
+    from e2r_bench.api.session import open_session
     from e2r_bench.console import Console
     from e2r_bench.maps.trust import SCORES, too_few
     from e2r_metrics.base.errors import unknown
