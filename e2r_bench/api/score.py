@@ -1,6 +1,6 @@
 """`e2r_bench.score`: results against their truth, in one pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,8 @@ from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.studies.entrants import Entrant, Measures, enter_pairs
 from e2r_bench.versions import package_versions
-from e2r_metrics.base.errors import unknown
-from e2r_metrics.catalog import resolve
+from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.catalog import Metric, resolve
 from e2r_metrics.parts import USUAL, Parts
 
 if TYPE_CHECKING:
@@ -201,10 +201,17 @@ def _called(restored: Pictures) -> str:
 
 def scored(entrant: Entrant, measures: Measures, session: "Session") -> Scored:
     """Return an entrant with what its numbers stand on."""
-    there = [row.metric for row in entrant.scores.summaries]
-    names = sorted({name for metric in there for name in metric.weights})
+    names = sorted({n for row in entrant.scores.summaries for n in _weights(row.metric)})
     weights = {name: session.weights.hashes(name) for name in names}
     return Scored(entrant, measures, weights, package_versions())
+
+
+def _weights(metric: Metric) -> Iterator[str]:
+    """Yield the weight files of a metric, and of the parts of a composite."""
+    yield from metric.weights
+    for term in metric.composite.terms if metric.composite else ():
+        if term.row is not None:
+            yield from _weights(term.row)
 
 
 def measures_of(
@@ -217,10 +224,12 @@ def measures_of(
     """Return what is measured; names may be metrics of the catalog, or shares.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or shares of pictures whose clean ones are not there.
     """
     asked = [part.strip() for part in names.split(",")] if isinstance(names, str) else names
     ids = {info.name: key for key, info in SHARES.items()}
     shares = tuple(ids.get(one, one) for one in asked if one in ids or one in SHARES)
+    if shares and parts.reference != "clean":
+        raise UsageError(f"{', '.join(shares)}: expected --reference clean, found degraded")
     rest = [one for one in asked if one not in ids and one not in SHARES]
     return Measures(resolve(rest, profile, variant, channel), shares, parts)

@@ -17,6 +17,7 @@ def print_scores(
 ) -> None:
     """Print a table per folder, what is not measured, protocols, and the comparison below."""
     from e2r_bench.console import print_contest
+    from e2r_bench.report.contest_text import order_lines
     from e2r_bench.report.statements import statement
     from e2r_bench.terminal import print_line, print_table
 
@@ -36,6 +37,7 @@ def print_scores(
             print_line(console, statement(made))
         print_line(console, "")
     said = [line for one in entrants for line in gone(one)]
+    said += order_lines(contest) if contest else []
     said += [protocol for one in entrants for _, protocol in summaries(one)]
     for line in dict.fromkeys((*said, *(contest.facts if contest else ()))):
         print_line(console, line)

@@ -8,9 +8,10 @@ worse the degraded input is than the best control under the same metric, images 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -35,6 +36,25 @@ class Margin:
     def relative(self) -> bool:
         """Return whether the control's gap is needed."""
         return self.unit == GAP
+
+
+class Stating(Protocol):
+    """A metric that may state its own margin: a composite, or one of another package."""
+
+    @property
+    def name(self) -> str:
+        """Return its bare name."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Return its unit."""
+        ...
+
+    @property
+    def margin(self) -> float | None:
+        """Return what counts as no difference, None where it states nothing."""
+        ...
 
 
 GAP = "share of the control's gap"
@@ -103,6 +123,16 @@ def given_margins(values: Mapping[str, float | Margin]) -> dict[str, Margin]:
             raise UsageError(f"margin of {name}: expected a finite number above 0, found {value}")
         found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
     return found
+
+
+def stated(metrics: Iterable[Stating], given: Mapping[str, Margin]) -> dict[str, Margin]:
+    """Return the margins that metrics state themselves, under those that are given."""
+    own = {
+        row.name: Margin(row.name, row.margin, row.unit, "stated by its definition")
+        for row in metrics
+        if row.margin is not None
+    }
+    return {**own, **given}
 
 
 def absolute(margin: Margin, worst: float | None = None, best: float | None = None) -> float:

@@ -43,7 +43,7 @@ def score_folders(
         metrics, session, parts, watch: as in `score_pairs`.
 
     Raises:
-        UsageError: files without partner, or folders that are none.
+        UsageError: files without partner, folders that are none, or see `score_pairs`.
     """
     pairs = pair_folders(restored, clean, parts.matching)
     return score_pairs(pairs, metrics, session, parts, watch)
@@ -66,7 +66,12 @@ def score_pairs(
         session: weights, networks and the feature store.
         parts: what else the numbers depend on; every protocol says what of it is not usual.
         watch: called with the number of pairs done and their total; None is silent.
+
+    Raises:
+        UsageError: a metric that means other pictures than `parts.reference`.
     """
+    for metric in metrics:
+        parts.check(metric)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
