@@ -37,6 +37,7 @@ COMMANDS = {
     "publish": "A finished run as a bundle that others can verify.",
     "verify": "Check a bundle, and measure its pictures again.",
     "weights": "List and fetch weight files.",
+    "data": "List public picture sets, and fetch one.",
     "selfcheck": "Compute published values with this machine's weights.",
     "drift": "Recompute the golden numbers and say what moved.",
     "check": "A gate for your own model: is a run no worse than a baseline?",
