@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from e2r_bench.bundle.manifest import Licences
 from e2r_bench.run import mini
+from e2r_bench.run.public_sets import public_sets
 from e2r_bench.store.info import RunInfo, TaskInfo
 from e2r_metrics.base.errors import unknown
 from e2r_metrics.base.weights import WeightFile
@@ -73,4 +74,10 @@ def _of_weights(name: str, declared: Mapping[str, WeightFile]) -> str:
 
 def _of_set(name: str, data: DataLicences) -> Mapping[str, str]:
     photographs = mini.PHOTOGRAPHS if name == mini.NAME else ("",)
-    return {one: data.of_photograph(name, one) or UNSTATED for one in photographs}
+    return {one: data.of_photograph(name, one) or _unstated(name) for one in photographs}
+
+
+def _unstated(name: str) -> str:
+    """Return what is said of pictures that nobody gave a licence for: a name proves nothing."""
+    row = public_sets().get(name)
+    return UNSTATED if row is None else f"{UNSTATED}; the public set of this name: {row.licence}"
