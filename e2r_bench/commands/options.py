@@ -167,6 +167,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="JSON instead of 
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what it takes; write, fetch, train, restore nothing."
 )
+shard = click.option(
+    "--shard", help="i/n: make this part of the arms and judge nothing, for `e2r-bench merge`."
+)
 training_seeds = click.option(
     "--training-seeds", type=WHOLE,
     help="Train every arm once with each; one training speaks of that adapter only.",
