@@ -198,7 +198,7 @@ def test_what_does_not_fit_a_file_is_one_line(folders, capsys):
 def test_nothing_beside_a_file_is_cut_or_paired(folders, capsys):
     np.savez(folders / "m.npz", mu=np.zeros(SIZE), sigma=np.eye(SIZE))
     said = ["--metrics", "fd_effnet", "--clean-extractor", "effnet-lite0", "--offline"]
-    for cut in (("--shave", "4"), ("--crop", "16"), ("--order", "sorted"), ("--pair", "{name}")):
+    for cut in (("--shave", "4"), ("--crop", "x16"), ("--order", "sorted"), ("--pair", "{name}")):
         code = main(["score", str(folders / "restored"), str(folders / "m.npz"), *said, *cut])
         assert code == 2
         assert "nothing in the file can be cut or paired" in capsys.readouterr().err
