@@ -10,7 +10,9 @@ from e2r_bench.commands.folders import session_of
 from e2r_bench.commands.types import OUTPUT
 
 if TYPE_CHECKING:
-    from e2r_bench.studies.entrants import Entrant, Measures, Watch
+    from e2r_bench.api.score import Scored
+    from e2r_bench.api.session import Watch
+    from e2r_bench.studies.entrants import Entrant, Measures
     from e2r_metrics import Session
 
 SUFFIX = ".npz"
@@ -29,18 +31,25 @@ def is_file(clean: Path) -> bool:
     return clean.suffix.lower() == SUFFIX and not clean.is_dir()
 
 
-def entered_to_file(
+def refuse_folder(clean: Path, asked: Mapping[str, Any]) -> None:
+    """Refuse what only a CLEAN file has."""
+    if asked["clean_extractor"] is not None:
+        raise click.UsageError(f"--clean-extractor: expected a CLEAN file, found {clean}")
+
+
+def scored_against(
     folders: Sequence[Path],
     clean: Path,
     measures: "Measures",
     asked: Mapping[str, Any],
     watch: "Watch",
-) -> "list[Entrant]":
+) -> "list[Scored]":
     """Score folders against a file; they are not compared: it has no pictures to pair.
 
     Raises:
         UsageError: see `reference_files.read_reference` and `references.score_reference`.
     """
+    from e2r_bench.api.score import scored
     from e2r_bench.studies.entrants import Entrant, names_of
     from e2r_metrics.base.errors import UsageError
     from e2r_metrics.reference_files import read_reference
@@ -53,7 +62,7 @@ def entered_to_file(
         )
     session = session_of(asked)
     reference = read_reference(clean, asked["clean_extractor"], session)
-    return [
+    entrants = (
         Entrant(
             name,
             score_reference(
@@ -64,7 +73,8 @@ def entered_to_file(
             parts=measures.parts,
         )
         for name, folder in zip(names_of(folders), folders, strict=True)
-    ]  # fmt: skip
+    )  # fmt: skip
+    return [scored(one, measures, session) for one in entrants]
 
 
 def keep(out: Path, one: "Entrant", session: "Session") -> None:
