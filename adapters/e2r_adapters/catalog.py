@@ -22,7 +22,8 @@ from e2r_adapters.builds import (
 )
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.releases import NANO
+from e2r_adapters.editors.miniatures import MINIATURES
+from e2r_adapters.editors.releases import FILL_DEV
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture
 from e2r_adapters.lora.places import adapters_in
@@ -45,7 +46,6 @@ from e2r_metrics.base.errors import UsageError
 __all__ = ["METHODS", "NANO_ADAPTERS"]
 
 _KINDS = frozenset(task.kind for task in TASKS.values())
-_NANO_KINDS = frozenset({"denoise", "derain", "dehaze"})
 _KLEIN_NOTE = (
     "the shift of the noise levels depends on the number of steps (mu 2.29 at 4, 2.02 at 50, for "
     "4096 tokens)"
@@ -88,13 +88,11 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     how = Sampling(options.guidance, options.max_sequence_length)
     spec = _adapted(bare, backbone, options, options, how)
-    embedded = backbone == NANO and options.adapter is None
     return replace(
         spec,
         name="kontext_lora",
         title="Edit2Restore (Kontext + LoRA)",
         source="Edit2Restore, 2026",
-        tasks=_NANO_KINDS if embedded else _KINDS,
     )
 
 
@@ -107,8 +105,10 @@ def _adapted(
 ) -> MethodSpec:
     """Return an editor's row with adapters on what the bare one runs with."""
     adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
+    embedded = MINIATURES.get(backbone) if given.adapter is None else None
     return replace(
         bare,
+        tasks=_KINDS if embedded is None else embedded.kinds,
         builds=(adapted_build(backbone, given, adapters),),
         open=partial(open_adapted, backbone, options, (given, adapters), how),
     )
@@ -162,7 +162,8 @@ def _icedit(options: IceditOptions) -> MethodSpec:
 
 
 def _icedit_moe(options: MixtureOptions) -> MethodSpec:
-    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    # No mixture is embedded with the miniature, and the released one does not fit it.
+    backbone = FILL_DEV if options.backbone == "auto" else options.backbone
     check_family("icedit_moe", backbone, "fill")
     title = f"ICEdit with its mixture, routing {options.routing}"
     how = Sampling(options.guidance, options.max_sequence_length)

@@ -234,6 +234,7 @@ class Family:
         lora: see `LoraFacts`.
         open: from a loaded pipeline to its editor.
         guidance: the scale of inference unless another is set.
+        least_length: text tokens; fewer would cut instructions off after a family's own words.
         training_guidance: the scale that is seen in training, None for what the profile says; 1
             where guidance is classifier-free, so that a step is one pass.
     """
@@ -247,3 +248,4 @@ class Family:
     open: Callable[[Any], Editor]
     guidance: float
     training_guidance: float | None = None
+    least_length: int = 0
