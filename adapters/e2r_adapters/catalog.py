@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from e2r_adapters.builds import (
-    NANO_ADAPTERS,
     Sampling,
     adapted_build,
     base_build,
@@ -23,7 +22,7 @@ from e2r_adapters.builds import (
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.miniatures import MINIATURES
-from e2r_adapters.editors.releases import FILL_DEV
+from e2r_adapters.editors.releases import FILL_DEV, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture
 from e2r_adapters.lora.places import adapters_in
@@ -38,12 +37,11 @@ from e2r_adapters.options import (
     MixtureOptions,
     ResizeOptions,
     RoundTripOptions,
+    SampledOptions,
 )
 from e2r_baselines.method import Build, Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
-
-__all__ = ["METHODS", "NANO_ADAPTERS"]
 
 _KINDS = frozenset(task.kind for task in TASKS.values())
 _KLEIN_NOTE = (
@@ -51,6 +49,9 @@ _KLEIN_NOTE = (
     "4096 tokens)"
 )
 
+_NANO_NOTE = (
+    f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
+)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
@@ -58,7 +59,7 @@ _ICEDIT_NOTE = (
 
 
 def _bare(
-    name: str, title: str, source: str, backbone: str, options: RoundTripOptions, how: Sampling
+    name: str, title: str, source: str, backbone: str, options: SampledOptions, how: Sampling
 ) -> MethodSpec:
     """Return an editor's row without adapters."""
     return MethodSpec(
@@ -71,14 +72,20 @@ def _bare(
         open=partial(open_bare, backbone, options, how),
         stochastic=True,
         stepped=True,
+        note=_NANO_NOTE if backbone in MINIATURES else "",
         peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
+
+
+def _noted(spec: MethodSpec, note: str) -> MethodSpec:
+    """Return a row with a note before what its backbone says."""
+    return replace(spec, note="; ".join(filter(None, (note, spec.note))))
 
 
 def _kontext(options: EditorOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     check_family("kontext", backbone, "kontext")
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     source = "Black Forest Labs, FLUX.1 Kontext, 2025"
     return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
@@ -86,7 +93,7 @@ def _kontext(options: EditorOptions) -> MethodSpec:
 def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     spec = _adapted(bare, backbone, options, options, how)
     return replace(
         spec,
@@ -99,7 +106,7 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
 def _adapted(
     bare: MethodSpec,
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     given: AdapterOptions,
     how: Sampling,
 ) -> MethodSpec:
@@ -121,7 +128,7 @@ def _klein(options: KleinOptions) -> MethodSpec:
     how = _klein_sampling(options, backbone)
     spec = _bare("klein", "FLUX.2 klein, no adapter", source, backbone, options, how)
     note = _KLEIN_NOTE if options.mu == "own" else "mu fixed at that of 50 steps"
-    return replace(spec, note=note)
+    return _noted(spec, note)
 
 
 def _klein_lora(options: KleinLoraOptions) -> MethodSpec:
@@ -144,7 +151,7 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
             "distilled to heed no guidance; leave it out, or choose the undistilled base model"
         )
     chosen = KLEIN.guidance if options.guidance is None else options.guidance
-    return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
+    return Sampling(1.0 if distilled else chosen, options.mu)
 
 
 def _icedit(options: IceditOptions) -> MethodSpec:
@@ -155,10 +162,10 @@ def _icedit(options: IceditOptions) -> MethodSpec:
             f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
             "icedit_moe with it"
         )
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
     bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
-    return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
+    return _noted(_adapted(bare, backbone, options, options, how), _ICEDIT_NOTE)
 
 
 def _icedit_moe(options: MixtureOptions) -> MethodSpec:
@@ -166,14 +173,11 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     backbone = FILL_DEV if options.backbone == "auto" else options.backbone
     check_family("icedit_moe", backbone, "fill")
     title = f"ICEdit with its mixture, routing {options.routing}"
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
-    return replace(
-        bare,
-        builds=(mixture_build(backbone, options),),
-        open=partial(open_mixture, backbone, options),
-        note=_ICEDIT_NOTE,
-    )
+    mixed = (mixture_build(backbone, options),)
+    spec = replace(bare, builds=mixed, open=partial(open_mixture, backbone, options))
+    return _noted(spec, _ICEDIT_NOTE)
 
 
 def _clean_vae(options: RoundTripOptions) -> MethodSpec:

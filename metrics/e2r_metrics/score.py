@@ -48,8 +48,11 @@ def score_folders(
         watch: called with the number of pairs done and their total; None is silent.
 
     Raises:
-        UsageError: files without partner, or folders that are none.
+        UsageError: files without partner, folders that are none, or a metric that means other
+            pictures than `parts.reference`.
     """
+    for metric in metrics:
+        parts.check(metric)
     pairs = pair_folders(restored, clean, parts.matching)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m.id not in missing]

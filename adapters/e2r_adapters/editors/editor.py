@@ -1,7 +1,6 @@
 """The seam to an instruction-editing model: everything that differs between families.
 
-A sampler and a training step see a function, velocity(x, sigma), as k-diffusion's do. Tokens,
-positions, text encoders and guidance live behind it, inside the family.
+A sampler and a training step see velocity(x, sigma), as k-diffusion's do; the rest is behind it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -15,6 +15,8 @@ NANO = "kontext-nano"
 """Kontext's embedded miniature; see `miniatures` for the others."""
 LENGTH = 32
 """Text tokens that miniatures and their adapters are trained with."""
+SIDE = 128
+"""Pixels on a side of the largest pictures that miniatures were trained on."""
 FULL = "black-forest-labs/FLUX.1-Kontext-dev"
 FULL_LENGTH = 512
 FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"
