@@ -155,7 +155,7 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         data=pictures.dataset.name,
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
-        shave=pictures.task.shave,
+        shave=pictures.border,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
