@@ -35,6 +35,8 @@ from e2r_adapters.options import (
     KleinOptions,
     KontextLoraOptions,
     MixtureOptions,
+    QwenLoraOptions,
+    QwenOptions,
     ResizeOptions,
     RoundTripOptions,
 )
@@ -51,6 +53,10 @@ _KLEIN_NOTE = (
     "4096 tokens)"
 )
 
+_QWEN_NOTE = (
+    "otherwise than its pipeline, which makes every picture 1 megapixel first: that is "
+    "resize=megapixel"
+)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
@@ -147,6 +153,22 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
     return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
 
 
+def _qwen(options: QwenOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
+    check_family("qwen_edit", backbone, "qwen-edit")
+    title, source = "Qwen-Image-Edit, no adapter", "Wu et al., Qwen-Image, 2025"
+    spec = _bare("qwen_edit", title, source, backbone, options, Sampling(options.guidance, None))
+    return replace(spec, note=_QWEN_NOTE if options.resize != "megapixel" else "")
+
+
+def _qwen_lora(options: QwenLoraOptions) -> MethodSpec:
+    bare = _qwen(options)
+    backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
+    spec = _adapted(bare, backbone, options, options, Sampling(options.guidance, None))
+    title = "Edit2Restore's recipe on Qwen-Image-Edit (with LoRA)"
+    return replace(spec, name="qwen_edit_lora", title=title)
+
+
 def _icedit(options: IceditOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit", backbone, "fill")
@@ -213,6 +235,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("kontext_lora", KontextLoraOptions, _kontext_lora),
             Method("klein", KleinOptions, _klein),
             Method("klein_lora", KleinLoraOptions, _klein_lora),
+            Method("qwen_edit", QwenOptions, _qwen),
+            Method("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
             Method("icedit", IceditOptions, _icedit),
             Method("icedit_moe", MixtureOptions, _icedit_moe),
             Method("clean_vae", RoundTripOptions, _clean_vae),

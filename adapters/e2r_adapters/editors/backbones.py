@@ -8,7 +8,15 @@ from typing import Any
 
 from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.families import FAMILIES, family_of
-from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, NANO, RELEASES, Quantize
+from e2r_adapters.editors.releases import (
+    FILL_DEV,
+    FULL,
+    KLEIN_BASE,
+    NANO,
+    QWEN_EDIT_2511,
+    RELEASES,
+    Quantize,
+)
 from e2r_metrics.base.errors import UsageError
 
 
@@ -27,7 +35,7 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     if name != "auto":
         return name
     if family != "kontext":
-        return {"klein": KLEIN_BASE, "fill": FILL_DEV}[family]
+        return {"klein": KLEIN_BASE, "fill": FILL_DEV, "qwen-edit": QWEN_EDIT_2511}[family]
     return FULL if _cached(FULL) and _fits_cuda(RELEASES[FULL].needed[quantize]) else NANO
 
 

@@ -80,7 +80,7 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
         shapes, problems = _after_conversion(adapter, parts, family.lora, alpha)
     return AdapterReport(
         path=str(path),
-        family=" or ".join(one.name for one in likely),
+        family=" or ".join(dict.fromkeys(one.name for one in likely)),
         layout=adapter.layout,
         dtypes=adapter.dtypes,
         transformer=parts["transformer"],
