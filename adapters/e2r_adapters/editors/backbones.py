@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters.editors.editor import Family
-from e2r_adapters.editors.families import FAMILIES, family_of
+from e2r_adapters.editors.families import family_called, family_of
 from e2r_adapters.editors.releases import (
     FILL_DEV,
     FULL,
@@ -97,8 +97,7 @@ def family_named(name: str) -> Family:
     """
     if name != NANO and name not in RELEASES:
         return read_family(name)
-    wanted = "kontext" if name == NANO else RELEASES[name].family
-    return next(family for family in FAMILIES.values() if family.name == wanted)
+    return family_called("kontext" if name == NANO else RELEASES[name].family)
 
 
 def read_index(name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.editors.shared import TokenConditioning, column
 from e2r_baselines.method import Pixels
@@ -46,7 +46,7 @@ def looked_at(pipe: Any, pixels: Pixels) -> "Image.Image":
         return picture
     aspect = picture.width / picture.height
     width, height = plus.calculate_dimensions(plus.CONDITION_IMAGE_SIZE, aspect)
-    return pipe.image_processor.resize(picture, height, width)
+    return cast("Image.Image", pipe.image_processor.resize(picture, height, width))
 
 
 def read_states(pipe: Any, text: str, picture: "Image.Image") -> "torch.Tensor":
