@@ -17,9 +17,8 @@ from e2r_adapters.builds import (
     open_adapted,
     open_bare,
     open_mixture,
-    open_resized,
-    open_round_trip,
 )
+from e2r_adapters.controls import clean_resized, clean_vae
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.releases import NANO
@@ -39,8 +38,9 @@ from e2r_adapters.options import (
     QwenOptions,
     ResizeOptions,
     RoundTripOptions,
+    SampledOptions,
 )
-from e2r_baselines.method import Build, Method, MethodSpec
+from e2r_baselines.method import Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
 
@@ -64,7 +64,7 @@ _ICEDIT_NOTE = (
 
 
 def _bare(
-    name: str, title: str, source: str, backbone: str, options: RoundTripOptions, how: Sampling
+    name: str, title: str, source: str, backbone: str, options: SampledOptions, how: Sampling
 ) -> MethodSpec:
     """Return an editor's row without adapters."""
     return MethodSpec(
@@ -84,7 +84,7 @@ def _bare(
 def _kontext(options: EditorOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     check_family("kontext", backbone, "kontext")
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     source = "Black Forest Labs, FLUX.1 Kontext, 2025"
     return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
@@ -92,7 +92,7 @@ def _kontext(options: EditorOptions) -> MethodSpec:
 def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     spec = _adapted(bare, backbone, options, options, how)
     embedded = backbone == NANO and options.adapter is None
     return replace(
@@ -107,7 +107,7 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
 def _adapted(
     bare: MethodSpec,
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     given: AdapterOptions,
     how: Sampling,
 ) -> MethodSpec:
@@ -150,21 +150,26 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
             "distilled to heed no guidance; leave it out, or choose the undistilled base model"
         )
     chosen = KLEIN.guidance if options.guidance is None else options.guidance
-    return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
+    return Sampling(1.0 if distilled else chosen, options.mu)
 
 
 def _qwen(options: QwenOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
     check_family("qwen_edit", backbone, "qwen-edit")
+    if options.max_sequence_length is not None:
+        raise UsageError(
+            f"--set max_sequence_length={options.max_sequence_length}: expected none for "
+            "Qwen-Image-Edit, whose pipelines cut texts to no length; leave it out"
+        )
     title, source = "Qwen-Image-Edit, no adapter", "Wu et al., Qwen-Image, 2025"
-    spec = _bare("qwen_edit", title, source, backbone, options, Sampling(options.guidance, None))
+    spec = _bare("qwen_edit", title, source, backbone, options, Sampling(options.guidance))
     return replace(spec, note=_QWEN_NOTE if options.resize != "megapixel" else "")
 
 
 def _qwen_lora(options: QwenLoraOptions) -> MethodSpec:
     bare = _qwen(options)
     backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
-    spec = _adapted(bare, backbone, options, options, Sampling(options.guidance, None))
+    spec = _adapted(bare, backbone, options, options, Sampling(options.guidance))
     title = "Edit2Restore's recipe on Qwen-Image-Edit (with LoRA)"
     return replace(spec, name="qwen_edit_lora", title=title)
 
@@ -177,7 +182,7 @@ def _icedit(options: IceditOptions) -> MethodSpec:
             f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
             "icedit_moe with it"
         )
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
     bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
@@ -187,43 +192,13 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit_moe", backbone, "fill")
     title = f"ICEdit with its mixture, routing {options.routing}"
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(
         bare,
         builds=(mixture_build(backbone, options),),
         open=partial(open_mixture, backbone, options),
         note=_ICEDIT_NOTE,
-    )
-
-
-def _clean_vae(options: RoundTripOptions) -> MethodSpec:
-    backbone = resolve_backbone(options.backbone, options.quantize)
-    return MethodSpec(
-        name="clean_vae",
-        title="ground truth through the autoencoder (control)",
-        source="control",
-        licence=licence_of(backbone),
-        builds=(base_build(backbone),),
-        tasks=_KINDS,
-        open=partial(open_round_trip, backbone, options),
-        feed="clean",
-        control=True,
-        peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
-    )
-
-
-def _clean_resized(options: ResizeOptions) -> MethodSpec:
-    return MethodSpec(
-        name="clean_resized",
-        title=f"ground truth through resize={options.resize} (control)",
-        source="control",
-        licence="none needed",
-        builds=(Build("control"),),
-        tasks=_KINDS,
-        open=partial(open_resized, options.resize),
-        feed="clean",
-        control=True,
     )
 
 
@@ -239,8 +214,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
             Method("icedit", IceditOptions, _icedit),
             Method("icedit_moe", MixtureOptions, _icedit_moe),
-            Method("clean_vae", RoundTripOptions, _clean_vae),
-            Method("clean_resized", ResizeOptions, _clean_resized),
+            Method("clean_vae", RoundTripOptions, clean_vae),
+            Method("clean_resized", ResizeOptions, clean_resized),
         )
     }
 )

@@ -74,6 +74,16 @@ class TaskInfo(_Frozen):
         return self
 
 
+class Shared(_Frozen):
+    """A picture that stands in two sets of a run."""
+
+    sets: tuple[str, str]
+    images: tuple[str, str]
+    """Its name in each."""
+    identical: bool
+    """The same pixels; else the same framing, recoded or resized."""
+
+
 class RunInfo(_Frozen):
     """The content of run.json."""
 
@@ -93,6 +103,8 @@ class RunInfo(_Frozen):
     device: str
     versions: Mapping[str, str]
     git: str | None
+    shared: tuple[Shared, ...] = ()
+    """Pictures that two sets have in common; a shard does not look."""
 
 
 class Row(_Frozen):

@@ -323,6 +323,11 @@ def test_a_wrong_backbone_is_one_line(folder, name, backbone, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_length_of_texts_is_refused():
+    with pytest.raises(UsageError, match="cut texts to no length"):
+        spec_of(METHODS["qwen_edit_lora"], {"max_sequence_length": 64})
+
+
 def test_embedded_guidance_is_refused(qwen):
     qwen.transformer.register_to_config(guidance_embeds=True)
     with pytest.raises(UsageError, match="without embedded guidance"):
