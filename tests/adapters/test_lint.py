@@ -163,7 +163,7 @@ def test_what_inspect_passes_a_run_of_kohya_loads(make_tiny_pipe, tmp_path):
     path = write(tmp_path, kohya("lora_unet_double_blocks_0_img_attn_proj"))
     assert inspect(path).problems == ()
     editor = KONTEXT.open(make_tiny_pipe())
-    assert lora.load(editor, path, "a") == 1.0  # alpha / rank is folded into A
+    assert lora.load(editor, path, "a") == 0.5  # alpha / rank, not folded into A
     layer = editor.networks["transformer"].transformer_blocks[0].attn.to_out[0]
     delta = layer.get_delta_weight("a")
     torch.testing.assert_close(delta, torch.full((32, 32), 4 * 0.5))
