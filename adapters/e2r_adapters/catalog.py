@@ -21,7 +21,7 @@ from e2r_adapters.builds import (
 from e2r_adapters.controls import clean_resized, clean_vae
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.releases import NANO
+from e2r_adapters.editors.releases import NANO, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture
 from e2r_adapters.lora.places import adapters_in
@@ -57,6 +57,9 @@ _QWEN_NOTE = (
     "otherwise than its pipeline, which makes every picture 1 megapixel first: that is "
     "resize=megapixel"
 )
+_NANO_NOTE = (
+    f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
+)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
@@ -77,6 +80,7 @@ def _bare(
         open=partial(open_bare, backbone, options, how),
         stochastic=True,
         stepped=True,
+        note=_NANO_NOTE if backbone == NANO else "",
         peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
 
