@@ -4,27 +4,32 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.families import family_called, family_of
+from e2r_adapters.editors.miniatures import MINIATURES, miniature_folder, miniature_of
 from e2r_adapters.editors.releases import (
     FILL_DEV,
     FULL,
     KLEIN_BASE,
-    NANO,
     QWEN_EDIT_2511,
     RELEASES,
     Quantize,
 )
 from e2r_metrics.base.errors import UsageError
 
+_AUTO: Mapping[str, str] = MappingProxyType(
+    {"kontext": FULL, "klein": KLEIN_BASE, "fill": FILL_DEV, "qwen-edit": QWEN_EDIT_2511}
+)
+
 
 def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kontext") -> str:
     """Return what a backbone's name means on this machine.
 
     Args:
-        name: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder.
+        name: "auto", a miniature's, a hub id in the local cache, or a pipeline folder.
         quantize: how the full model would be loaded.
         family: whose methods ask.
 
@@ -34,9 +39,10 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     """
     if name != "auto":
         return name
-    if family != "kontext":
-        return {"klein": KLEIN_BASE, "fill": FILL_DEV, "qwen-edit": QWEN_EDIT_2511}[family]
-    return FULL if _cached(FULL) and _fits_cuda(RELEASES[FULL].needed[quantize]) else NANO
+    release = _AUTO[family]
+    if _cached(release) and _fits_cuda(RELEASES[release].needed[quantize]):
+        return release
+    return miniature_of(family) or release
 
 
 def _cached(hub_id: str) -> bool:
@@ -63,15 +69,10 @@ def _fits_cuda(needed: int) -> bool:
     return torch.cuda.get_device_properties(0).total_memory >= needed
 
 
-def nano_folder() -> Path:
-    """Return the folder of the embedded miniature."""
-    return Path(__file__).parents[1] / "embedded" / NANO
-
-
 def folder_of(name: str) -> Path | None:
     """Return the pipeline folder of a resolved name, None where it is not on this machine."""
-    if name == NANO:
-        return nano_folder()
+    if name in MINIATURES:
+        return miniature_folder(name)
     return Path(name) if Path(name).is_dir() else _snapshot(name)
 
 
@@ -95,9 +96,10 @@ def family_named(name: str) -> Family:
     Raises:
         UsageError: see `read_family`.
     """
-    if name != NANO and name not in RELEASES:
+    known = MINIATURES.get(name) or RELEASES.get(name)
+    if known is None:
         return read_family(name)
-    return family_called("kontext" if name == NANO else RELEASES[name].family)
+    return family_called(known.family)
 
 
 def read_index(name: str) -> dict[str, Any]:
@@ -110,8 +112,8 @@ def _pipeline_folder(name: str) -> Path:
     if folder is None or not (folder / "model_index.json").is_file():
         found = "no such folder or cached id" if folder is None else "no model_index.json in it"
         raise UsageError(
-            f"backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
-            f"cache, found {found}; `hf download {name}` fetches a hub id"
+            f"backbone {name}: expected {', '.join(MINIATURES)}, a pipeline folder, or a hub id "
+            f"in the local cache, found {found}; `hf download {name}` fetches a hub id"
         )
     return folder
 
@@ -130,8 +132,8 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def is_miniature(name: str) -> bool:
     """Return whether a resolved backbone has a narrower transformer than its family's real one."""
-    if name == NANO or name in RELEASES:
-        return name == NANO
+    if name in MINIATURES or name in RELEASES:
+        return name in MINIATURES
     folder = folder_of(name)
     path = None if folder is None else folder / "transformer" / "config.json"
     if path is None or not path.is_file():
@@ -146,7 +148,7 @@ def own_files(name: str) -> Mapping[str, Path]:
 
     Empty for the declared ones, whose hashes are known, and for what is not on this machine.
     """
-    folder = None if name == NANO or name in RELEASES else folder_of(name)
+    folder = None if name in MINIATURES or name in RELEASES else folder_of(name)
     if folder is None:
         return {}
     kept = {".json", ".safetensors", ".bin", ".model", ".txt"}
