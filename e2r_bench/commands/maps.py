@@ -1,6 +1,6 @@
 """`e2r-bench maps`: where a run's pictures lost, invented or shifted something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, SHARE
 
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
+    from e2r_bench.store.cell import Cell
+    from e2r_bench.store.store import Store
 
 
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many pictures of a task.")
 @click.option("--bound", type=ABOVE_ZERO, help="Draw trust masks: mean CIEDE2000 allowed inside.")
 @click.option("--level", type=SHARE, default=0.1, show_default=True, help="Chance to break it.")
-@click.option("--score", help="Trust by inconsistency, unexplained or seed_deviation.")
+@click.option("--score", help="Trust by texture, inconsistency, unexplained or seed_deviation.")
+@click.option("--carry", type=FILE, help="Draw trust masks by another run's maps/trust.json.")
 @options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
 def command(
@@ -35,23 +38,27 @@ def command(
     bound: float | None,
     level: float,
     score: str | None,
+    carry: Path | None,
     weights: tuple[Path, ...],
     offline: bool,
 ) -> int:
     """Write PNG maps, float arrays and per-image scores into RUN/maps.
 
-    With --bound, half of the scenes calibrate a trust mask for the other half. Exit code 1 when a
-    picture could not be mapped; it is named, and the others are there.
+    With --bound, half of the scenes calibrate a trust mask for the other half. With --carry,
+    thresholds of another run are used, and refused where task, noise or looks differ. Exit code 1
+    when a picture could not be mapped; it is named, and the others are there.
     """
     from e2r_bench.console import Console
-    from e2r_bench.maps.trust import SCORES, too_few, trust_masks
+    from e2r_bench.maps.trust import SCORES, too_few
     from e2r_bench.maps.write import Wanted, write_maps
     from e2r_bench.store.store import open_store
-    from e2r_metrics.base.errors import unknown
+    from e2r_metrics.base.errors import UsageError, unknown
     from e2r_metrics.base.locks import locked
 
     if score is not None and score not in SCORES:
         raise unknown("score of trust", score, SCORES)
+    if carry is not None and (bound is not None or score is not None):
+        raise UsageError("--carry: expected no --bound and no --score, which it has; drop one")
     store = open_store(run)
     if bound is not None:
         for line in too_few(store, [t for t in tasks or () if t in store.info.tasks], level):
@@ -62,14 +69,32 @@ def command(
         lpips = _spatial_lpips(weights, offline, console.say) if needed else None
         mapped = write_maps(store, wanted, lpips, console.watch)
     click.echo(f"{len(mapped.cells)} pictures: {store.folder / 'maps'}")
-    if bound is not None:
-        with locked(store.folder):
-            checked = trust_masks(store, mapped.cells, bound, level, score)
-        for one in checked:
-            click.echo(one.line())
+    with locked(store.folder):
+        for line in _trust_lines(store, mapped.cells, bound, level, score, carry):
+            click.echo(line)
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if mapped.failed else 0
+
+
+def _trust_lines(
+    store: "Store",
+    cells: "Sequence[Cell]",
+    bound: float | None,
+    level: float,
+    score: str | None,
+    carried: Path | None,
+) -> list[str]:
+    """Draw the trust masks that are asked for; return what is promised of each."""
+    if carried is not None:
+        from e2r_bench.maps.carry import carry
+
+        return [one.line() for one in carry(store, cells, carried)]
+    if bound is not None:
+        from e2r_bench.maps.trust import trust_masks
+
+        return [one.line() for one in trust_masks(store, cells, bound, level, score)]
+    return []
 
 
 def _spatial_lpips(
