@@ -5,6 +5,7 @@ used.
 """
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -49,6 +50,7 @@ class Checked:
 
     Attributes:
         bound, level: mean error allowed inside a mask, and the chance of breaking it.
+        threshold: largest score that is trusted; None where nothing is.
         made: what the pictures came from; a threshold is carried to the same only.
         looks: statistics of each calibration scene that need no truth.
         calibrated_on: set, degradation and build; elsewhere nothing is promised.
@@ -148,7 +150,8 @@ def _checked(
         task=task,
         score=name,
         statement=trust.statement(UNIT),
-        threshold=trust.threshold if math.isfinite(trust.threshold) else None,
+        # Where no calibration scene breaks the bound everything is trusted; JSON has no infinity.
+        threshold=min(trust.threshold, sys.float_info.max) if trust.threshold > -math.inf else None,
         calibration=tuple(sorted(calibration)),
         tested=tuple(sorted(test)),
         trusted_share=float(np.mean(shares)) if shares else None,

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report import palette, plane
+from e2r_bench.maps.unseen import UNSEEN
 from e2r_bench.report.arms import shares_of
 from e2r_bench.report.cases import bytes_of, cases_of
 from e2r_bench.report.chart import HEIGHT, WIDTH
@@ -108,6 +109,7 @@ def _html(content: Mapping[str, Any]) -> str:
         roles=ROLES,
         flag_step=FLAG_STEP,
         min_scenes=MIN_SCENES,
+        unseen=UNSEEN,
     )
 
 

@@ -23,12 +23,15 @@ def quiet(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-@pytest.fixture
-def calibrated(run_copy: Store, tmp_path: Path) -> tuple[Store, tuple[Cell, ...], Path]:
+@pytest.fixture(params=[8.0])
+def calibrated(
+    run_copy: Store, tmp_path: Path, request: pytest.FixtureRequest
+) -> tuple[Store, tuple[Cell, ...], Path]:
     """Return a run, its pictures by one method, and what half of them calibrated, elsewhere."""
+    bound: float = request.param
     wanted = Wanted(methods=("promptir",), tasks=("denoise25",), maps=("ciede2000",))
     cells = write_maps(run_copy, wanted, None, quiet).cells
-    trust_masks(run_copy, cells, bound=20.0, level=0.3, score=None)
+    trust_masks(run_copy, cells, bound=bound, level=0.3, score=None)
     told = tmp_path / "trust.json"
     told.write_bytes((run_copy.folder / "maps" / "trust.json").read_bytes())
     return run_copy, cells, told
@@ -58,6 +61,14 @@ def test_a_threshold_is_carried_and_says_on_what_condition(calibrated) -> None:
     assert one.trusted_share > 0
     (written,) = json.loads((run.folder / "maps" / "trust.json").read_text())
     assert written["calibrated_on"] == one.calibrated_on
+
+
+@pytest.mark.parametrize("calibrated", [99.0], indirect=True)
+def test_a_bound_that_nothing_breaks_trusts_everything_there_too(calibrated) -> None:
+    run, cells, told = calibrated
+    (one,) = carry(run, cells, told)
+    assert one.trusted_share == 1
+    assert one.broken == 0
 
 
 def test_another_task_is_refused_by_name_and_nothing_is_written(calibrated, capsys) -> None:
