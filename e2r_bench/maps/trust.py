@@ -5,7 +5,6 @@ used.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -41,6 +40,7 @@ TEXTURE = "texture"
 SCORES = (TEXTURE, "inconsistency", "unexplained", "seed_deviation")
 """Maps that need no truth, in the order in which a score is chosen; the first is of any output."""
 ERROR = "ciede2000"
+_EVERY = float(np.finfo(np.float32).max)
 UNIT = "CIEDE2000"
 
 
@@ -151,7 +151,7 @@ def _checked(
         score=name,
         statement=trust.statement(UNIT),
         # Where no calibration scene breaks the bound everything is trusted; JSON has no infinity.
-        threshold=min(trust.threshold, sys.float_info.max) if trust.threshold > -math.inf else None,
+        threshold=min(trust.threshold, _EVERY) if trust.threshold > -math.inf else None,
         calibration=tuple(sorted(calibration)),
         tested=tuple(sorted(test)),
         trusted_share=float(np.mean(shares)) if shares else None,

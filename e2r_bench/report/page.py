@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from e2r_bench.maps.paint import ramp_tables
-from e2r_bench.report import palette, plane
 from e2r_bench.maps.unseen import UNSEEN
+from e2r_bench.report import palette, plane
 from e2r_bench.report.arms import shares_of
 from e2r_bench.report.cases import bytes_of, cases_of
 from e2r_bench.report.chart import HEIGHT, WIDTH
