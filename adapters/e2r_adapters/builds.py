@@ -192,7 +192,7 @@ def _settings(how: Sampling, options: SampledOptions, build: Build, compute: Com
         resize=options.resize,
         batch=compute.batch,
         shift=how.shift,
-        tile=options.tile or tile,
+        tile=compute.tile or tile,
     )
 
 

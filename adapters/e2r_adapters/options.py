@@ -41,13 +41,9 @@ class SampledOptions(RoundTripOptions):
     Attributes:
         max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
             it.
-        tile: side in pixels of the overlapping windows that larger pictures are sampled in, blended
-            at every step; None for whole pictures, and for windows of 128 with the miniature, which
-            was trained on nothing larger.
     """
 
     max_sequence_length: int | None = None
-    tile: int | None = None
 
 
 @dataclass(frozen=True)

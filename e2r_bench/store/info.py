@@ -50,6 +50,8 @@ class MetricInfo(_Frozen):
     weights: Mapping[str, str]
     missing: str | None = None
     fetch: str | None = None
+    margin: float | None = None
+    """What counts as no difference, where the metric itself states it."""
 
 
 class TaskInfo(_Frozen):

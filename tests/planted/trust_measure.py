@@ -180,7 +180,8 @@ def page(shares: pd.DataFrame, carried: pd.DataFrame) -> str:
         f"\n\n{_table(shares)}\n"
         "## A threshold of CBSD68, denoise25, nlm, carried\n\n`broken`: % of pictures whose mask "
         "lies beyond the bound, which was carried unsaid before; `refused_by`: what `maps --carry` "
-        f"refuses it for now. Where that is empty the level of {LEVEL:.0%} should hold.\n\n"
+        f"refuses it for now. Where that is empty the level of {LEVEL:.0%} should hold; the line "
+        f"of the calibration itself, on all {carried.n[0]}, is no check.\n\n"
         f"{_table(carried)}"
     )  # fmt: skip
 
