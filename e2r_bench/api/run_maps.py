@@ -112,7 +112,7 @@ def carry_trust(
             degradation, protocol, method or looks; nothing was written.
 
     Example:
-        Of two runs that were made::
+        Of a run that was made, by the threshold of another::
 
             written = e2r_bench.write_maps("results/other")
             e2r_bench.carry_trust("results/other", written.cells, "results/run/maps/trust.json")
