@@ -1,6 +1,5 @@
 """`e2r-bench adapter inspect`: what stands in a LoRA file and what diffusers makes of it."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from e2r_bench.commands import options
 from e2r_bench.commands.types import ABOVE_ZERO, FILE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command() -> None:
 @click.option(
     "--alpha", type=ABOVE_ZERO, help="What it was trained with, for a file that does not say."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@options.as_json
 def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
     """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
 
@@ -36,7 +36,7 @@ def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
 
     report = inspect(file, alpha)
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2, default=list))
+        options.print_json(asdict(report))
     else:
         _print(report)
     return 1 if report.problems else 0

@@ -15,8 +15,14 @@ from e2r_bench.commands.types import EXISTING_FOLDER, OUTPUT
 @click.option("--device", default="auto", show_default=True, help="For the metrics of sets.")
 @options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
+@options.as_json
 def command(
-    shards: Sequence[Path], out: Path, device: str, weights: Sequence[Path], offline: bool
+    shards: Sequence[Path],
+    out: Path,
+    device: str,
+    weights: Sequence[Path],
+    offline: bool,
+    as_json: bool,
 ) -> int:
     """Write what one run would have written, from the run folders of all its shards, in any order.
 
@@ -24,6 +30,7 @@ def command(
     named. Exit code 1 when a picture failed in a shard.
     """
     from e2r_bench.console import Console
+    from e2r_bench.report.export import records
     from e2r_bench.report.page import write_report
     from e2r_bench.run.merge import join
     from e2r_bench.run.services import choose_device, open_resolver
@@ -40,7 +47,10 @@ def command(
         write_report(store)
     for line in shared_lines(store.info):
         click.echo(line)
-    console.table(store)
+    if as_json:
+        options.print_json(records(store))
+    else:
+        console.table(store)
     failures = store.failures()
     for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
