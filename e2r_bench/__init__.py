@@ -5,7 +5,8 @@ The commands as functions, imported when they are first used: `score`, `judge`, 
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError as _Absent
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from e2r_metrics.base.errors import PictureError, UsageError
 
 try:
-    __version__ = version("e2r-bench")
-except PackageNotFoundError:  # the sources lie on the path, and nothing was installed
+    __version__ = _version("e2r-bench")
+except _Absent:  # the sources lie on the path, and nothing was installed
     __version__ = "unknown"
 
 __all__ = [

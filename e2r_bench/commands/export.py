@@ -11,7 +11,7 @@ from e2r_bench.commands.types import FILE, OUTPUT
 if TYPE_CHECKING:
     from e2r_bench.store.store import Store
 
-_FORMS = ("latex", "csv", "markdown", "json", "hub", "model-card")
+_FORMS = ("latex", "csv", "markdown", "json", "hub", "model-card", "tensorboard")
 _HUB = ("hub", "model-card")
 _HEAD = 12
 """Bytes by which a file of each form is known."""
@@ -25,7 +25,9 @@ _HEAD = 12
 @click.option("--task-id", default="{task}_{metric}", show_default=True,
               help="hub: id of a task there.")  # fmt: skip
 @click.option("--source", default="", help="hub, model-card: page where the run is published.")
-@click.option("--out", type=OUTPUT, help="File for it, instead of printing.")
+@click.option(
+    "--out", type=OUTPUT, help="File for it, instead of printing; a new folder for tensorboard."
+)
 def command(
     run: Path, form: str, method: str | None, dataset: str | None, task_id: str, source: str,
     out: Path | None,
@@ -34,6 +36,7 @@ def command(
 
     hub is a file for .eval_results/ of a model's repository, model-card the metadata of its card;
     both take the numbers of one --method on a --dataset of the hub, and refuse a miniature's.
+    tensorboard writes event files into --out.
     """
     from e2r_bench.store.store import open_store
 
@@ -42,11 +45,23 @@ def command(
     if form not in _HUB and (method or dataset or source):
         raise click.UsageError(f"--to {form}: expected no --method, --dataset or --source")
     store = open_store(run)
+    if form == "tensorboard":
+        _events(store, out)
+        return
     if form in _HUB:
         text = _for_hub(store, form, (str(method), str(dataset), task_id, source))
     else:
         text = _table(store, form)
     _write(text, out)
+
+
+def _events(store: "Store", out: Path | None) -> None:
+    from e2r_bench.report.tensorboard import write_scalars
+
+    if out is None:
+        raise click.UsageError("--to tensorboard: expected --out FOLDER with it")
+    count = write_scalars(store, out)
+    click.echo(f"{out}: {count} numbers; tensorboard --logdir {out}")
 
 
 def _table(store: "Store", form: str) -> str:

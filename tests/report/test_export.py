@@ -71,7 +71,7 @@ def test_markdown_has_intervals_and_n(store: Store) -> None:
     assert "n = 11 (11 scenes) of mini" in text
     tables = [block for block in text.split("\n\n") if block.startswith("| method")]
     assert len(tables) == 2
-    assert all(len({line.count("|") for line in table.split("\n")}) == 1 for table in tables)
+    assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
 
 
 def test_latex_is_whole_and_has_intervals_and_n(store: Store) -> None:
@@ -130,6 +130,32 @@ def test_a_miniature_is_not_sent_to_the_hub(store: Store) -> None:
         eval_results(other, Target("wavelet", "org/mini", "x", ""))
     assert "our own small stand-in" in latex(other)
     assert "our own small stand-in" in markdown(other)
+
+
+def test_tensorboard_reads_what_was_written(
+    run: str, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard", reason="pip install tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "events"
+    assert main(["export", run, "--to", "tensorboard", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: 28 numbers")
+    events = EventAccumulator(str(out / "seed0"))
+    events.Reload()
+    row = next(
+        one for one in records(store) if (one["method"], one["metric"]) == ("wavelet", "psnr:rgb")
+    )
+    tag = f"{row['task']}/psnr:rgb/wavelet"
+    for end, name in (("", "value"), (".low", "low"), (".high", "high")):
+        (found,) = events.Scalars(f"{tag}{end}")
+        assert found.value == pytest.approx(row[name], rel=1e-6)
+        assert found.step == 0
+    assert not any("clean" in one and "psnr" in one for one in events.Tags()["scalars"])
+    text = events.Tensors("protocols/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "psnr:rgb v" in text
+    assert main(["export", run, "--to", "tensorboard", "--out", str(out)]) == 2
+    assert main(["export", run, "--to", "tensorboard"]) == 2
 
 
 def test_mistakes_are_one_line(

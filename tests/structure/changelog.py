@@ -1,4 +1,4 @@
-"""CHANGELOG.md by the rules of Keep a Changelog; run with a tag, it says whether that has a dated part.
+"""CHANGELOG.md by the rules of Keep a Changelog; with a tag, says whether that has a dated part.
 
 Nothing but the standard library: the publishing workflow runs it before anything is installed.
 """
