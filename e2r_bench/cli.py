@@ -24,7 +24,7 @@ COMPLETE = "_E2R_BENCH_COMPLETE"
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
     "init": "Write a commented file to start from.",
-    "run": "Restore photographs with several methods, score them, and report.",
+    "run": "Restore pictures with several methods, score them, report.",
     "score": "Score folders of restored images against a folder of clean ones.",
     "explain": "Say which protocol gives a stated number.",
     "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
@@ -49,7 +49,7 @@ COMMANDS = {
     "check": "A gate for your own model: is a run no worse than a baseline?",
     "metrics": "List the metrics, and which can be measured here.",
     "completion": "Complete commands and flags in bash, zsh or fish.",
-    "methods": "List the methods, their licences and what they would run with here.",
+    "methods": "List the methods, their licences, and what would run here.",
 }
 
 
