@@ -51,10 +51,10 @@ def session_of(asked: Mapping[str, Any]) -> "Session":
 
 
 def entered(
-    folders: Sequence[Path], clean: Path, measures: "Measures", asked: Mapping[str, Any],
+    folders: Sequence[Path], clean: Path | None, measures: "Measures", asked: Mapping[str, Any],
     watch: "Watch",
 ) -> "list[Entrant]":  # fmt: skip
-    """Score folders against one folder of clean pictures."""
+    """Score folders against one folder of clean pictures, or without any."""
     from e2r_bench.studies.entrants import enter
 
     return enter(folders, clean, measures, session_of(asked), watch)

@@ -11,6 +11,7 @@ from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, SHARE
 
 if TYPE_CHECKING:
     from e2r_bench.maps.compute import SpatialLpips
+    from e2r_bench.store.store import Store
 
 
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
@@ -53,6 +54,7 @@ def command(
     if score is not None and score not in SCORES:
         raise unknown("score of trust", score, SCORES)
     store = open_store(run)
+    _say_blind(store, bound)
     if bound is not None:
         for line in too_few(store, [t for t in tasks or () if t in store.info.tasks], level):
             click.echo(line)
@@ -70,6 +72,19 @@ def command(
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if mapped.failed else 0
+
+
+def _say_blind(store: "Store", bound: float | None) -> None:
+    """Say which tasks have no truth, and what is left of the maps; nothing calibrates there."""
+    from e2r_bench.maps.trust import SCORES
+    from e2r_bench.store.info import NO_TRUTH
+    from e2r_metrics.base.errors import UsageError
+
+    blind = ", ".join(task for task, told in store.info.tasks.items() if not told.truth)
+    if blind and bound is not None:
+        raise UsageError(f"--bound: expected a truth to calibrate on; {blind}: {NO_TRUTH}")
+    if blind:
+        click.echo(f"{blind}: {NO_TRUTH}; of all maps only {', '.join(SCORES)} need none")
 
 
 def _spatial_lpips(

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 _HEAD = 10
 """Bytes by which files of each format are known; run.json differs in them."""
+_USUAL, _BLIND = ("psnr", "ssim", "lpips"), ("niqe", "brisque", "clip_iqa")
 _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "table"}
 
 
 @click.command("score", short_help="Score folders of results.")
 @click.argument("folders", nargs=-1, required=True, type=FILE, metavar="RESTORED... CLEAN")
-@click.option("--metrics", type=NAMES, default="psnr,ssim,lpips", show_default=True,
-              help="Names, by comma; invented_share and its like too.")  # fmt: skip
+@click.option("--metrics", type=NAMES, help="Names, by comma; invented_share and its like too.  "
+              "[psnr,ssim,lpips; without a reference niqe,brisque,clip_iqa]")  # fmt: skip
+@click.option("--no-reference", is_flag=True, help="There is no CLEAN: all folders are RESTORED.")
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
@@ -43,10 +45,14 @@ def command(
     """Score folders of RESTORED images against a folder of CLEAN ones, paired by name.
 
     The last folder is the clean one; where several are scored, they are compared with the first.
+    With --no-reference there is none, and only what needs none is measured.
     Exit code 1 when a picture failed, or nothing could be measured; both are named.
     """
-    if len(folders) < 2:
-        raise click.UsageError("expected folders of results and one of clean pictures, found one")
+    if len(folders) < 2 and not asked["no_reference"]:
+        raise click.UsageError(
+            "expected folders of results and one of clean pictures, found one; where "
+            "there are no clean ones, --no-reference"
+        )
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
@@ -74,9 +80,10 @@ def _scored(
     from e2r_bench.commands.folders import entered, measures_of
     from e2r_bench.console import Console
 
-    measures = measures_of(asked["metrics"], asked)
+    restored, clean = (folders[:-1], folders[-1]) if not asked["no_reference"] else (folders, None)
+    measures = measures_of(asked["metrics"] or (_USUAL if clean else _BLIND), asked)
     with Console(quiet=True) as console:
-        entrants = entered(folders[:-1], folders[-1], measures, asked, console.watch)
+        entrants = entered(restored, clean, measures, asked, console.watch)
     return entrants, _compared(entrants, measures, asked) if len(entrants) > 1 else None
 
 

@@ -13,6 +13,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from e2r_bench.run.tasks import TaskTable
@@ -23,6 +24,8 @@ from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
+BLIND_METRICS = ("niqe", "brisque", "clip_iqa")
+"""The default where there is no truth."""
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
 
 
@@ -57,6 +60,8 @@ class Experiment(BaseModel):
         variant: metric name to variant, over the profile and the protocol.
         crop: centre crops of so many pixels square, of any set; part of the protocol.
         scenes: a CSV file that says which scene an image shows; see `read_scenes`.
+        no_truth: the pictures are inputs that nobody knows the truth of: they are restored as they
+            are, and only what needs no truth is measured.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
         prompt: one prompt for all tasks instead, for the study of prompts.
@@ -92,6 +97,7 @@ class Experiment(BaseModel):
     variant: Mapping[str, str] = Field(default_factory=dict)
     crop: int | None = Field(default=None, ge=32)
     scenes: Path | None = None
+    no_truth: bool = False
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"
     prompt: str | None = None
@@ -103,6 +109,13 @@ class Experiment(BaseModel):
     offline: bool = False
     shard: str | None = None
     out: Path = Path("results/run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blind_by_default(cls, said: Any) -> Any:
+        if isinstance(said, dict) and said.get("no_truth") is True and "metrics" not in said:
+            return {**said, "metrics": BLIND_METRICS}
+        return said
 
     def reading(self) -> Reading:
         """Return how files become pixels; UsageError for a colour that is none."""

@@ -54,7 +54,7 @@ def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
     index = store.rows().index
     for method in plan.methods:
         for task, metrics in plan.metrics.items():
-            keys = [*_measured(plan, metrics), *SHARES]
+            keys = [*_measured(plan, metrics), *(SHARES if plan.truth else ())]
             for draw in store.draws(method.name):
                 there = {key: index.images((method.name, task, draw, key)) for key in keys}
                 for image in store.images(task):
@@ -102,9 +102,11 @@ def _rows(
         note = store.failure(cell) or _NO_PICTURE
         yield from (_row(store, cell, key, None, note) for key in keys)
         return
-    shave = store.info.tasks[cell.task].shave
-    restored = shaved(read_image(store.path(cell)), shave)
-    clean = shaved(read_image(store.clean_path(cell.task, cell.image)), shave)
+    info = store.info.tasks[cell.task]
+    restored = shaved(read_image(store.path(cell)), info.shave)
+    # Metrics of one picture do not look at its partner, and without a truth there are no others.
+    truth = store.clean_path(cell.task, cell.image) if info.truth else store.path(cell)
+    clean = shaved(read_image(truth), info.shave)
     for metric in metrics:
         try:
             value = _value(session, metric, restored, clean)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import Pair, pair_folders
+from e2r_metrics.base.pairs import Pair
 from e2r_metrics.catalog import CATALOG, Metric
 from e2r_metrics.images import to_uint8
 from e2r_metrics.pair_pixels import read_pair
@@ -44,10 +44,11 @@ class Entrant:
     Attributes:
         name: short, and of no other folder.
         scores: of the catalog's metrics.
-        partners: picture -> its clean file.
+        partners: picture -> its clean file; its own name where there is no reference.
         shares: id -> picture -> share.
         failed: picture -> why it has no share.
         parts: what else its numbers depend on.
+        reference: whether there are clean pictures.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Entrant:
     )
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
     parts: Parts = USUAL
+    reference: bool = True
 
     @cached_property
     def by_metric(self) -> Mapping[str, Mapping[str, float]]:
@@ -83,30 +85,43 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 def enter(
     folders: Sequence[Path],
-    clean: Path,
+    clean: Path | None,
     measures: Measures,
     session: "Session",
     watch: Watch,
 ) -> list[Entrant]:
-    """Score folders of results against one folder of clean pictures.
+    """Score folders of results against one folder of clean pictures, or without any.
 
     Raises:
         UsageError: see `score_folders`; or folders that hold other pictures than the first.
     """
-    from e2r_metrics.score import score_folders
+    from e2r_metrics.score import pairs_of, score_folders
 
     found: list[Entrant] = []
     for name, folder in zip(names_of(folders), folders, strict=True):
         parts = measures.parts
-        pairs = pair_folders(folder, clean, parts.matching)
+        pairs = pairs_of(folder, clean, parts)
         scores = score_folders(
             folder, clean, measures.metrics, session, parts,
             lambda done, total, name=name: watch(f"score {name}", done, total),
         )  # fmt: skip
+        if clean is None:
+            found.append(_alone(name, scores, pairs, measures))
+            continue
         partners = {pair.name: pair.clean for pair in pairs}
         shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
         found.append(Entrant(name, scores, partners, shares, failed, parts))
     return found
+
+
+def _alone(name: str, scores: "Scores", pairs: Sequence[Pair], measures: Measures) -> Entrant:
+    """Return a folder without clean pictures: namesakes of several folders are one picture."""
+    from e2r_metrics.score import NO_REFERENCE
+
+    untold = {**scores.unmeasured, **dict.fromkeys(measures.shares, NO_REFERENCE)}
+    partners = {pair.name: Path(pair.name) for pair in pairs}
+    told = replace(scores, unmeasured=untold)
+    return Entrant(name, told, partners, parts=measures.parts, reference=False)
 
 
 def _shares(

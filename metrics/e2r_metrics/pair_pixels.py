@@ -19,7 +19,8 @@ def read_pair(pair: Pair, reading: Reading, view: View) -> tuple[Pixels, Pixels]
     Raises:
         PictureError: a file that cannot be read, two sizes, or nothing left by the view.
     """
-    first, clean = read_pixels(pair.first, reading), read_pixels(pair.clean, reading)
+    first = read_pixels(pair.first, reading)
+    clean = first if pair.clean == pair.first else read_pixels(pair.clean, reading)
     if first.shape != clean.shape:
         raise PictureError(
             f"{pair.name}: expected restored and clean of one size, found {_size(first)} and "

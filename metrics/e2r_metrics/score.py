@@ -7,7 +7,7 @@ a few pictures are in memory at a time.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import PictureError
-from e2r_metrics.base.pairs import Pair, pair_folders
+from e2r_metrics.base.pairs import Pair, alone, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
@@ -24,12 +24,13 @@ from e2r_metrics.pair_pixels import read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
 
+NO_REFERENCE = "it compares with a clean picture, and there is none"
 _AHEAD = 4
 
 
 def score_folders(
     restored: Path,
-    clean: Path,
+    clean: Path | None,
     metrics: Sequence[Metric],
     session: Session,
     parts: Parts = USUAL,
@@ -41,7 +42,8 @@ def score_folders(
 
     Args:
         restored: folder of images; sizes may be mixed.
-        clean: folder with a partner of the same size for each.
+        clean: folder with a partner of the same size for each; None where there is none, and only
+            metrics of one picture alone are measured.
         metrics: rows of the catalog.
         session: weights, networks and the feature store.
         parts: what else the numbers depend on; every protocol says what of it is not usual.
@@ -50,9 +52,10 @@ def score_folders(
     Raises:
         UsageError: files without partner, or folders that are none.
     """
-    pairs = pair_folders(restored, clean, parts.matching)
-    missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
-    here = [parts.told(m) for m in metrics if m.id not in missing]
+    pairs = pairs_of(restored, clean, parts)
+    blind = [m for m in metrics if clean is None and m.scope != "single"]
+    missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
+    here = [parts.told(m) for m in metrics if m not in blind and m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
@@ -61,7 +64,16 @@ def score_folders(
             _measure(made, pair, images, here, light, session)
         if watch:
             watch(done, len(pairs))
-    return _scores(made, here, missing, session, parts.pooling)
+    found = _scores(made, here, missing, session, parts.pooling)
+    untold = {m.id: NO_REFERENCE for m in blind}
+    return replace(found, unmeasured={**untold, **found.unmeasured})
+
+
+def pairs_of(restored: Path, clean: Path | None, parts: Parts) -> list[Pair]:
+    """Return what is measured together; without a reference each picture stands with itself."""
+    if clean is None:
+        return alone(restored, parts.matching)
+    return pair_folders(restored, clean, parts.matching)
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
