@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import PictureError
-from e2r_metrics.base.pairs import Pair, alone, pair_folders
+from e2r_metrics.base.errors import PictureError, UsageError
+from e2r_metrics.base.pairs import Pair, list_pictures, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
@@ -70,10 +70,18 @@ def score_folders(
 
 
 def pairs_of(restored: Path, clean: Path | None, parts: Parts) -> list[Pair]:
-    """Return what is measured together; without a reference each picture stands with itself."""
-    if clean is None:
-        return alone(restored, parts.matching)
-    return pair_folders(restored, clean, parts.matching)
+    """Return what is measured together; without a reference each picture stands with itself.
+
+    Raises:
+        UsageError: see `pair_folders`; or a rule for partners where there are none.
+    """
+    how = parts.matching
+    if clean is not None:
+        return pair_folders(restored, clean, how)
+    if how.pattern is not None or how.order != "name":
+        raise UsageError(f"{restored}: expected no rule for partners without them, found one")
+    found = list_pictures(restored, how.recursive)
+    return [Pair(name, path, path) for name, path in found.items()]
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]

@@ -117,18 +117,6 @@ def pair_folders(first: Path, clean: Path, matching: Matching = EXACT) -> list[P
     return pair_names(ours, theirs, matching, f"{first} and {clean}")
 
 
-def alone(folder: Path, matching: Matching = EXACT) -> list[Pair]:
-    """Return the pictures of a folder that has no clean partner; each is paired with itself.
-
-    Raises:
-        UsageError: see `list_pictures`; or a rule for partners, of which there are none.
-    """
-    if matching.pattern is not None or matching.order != "name":
-        raise UsageError(f"{folder}: expected no rule for partners without a reference, found one")
-    found = list_pictures(folder, matching.recursive)
-    return [Pair(name, path, path) for name, path in found.items()]
-
-
 def pair_names(
     ours: Mapping[str, Path], theirs: Mapping[str, Path], matching: Matching, where: str
 ) -> list[Pair]:
