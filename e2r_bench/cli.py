@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "Write a run's report again.",
     "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "weights": "List and fetch weight files.",
+    "data": "List public picture sets, and fetch one.",
     "selfcheck": "Compute published values with this machine's weights.",
     "drift": "Recompute the golden numbers and say what moved.",
     "check": "A gate for your own model: is a run no worse than a baseline?",

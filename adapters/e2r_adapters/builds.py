@@ -13,11 +13,16 @@ from e2r_adapters.editors.backbones import (
 )
 from e2r_adapters.editors.editor import Resize, Shift, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
-from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES
+from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
-from e2r_adapters.options import AdapterOptions, MixtureOptions, RoundTripOptions
+from e2r_adapters.options import (
+    AdapterOptions,
+    MixtureOptions,
+    RoundTripOptions,
+    SampledOptions,
+)
 from e2r_baselines.method import Build, Compute, Restorer
 from e2r_metrics.base.errors import UsageError
 
@@ -35,12 +40,10 @@ class Sampling:
 
     Attributes:
         guidance: the guidance scale.
-        length: text tokens; None for 512, and what the miniature was trained with for it.
         shift: see `Shift`.
     """
 
     guidance: float
-    length: int | None
     shift: Shift = "own"
 
 
@@ -101,7 +104,7 @@ def check_family(method: str, backbone: str, family: str) -> None:
 
 def open_bare(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     sampling: Sampling,
     build: Build,
     files: Mapping[str, Path],
@@ -113,7 +116,7 @@ def open_bare(
 
 def open_adapted(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     chosen: tuple[AdapterOptions, Mapping[str, Path]],
     sampling: Sampling,
     build: Build,
@@ -133,7 +136,7 @@ def open_adapted(
 
 def _restorer(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     sampling: Sampling,
     build: Build,
     files: Mapping[str, Path],
@@ -175,21 +178,21 @@ def open_mixture(
     editor = _editor(backbone, options, build, files, compute)
     transformer = editor.networks["transformer"]
     put_on(transformer, read_mixture(path, transformer), options.routing)
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     return EditorRestorer(editor, _settings(how, options, build, compute))
 
 
-def _settings(
-    how: Sampling, options: RoundTripOptions, build: Build, compute: Compute
-) -> "Settings":
+def _settings(how: Sampling, options: SampledOptions, build: Build, compute: Compute) -> "Settings":
     from e2r_adapters.restorer import Settings
 
+    length, tile = (LENGTH, SIDE) if build.miniature else (FULL_LENGTH, None)
     return Settings(
         guidance=how.guidance,
-        length=how.length or (LENGTH if build.miniature else FULL_LENGTH),
+        length=options.max_sequence_length or length,
         resize=options.resize,
         batch=compute.batch,
         shift=how.shift,
+        tile=compute.tile or tile,
     )
 
 

@@ -22,7 +22,7 @@ from e2r_adapters.builds import (
 )
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.releases import NANO
+from e2r_adapters.editors.releases import NANO, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture
 from e2r_adapters.lora.places import adapters_in
@@ -37,6 +37,7 @@ from e2r_adapters.options import (
     MixtureOptions,
     ResizeOptions,
     RoundTripOptions,
+    SampledOptions,
 )
 from e2r_baselines.method import Build, Method, MethodSpec
 from e2r_baselines.tasks import TASKS
@@ -51,6 +52,9 @@ _KLEIN_NOTE = (
     "4096 tokens)"
 )
 
+_NANO_NOTE = (
+    f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
+)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
@@ -58,7 +62,7 @@ _ICEDIT_NOTE = (
 
 
 def _bare(
-    name: str, title: str, source: str, backbone: str, options: RoundTripOptions, how: Sampling
+    name: str, title: str, source: str, backbone: str, options: SampledOptions, how: Sampling
 ) -> MethodSpec:
     """Return an editor's row without adapters."""
     return MethodSpec(
@@ -71,6 +75,7 @@ def _bare(
         open=partial(open_bare, backbone, options, how),
         stochastic=True,
         stepped=True,
+        note=_NANO_NOTE if backbone == NANO else "",
         peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
 
@@ -78,7 +83,7 @@ def _bare(
 def _kontext(options: EditorOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     check_family("kontext", backbone, "kontext")
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     source = "Black Forest Labs, FLUX.1 Kontext, 2025"
     return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
@@ -86,7 +91,7 @@ def _kontext(options: EditorOptions) -> MethodSpec:
 def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     spec = _adapted(bare, backbone, options, options, how)
     embedded = backbone == NANO and options.adapter is None
     return replace(
@@ -101,7 +106,7 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
 def _adapted(
     bare: MethodSpec,
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     given: AdapterOptions,
     how: Sampling,
 ) -> MethodSpec:
@@ -144,7 +149,7 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
             "distilled to heed no guidance; leave it out, or choose the undistilled base model"
         )
     chosen = KLEIN.guidance if options.guidance is None else options.guidance
-    return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
+    return Sampling(1.0 if distilled else chosen, options.mu)
 
 
 def _icedit(options: IceditOptions) -> MethodSpec:
@@ -155,7 +160,7 @@ def _icedit(options: IceditOptions) -> MethodSpec:
             f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
             "icedit_moe with it"
         )
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
     bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
@@ -165,7 +170,7 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit_moe", backbone, "fill")
     title = f"ICEdit with its mixture, routing {options.routing}"
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(
         bare,

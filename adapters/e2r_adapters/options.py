@@ -35,6 +35,18 @@ class RoundTripOptions(ResizeOptions):
 
 
 @dataclass(frozen=True)
+class SampledOptions(RoundTripOptions):
+    """What every editor runs with.
+
+    Attributes:
+        max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
+            it.
+    """
+
+    max_sequence_length: int | None = None
+
+
+@dataclass(frozen=True)
 class AdapterOptions:
     """Which adapters a method runs with.
 
@@ -49,17 +61,14 @@ class AdapterOptions:
 
 
 @dataclass(frozen=True)
-class EditorOptions(RoundTripOptions):
+class EditorOptions(SampledOptions):
     """What bare Kontext runs with.
 
     Attributes:
         guidance: the guidance scale; the paper's inference uses 2.5.
-        max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
-            it.
     """
 
     guidance: float = 2.5
-    max_sequence_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,20 +77,18 @@ class KontextLoraOptions(EditorOptions, AdapterOptions):
 
 
 @dataclass(frozen=True)
-class KleinOptions(RoundTripOptions):
+class KleinOptions(SampledOptions):
     """What bare klein runs with.
 
     Attributes:
         guidance: the scale of classifier-free guidance; None for 4, the release's. The distilled
             model heeds none.
-        max_sequence_length: text tokens; None for 512.
         mu: "own" lets the shift of the noise levels depend on the number of steps, as the model's
             pipeline does; "fixed" keeps that of 50 steps, so that a study of steps changes one
             thing.
     """
 
     guidance: float | None = None
-    max_sequence_length: int | None = None
     mu: Shift = "own"
 
 
@@ -91,30 +98,27 @@ class KleinLoraOptions(KleinOptions, AdapterOptions):
 
 
 @dataclass(frozen=True)
-class IceditOptions(RoundTripOptions, AdapterOptions):
+class IceditOptions(SampledOptions, AdapterOptions):
     """What ICEdit with a plain adapter runs with.
 
     Attributes:
         guidance: the embedded guidance scale; the release's inference uses 50.
-        max_sequence_length: text tokens; None for 512.
     """
 
     guidance: float = 50.0
-    max_sequence_length: int | None = None
 
 
 @dataclass(frozen=True)
-class MixtureOptions(RoundTripOptions):
+class MixtureOptions(SampledOptions):
     """What ICEdit with its mixture of adapters runs with.
 
     Attributes:
         adapter: the mixture's file, or a folder that holds it.
         routing: how experts are weighted; "released", or one of the controls that tell whether
             routing means anything: see `e2r_adapters.lora.mixture.Routing`.
-        guidance, max_sequence_length: as ICEdit's.
+        guidance: as ICEdit's.
     """
 
     adapter: Path | None = None
     routing: Routing = "released"
     guidance: float = 50.0
-    max_sequence_length: int | None = None

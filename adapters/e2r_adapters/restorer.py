@@ -7,12 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from e2r_adapters.editors.editor import Conditioning, Editor, Instruction, Resize, Shift, Sizes
+from e2r_adapters.editors.editor import Editor, Instruction, Resize, Shift, Sizes
 from e2r_adapters.lora.files import load
 from e2r_adapters.lora.mixing import Mixer
 from e2r_adapters.resize import Fitted, fit
 from e2r_adapters.routing import Router, Unified
 from e2r_adapters.sampling import noise_for, sample
+from e2r_adapters.windows import Windowed, WindowedConditioning
 from e2r_baselines.method import Draw, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
 
@@ -33,6 +34,7 @@ class Settings:
         resize: the resize policy.
         batch: cells of (picture, draw) that go through the model at once.
         shift: see `Shift`.
+        tile: side of the windows that larger pictures are sampled in; None for whole pictures.
     """
 
     guidance: float
@@ -40,6 +42,7 @@ class Settings:
     resize: Resize
     batch: int
     shift: Shift = "own"
+    tile: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Prepared:
 
     photo: Photo
     fitted: Fitted
-    conditioning: Conditioning
+    conditioning: WindowedConditioning
 
 
 class EditorRestorer:
@@ -72,9 +75,11 @@ class EditorRestorer:
             alpha: what they were trained with, for files that do not say.
 
         Raises:
-            UsageError: an adapter that is damaged or made for another base.
+            UsageError: an adapter that is damaged or made for another base; a tile of a size that
+                the model does not take.
         """
         self._editor = editor
+        self._windowed = Windowed(editor, settings.tile)
         self._settings = settings
         self._router = router
         for name, path in (adapters or {}).items():
@@ -116,20 +121,20 @@ class EditorRestorer:
 
     def _prepare(self, photo: Photo, said: Instruction) -> _Prepared:
         fitted = fit(photo.pixels, self._settings.resize, self._editor.sizes)
-        (conditioning,) = self._editor.condition(Photo(photo.id, fitted.pixels), [said])
+        (conditioning,) = self._windowed.condition(Photo(photo.id, fitted.pixels), [said])
         return _Prepared(photo, fitted, conditioning)
 
     def _sample(self, cells: Sequence[_Cell], steps: int) -> Iterator[Restored]:
         import torch
 
-        editor = self._editor
+        editor = self._windowed
         together = editor.together([prepared.conditioning for prepared, _ in cells])
         noise = [
-            noise_for(draw.seed, prepared.photo.id, together.shape, editor.family.name)
+            noise_for(draw.seed, prepared.photo.id, together.whole, self._editor.family.name)
             for prepared, draw in cells
         ]
         latents = sample(editor, together, torch.cat(noise), steps, self._settings.shift)
-        pictures = editor.decode(latents)
+        pictures = self._editor.decode(latents)
         for (prepared, draw), picture in zip(cells, pictures, strict=True):
             yield Restored(prepared.photo.id, draw, prepared.fitted.restore(picture))
 

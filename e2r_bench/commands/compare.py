@@ -24,7 +24,8 @@ _SUFFIXES = {
     ".txt": "table",
 }
 _OF_FOLDERS = ("degraded", "profile", "variant", "recursive", "pair", "value_range", "flatten",
-               "max_megapixels", "shave", "channel", "crop", "depth", "order")  # fmt: skip
+               "max_megapixels", "shave", "channel", "crop", "depth", "order",
+               "reference")  # fmt: skip
 _OF_RUNS = ("run", "tasks", "unit")
 
 
@@ -145,7 +146,7 @@ def session_of_runs(asked: Mapping[str, Any]) -> "Session":
 
 def _print(made: "Contest", power: bool, out: Path | None) -> None:
     from e2r_bench.console import print_contest
-    from e2r_bench.report.contest_text import power_lines
+    from e2r_bench.report.contest_text import order_lines, power_lines
     from e2r_bench.report.statements import statement
     from e2r_bench.terminal import console_to, print_line
 
@@ -155,7 +156,7 @@ def _print(made: "Contest", power: bool, out: Path | None) -> None:
         for line in (*map(statement, made.judged), *(power_lines(made) if power else ())):
             print_line(console, line)
         print_line(console, "")
-        for line in made.facts:
+        for line in (*order_lines(made), *made.facts):
             print_line(console, line)
 
 

@@ -27,10 +27,12 @@ def measures_of(names: Sequence[str], asked: Mapping[str, Any]) -> "Measures":
     """
     from e2r_bench.maps.shares import SHARES
     from e2r_bench.studies.entrants import Measures
-    from e2r_metrics import resolve
+    from e2r_metrics import UsageError, resolve
 
     ids = {info.name: key for key, info in SHARES.items()}
     shares = tuple(ids.get(name, name) for name in names if name in ids or name in SHARES)
+    if shares and asked["reference"] != "clean":
+        raise UsageError(f"{', '.join(shares)}: expected --reference clean, found degraded")
     rest = [name for name in names if name not in ids and name not in SHARES]
     metrics = resolve(rest, asked["profile"], joined(asked["variant"]), asked["channel"])
     return Measures(metrics, shares, options.parts_of(asked))

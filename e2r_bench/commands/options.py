@@ -82,6 +82,8 @@ parts = _all(
                      ["name", "sorted", "numeric", "sorted-numeric", "numeric-sorted"]),
                  default="name", show_default=True,
                  help="Partners by name, or by place in lists sorted as text or by numbers."),
+    click.option("--reference", type=click.Choice(["clean", "degraded"]), default="clean",
+                 show_default=True, help="What the last folder holds; realir needs degraded."),
 )  # fmt: skip
 pooling = click.option(
     "--pool", type=click.Choice(["images", "error"]), default="images", show_default=True,
@@ -94,8 +96,9 @@ def parts_of(asked: Mapping[str, Any]) -> "Parts":
     from e2r_metrics.parts import Parts
 
     return Parts(
-        reading_of(asked), matching_of(asked), view_of(asked), asked.get("pool") or "images"
-    )
+        reading_of(asked), matching_of(asked), view_of(asked), asked.get("pool") or "images",
+        asked.get("reference") or "clean",
+    )  # fmt: skip
 
 
 def view_of(asked: Mapping[str, Any]) -> "View":

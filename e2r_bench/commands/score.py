@@ -53,6 +53,8 @@ def command(
             "expected folders of results and one of clean pictures, found one; where "
             "there are no clean ones, --no-reference"
         )
+    if asked["no_reference"] and asked["reference"] != "clean":
+        raise click.UsageError("expected one of --reference degraded and --no-reference")
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.maps.shares import SHARES
-from e2r_bench.report.contest_text import json_content
+from e2r_bench.report.contest_text import json_content, order_lines
 from e2r_bench.studies.contest import level_of
 from e2r_bench.studies.entrants import share_protocol
 
@@ -71,6 +71,7 @@ def print_scores(
             print_line(console, statement(made))
         print_line(console, "")
     said = [line for one in entrants for line in gone(one)]
+    said += order_lines(contest) if contest else []
     said += [protocol for one in entrants for _, protocol in summaries(one)]
     for line in dict.fromkeys((*said, *(contest.facts if contest else ()))):
         print_line(console, line)

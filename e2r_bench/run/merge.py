@@ -10,6 +10,7 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import Inputs, read_inputs, write_inputs
 from e2r_bench.run.config import NEUTRAL
 from e2r_bench.run.shards import Shard, parse_shard
+from e2r_bench.run.shared import with_shared
 from e2r_bench.store.costs import put_cost, read_costs
 from e2r_bench.store.info import MethodInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, TIMING, Store, create_store, open_store
@@ -49,7 +50,7 @@ def join(folders: Sequence[Path], out: Path, resolver: "Resolver") -> Store:
         for part in ("pairs", "images"):
             _copy(store.folder / part, out / part)
     _write_records(list(shards.values()), out)
-    merged = create_store(out, info)
+    merged = with_shared(create_store(out, info))
     merged.order_rows()
     return merged
 
@@ -191,7 +192,10 @@ def _refuse_other_weights(info: RunInfo, resolver: "Resolver") -> None:
 
 
 def _refuse_other_run(out: Path, info: RunInfo) -> None:
-    if (out / RUN_JSON).exists() and open_store(out).info != info:
+    if not (out / RUN_JSON).exists():
+        return
+    # Which pictures two sets share is found once all of them are here.
+    if open_store(out).info.model_copy(update={"shared": ()}) != info:
         raise UsageError(f"{out} holds another run; choose another --out")
 
 

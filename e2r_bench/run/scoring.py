@@ -109,12 +109,21 @@ def _rows(
     clean = shaved(read_image(truth), info.shave)
     for metric in metrics:
         try:
-            value = _value(session, metric, restored, clean)
+            reference = _reference(store, cell, metric, clean)
+            value = _value(session, metric, restored, reference)
         except E2RError as error:
             yield _row(store, cell, metric.id, None, one_line(error))
         else:
             yield _row(store, cell, metric.id, value)
     yield from _share_rows(store, cell, shares, restored, clean)
+
+
+def _reference(store: Store, cell: Cell, metric: Metric, clean: EightBit) -> EightBit:
+    """Return what a metric compares with: few look at what was restored."""
+    if metric.against == "clean":
+        return clean
+    path = store.degraded_path(cell.task, cell.image)
+    return shaved(read_image(path), store.info.tasks[cell.task].shave)
 
 
 def shaved(picture: EightBit, border: int) -> EightBit:

@@ -50,8 +50,11 @@ def score_folders(
         watch: called with the number of pairs done and their total; None is silent.
 
     Raises:
-        UsageError: files without partner, or folders that are none.
+        UsageError: files without partner, folders that are none, or a metric that means other
+            pictures than `parts.reference`.
     """
+    for metric in metrics:
+        parts.check(metric)
     pairs = pairs_of(restored, clean, parts)
     blind = [m for m in metrics if clean is None and m.scope != "single"]
     missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
