@@ -12,6 +12,7 @@ from e2r_bench.run.config import NEUTRAL
 from e2r_bench.run.shards import Shard, parse_shard
 from e2r_bench.run.shared import with_shared
 from e2r_bench.store.costs import put_cost, read_costs
+from e2r_bench.store.gaps import lacking
 from e2r_bench.store.info import MethodInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, TIMING, Store, create_store, open_store
 from e2r_metrics.base.errors import UsageError
@@ -125,17 +126,7 @@ def _differing(one: dict[str, Any], two: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def _refuse_unfinished(name: str, store: Store) -> None:
-    rows = store.rows().index
-    gone = [str(c) for c in store.cells() if not store.has(c) and store.failure(c) is None]
-    for key, metric in store.info.metrics.items():
-        if metric.per_image and metric.missing is None:
-            for method in store.info.methods:
-                for task in store.info.tasks if not gone else ():
-                    if not store.has_metric(task, key):
-                        continue
-                    for draw in store.draws(method):
-                        there = rows.images((method, task, draw, key))
-                        gone += [f"{key} of {i}" for i in store.images(task) if i not in there]
+    gone = lacking(store)
     if gone:
         raise UsageError(
             f"{name} in {store.folder} is not finished, it lacks {_some(gone)}; give its command "

@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "e2r_bench"
 LEVELS = {
-    "commands": 0, "arms": 1, "studies": 2, "run": 2, "report": 3, "maps": 3, "statistics": 4,
-    "store": 4,
+    "commands": 0, "arms": 1, "bundle": 1, "studies": 2, "run": 2, "report": 3, "maps": 3,
+    "statistics": 4, "store": 4,
 }  # fmt: skip
 
 
