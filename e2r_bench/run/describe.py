@@ -164,12 +164,8 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
         protocol=metric.protocol,
         weights={} if gone else {name: hashes(name) for name in metric.weights},
         missing=gone.reason if gone else None,
-<<<<<<< HEAD
         fetch=(gone.command or None) if gone else None,
-=======
-        fetch=gone.command if gone else None,
         margin=metric.margin,
->>>>>>> main
     )
 
 
