@@ -107,6 +107,24 @@ def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
     return known[name]
 
 
+def given_margins(values: Mapping[str, float | Margin]) -> dict[str, Margin]:
+    """Return margins that a caller gives: whole ones, or numbers in the metric's own unit.
+
+    Raises:
+        UsageError: a metric that no margin is known of, or a number that is not above zero.
+    """
+    found: dict[str, Margin] = {}
+    for name, value in values.items():
+        if isinstance(value, Margin):
+            found[value.metric] = value
+            continue
+        known = margin_of(name)
+        if not 0 < value < float("inf"):
+            raise UsageError(f"margin of {name}: expected a finite number above 0, found {value}")
+        found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
+    return found
+
+
 def stated(metrics: Iterable[Stating], given: Mapping[str, Margin]) -> dict[str, Margin]:
     """Return the margins that metrics state themselves, under those that are given."""
     own = {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import Pair
+from e2r_metrics.base.pairs import Matching, Pair, list_pictures, pair_folders
 from e2r_metrics.catalog import CATALOG, Metric
 from e2r_metrics.images import to_uint8
-from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts
 
 if TYPE_CHECKING:
@@ -44,22 +44,21 @@ class Entrant:
     Attributes:
         name: short, and of no other folder.
         scores: of the catalog's metrics.
-        partners: picture -> its clean file; its own name where there is no reference.
+        partners: picture -> its clean file; of pixels in memory, their digest; where there is no
+            reference, its own name.
         shares: id -> picture -> share.
         failed: picture -> why it has no share.
         parts: what else its numbers depend on.
-        reference: whether there are clean pictures.
     """
 
     name: str
     scores: "Scores"
-    partners: Mapping[str, Path]
+    partners: Mapping[str, Path | str]
     shares: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict[str, Mapping[str, float]]
     )
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
     parts: Parts = USUAL
-    reference: bool = True
 
     @cached_property
     def by_metric(self) -> Mapping[str, Mapping[str, float]]:
@@ -93,39 +92,63 @@ def enter(
     """Score folders of results against one folder of clean pictures, or without any.
 
     Raises:
-        UsageError: see `score_folders`; or folders that hold other pictures than the first.
+        UsageError: see `pair_folders`; or folders that hold other pictures than the first.
     """
-    from e2r_metrics.score import pairs_of, score_folders
-
-    found: list[Entrant] = []
-    for name, folder in zip(names_of(folders), folders, strict=True):
-        parts = measures.parts
-        pairs = pairs_of(folder, clean, parts)
-        scores = score_folders(
-            folder, clean, measures.metrics, session, parts,
-            lambda done, total, name=name: watch(f"score {name}", done, total),
-        )  # fmt: skip
-        if clean is None:
-            found.append(_alone(name, scores, pairs, measures))
-            continue
-        partners = {pair.name: pair.clean for pair in pairs}
-        shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
-        found.append(Entrant(name, scores, partners, shares, failed, parts))
-    return found
+    pairs = [pairs_of(folder, clean, measures.parts.matching) for folder in folders]
+    return [
+        enter_pairs(name, own, measures, session, watch)
+        for name, own in zip(names_of(folders), pairs, strict=True)
+    ]
 
 
-def _alone(name: str, scores: "Scores", pairs: Sequence[Pair], measures: Measures) -> Entrant:
-    """Return a folder without clean pictures: namesakes of several folders are one picture."""
-    from e2r_metrics.score import NO_REFERENCE
+def pairs_of(restored: Path, clean: Path | None, matching: Matching) -> list[Pair]:
+    """Return what is measured together; without a reference each picture stands with itself.
 
-    untold = {**scores.unmeasured, **dict.fromkeys(measures.shares, NO_REFERENCE)}
-    partners = {pair.name: Path(pair.name) for pair in pairs}
-    told = replace(scores, unmeasured=untold)
-    return Entrant(name, told, partners, parts=measures.parts, reference=False)
+    Raises:
+        UsageError: see `pair_folders`; or a rule for partners where there are none.
+    """
+    if clean is not None:
+        return pair_folders(restored, clean, matching)
+    if matching.pattern is not None or matching.order != "name":
+        raise UsageError(f"{restored}: expected no rule for partners without them, found one")
+    found = list_pictures(restored, matching.recursive)
+    return [Pair(name, path, path) for name, path in found.items()]
+
+
+def enter_pairs(
+    name: str,
+    pairs: Sequence[Pair | Given],
+    measures: Measures,
+    session: "Session",
+    watch: Watch,
+) -> Entrant:
+    """Score pairs under one name."""
+    from e2r_metrics.score import NO_REFERENCE, score_pairs
+
+    parts = measures.parts
+    scores = score_pairs(
+        pairs, measures.metrics, session, parts,
+        lambda done, total: watch(f"score {name}", done, total),
+    )  # fmt: skip
+    if parts.reference == "none":
+        # Namesakes of several folders are one picture.
+        untold = {**scores.unmeasured, **dict.fromkeys(measures.shares, NO_REFERENCE)}
+        partners = {pair.name: pair.name for pair in pairs}
+        return Entrant(name, replace(scores, unmeasured=untold), partners, parts=parts)
+    partners = {pair.name: _identity(pair) for pair in pairs}
+    shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
+    return Entrant(name, scores, partners, shares, failed, parts)
+
+
+def _identity(pair: Pair | Given) -> Path | str:
+    """Return what says that two clean pictures are one."""
+    from e2r_metrics.features import content_key
+
+    return pair.clean if isinstance(pair.clean, Path) else content_key(pair.clean)
 
 
 def _shares(
-    pairs: Sequence[Pair], keys: Sequence[str], parts: Parts
+    pairs: Sequence[Pair | Given], keys: Sequence[str], parts: Parts
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     shares: dict[str, dict[str, float]] = {key: {} for key in keys}
     failed: dict[str, str] = {}
@@ -140,7 +163,7 @@ def _shares(
     return shares, failed
 
 
-def _share(pair: Pair, parts: Parts) -> "dict[str, float] | PictureError":
+def _share(pair: Pair | Given, parts: Parts) -> "dict[str, float] | PictureError":
     try:
         return measure_shares(*map(to_uint8, read_pair(pair, parts.reading, parts.view)))
     except PictureError as error:

@@ -193,7 +193,9 @@ def _levels(entrants: Sequence[Entrant], infos: Sequence[_Info]) -> Iterator[Lev
 
 def _facts(entrants: Sequence[Entrant], infos: Sequence[_Info], judge_: _Judge) -> Iterator[str]:
     for one in entrants:
-        said = "each clean picture is" if one.reference else "pictures of one name are"
+        said = (
+            "each clean picture is" if one.parts.reference != "none" else "pictures of one name are"
+        )
         yield f"{one.name}: {len(one.partners)} pictures; {said} a scene"
     yield from (info.protocol for info in infos)
     yield f"margins: {margins_words([info.key for info in infos], judge_.margins)}"

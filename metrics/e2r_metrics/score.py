@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import Pair, list_pictures, pair_folders
+from e2r_metrics.base.errors import PictureError
+from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
-from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
 
@@ -30,33 +30,50 @@ _AHEAD = 4
 
 def score_folders(
     restored: Path,
-    clean: Path | None,
+    clean: Path,
     metrics: Sequence[Metric],
     session: Session,
     parts: Parts = USUAL,
     watch: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Score a folder of restored images against a folder of clean ones.
+    """Score a folder of restored images against a folder of clean ones; see `score_pairs`.
+
+    Args:
+        restored: folder of images; sizes may be mixed.
+        clean: folder with a partner of the same size for each.
+        metrics, session, parts, watch: as in `score_pairs`.
+
+    Raises:
+        UsageError: files without partner, folders that are none, or see `score_pairs`.
+    """
+    pairs = pair_folders(restored, clean, parts.matching)
+    return score_pairs(pairs, metrics, session, parts, watch)
+
+
+def score_pairs(
+    pairs: Sequence[Pair | Given],
+    metrics: Sequence[Metric],
+    session: Session,
+    parts: Parts = USUAL,
+    watch: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Score pairs of pictures, in their order.
 
     A picture that cannot be read or measured is recorded by name, and the rest goes on.
 
     Args:
-        restored: folder of images; sizes may be mixed.
-        clean: folder with a partner of the same size for each; None where there is none, and only
-            metrics of one picture alone are measured.
+        pairs: of files, or of pixels in memory; sizes may be mixed.
         metrics: rows of the catalog.
         session: weights, networks and the feature store.
         parts: what else the numbers depend on; every protocol says what of it is not usual.
         watch: called with the number of pairs done and their total; None is silent.
 
     Raises:
-        UsageError: files without partner, folders that are none, or a metric that means other
-            pictures than `parts.reference`.
+        UsageError: a metric that means other pictures than `parts.reference`.
     """
     for metric in metrics:
         parts.check(metric)
-    pairs = pairs_of(restored, clean, parts)
-    blind = [m for m in metrics if clean is None and m.scope != "single"]
+    blind = [m for m in metrics if parts.reference == "none" and m.scope != "single"]
     missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m not in blind and m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
@@ -70,21 +87,6 @@ def score_folders(
     found = _scores(made, here, missing, session, parts.pooling)
     untold = {m.id: NO_REFERENCE for m in blind}
     return replace(found, unmeasured={**untold, **found.unmeasured})
-
-
-def pairs_of(restored: Path, clean: Path | None, parts: Parts) -> list[Pair]:
-    """Return what is measured together; without a reference each picture stands with itself.
-
-    Raises:
-        UsageError: see `pair_folders`; or a rule for partners where there are none.
-    """
-    how = parts.matching
-    if clean is not None:
-        return pair_folders(restored, clean, how)
-    if how.pattern is not None or how.order != "name":
-        raise UsageError(f"{restored}: expected no rule for partners without them, found one")
-    found = list_pictures(restored, how.recursive)
-    return [Pair(name, path, path) for name, path in found.items()]
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -103,7 +105,7 @@ class _Made:
 
 def _measure(
     made: _Made,
-    pair: Pair,
+    pair: Pair | Given,
     images: _Images,
     metrics: Sequence[Metric],
     light: Mapping[str, float | PictureError],
@@ -158,11 +160,11 @@ def _scores(
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
 
 
-_Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError"]]
+_Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | PictureError"]]
 
 
 def _decoded(
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair | Given],
     metrics: Sequence[Metric],
     session: Session,
     parts: Parts,
@@ -170,7 +172,7 @@ def _decoded(
     """Yield pairs in order with their pixels and the values that need no network."""
     light = [m for m in metrics if m.per_image and not m.weights]
 
-    def work(pair: Pair) -> _Decoded:
+    def work(pair: Pair | Given) -> _Decoded:
         try:
             images = read_pair(pair, parts.reading, parts.view)
         except PictureError as error:
