@@ -12,11 +12,11 @@ Routing = Literal["released", "top2", "switch", "random", "one", "average"]
 """How the experts of a mixture are weighted; see `e2r_adapters.lora.mixture`."""
 
 NANO = "kontext-nano"
-"""The embedded miniature; see docs/kontext.md."""
+"""Kontext's embedded miniature; see `miniatures` for the others."""
 LENGTH = 32
-"""Text tokens that the miniature and its adapters are trained with."""
+"""Text tokens that miniatures and their adapters are trained with."""
 SIDE = 128
-"""Pixels on a side of the largest pictures that the miniature was trained on."""
+"""Pixels on a side of the largest pictures that miniatures were trained on."""
 FULL = "black-forest-labs/FLUX.1-Kontext-dev"
 FULL_LENGTH = 512
 FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"
