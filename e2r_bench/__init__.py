@@ -5,6 +5,8 @@ The commands as functions, imported when they are first used: `score`, `judge`, 
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError as _Absent
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,13 +15,16 @@ if TYPE_CHECKING:
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.page_studies import study_plan, study_tradeoff
     from e2r_bench.api.run import Ran, open_run, run
-    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.run_maps import carry_trust, trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
     from e2r_bench.api.session import open_session
     from e2r_bench.api.studies import Study, study_seeds, study_steps
     from e2r_metrics.base.errors import PictureError, UsageError
 
-__version__ = "0.1.0"
+try:
+    __version__ = _version("e2r-bench")
+except _Absent:  # the sources lie on the path, and nothing was installed
+    __version__ = "unknown"
 
 __all__ = [
     "Judgement",
@@ -32,6 +37,7 @@ __all__ = [
     "Taught",
     "UsageError",
     "__version__",
+    "carry_trust",
     "judge",
     "judge_runs",
     "maps",
@@ -59,6 +65,7 @@ _HOME = {
     "Study": "e2r_bench.api.studies",
     "Taught": "e2r_bench.api.arm_studies",
     "UsageError": "e2r_metrics.base.errors",
+    "carry_trust": "e2r_bench.api.run_maps",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",
