@@ -17,7 +17,13 @@ from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
-from e2r_adapters.options import AdapterOptions, MixtureOptions, RoundTripOptions
+from e2r_adapters.options import (
+    AdapterOptions,
+    MixtureOptions,
+    RoundTripOptions,
+    SampledOptions,
+)
+from e2r_adapters.steering import fidelity_of, filter_of
 from e2r_baselines.method import Build, Compute, Restorer
 from e2r_metrics.base.errors import UsageError
 
@@ -35,12 +41,10 @@ class Sampling:
 
     Attributes:
         guidance: the guidance scale.
-        length: text tokens; None for 512, and what the miniature was trained with for it.
         shift: see `Shift`.
     """
 
     guidance: float
-    length: int | None
     shift: Shift = "own"
 
 
@@ -101,7 +105,7 @@ def check_family(method: str, backbone: str, family: str) -> None:
 
 def open_bare(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     sampling: Sampling,
     build: Build,
     files: Mapping[str, Path],
@@ -113,7 +117,7 @@ def open_bare(
 
 def open_adapted(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     chosen: tuple[AdapterOptions, Mapping[str, Path]],
     sampling: Sampling,
     build: Build,
@@ -133,7 +137,7 @@ def open_adapted(
 
 def _restorer(
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     sampling: Sampling,
     build: Build,
     files: Mapping[str, Path],
@@ -149,8 +153,8 @@ def _restorer(
     router: Router | None = None
     if names:
         router = Unified(names[""]) if "" in names else TaskSpecific(names)
-    settings = _settings(sampling, options, build, compute)
-    editor = _editor(backbone, options, build, files, compute)
+    settings = _settings(sampling, options, build, files, compute)
+    editor = _editor(backbone, options, files, compute)
     by_name = {names[kind]: path for kind, path in adapters.items()}
     return EditorRestorer(editor, settings, by_name, router, alpha)
 
@@ -172,24 +176,30 @@ def open_mixture(
     from e2r_adapters.lora.mixture import put_on
     from e2r_adapters.restorer import EditorRestorer
 
-    editor = _editor(backbone, options, build, files, compute)
+    editor = _editor(backbone, options, files, compute)
     transformer = editor.networks["transformer"]
     put_on(transformer, read_mixture(path, transformer), options.routing)
-    how = Sampling(options.guidance, options.max_sequence_length)
-    return EditorRestorer(editor, _settings(how, options, build, compute))
+    how = Sampling(options.guidance)
+    return EditorRestorer(editor, _settings(how, options, build, files, compute))
 
 
 def _settings(
-    how: Sampling, options: RoundTripOptions, build: Build, compute: Compute
+    how: Sampling,
+    options: SampledOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
 ) -> "Settings":
     from e2r_adapters.restorer import Settings
 
     return Settings(
         guidance=how.guidance,
-        length=how.length or (LENGTH if build.miniature else FULL_LENGTH),
+        length=options.max_sequence_length or (LENGTH if build.miniature else FULL_LENGTH),
         resize=options.resize,
         batch=compute.batch,
         shift=how.shift,
+        fidelity=fidelity_of(options),
+        early=filter_of(options, files, compute.device),
     )
 
 
@@ -203,7 +213,8 @@ def open_round_trip(
     """Open the control that goes through the autoencoder; see `MethodSpec.open`."""
     from e2r_adapters.restorer import RoundTrip
 
-    editor = _editor(backbone, options, build, files, compute)
+    del build
+    editor = _editor(backbone, options, files, compute)
     return RoundTrip(options.resize, editor.sizes, editor)
 
 
@@ -220,7 +231,6 @@ def open_resized(
 def _editor(
     backbone: str,
     options: RoundTripOptions,
-    build: Build,
     files: Mapping[str, Path],
     compute: Compute,
 ) -> "Editor":
@@ -229,7 +239,8 @@ def _editor(
     from e2r_adapters.editors.loading import open_editor
 
     # The weights are where the resolver found them, which need not be inside this package.
-    place = str(files[build.files[0]]) if build.files else backbone
+    own = base_build(backbone).files
+    place = str(files[own[0]]) if own else backbone
     return open_editor(
         place, getattr(torch, compute.dtype), compute.device, options.offload, options.quantize
     )

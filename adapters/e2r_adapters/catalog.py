@@ -1,10 +1,11 @@
 """The rows of the method catalog that edit by instruction, with and without adapters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from e2r_adapters.builds import (
     NANO_ADAPTERS,
@@ -37,7 +38,9 @@ from e2r_adapters.options import (
     MixtureOptions,
     ResizeOptions,
     RoundTripOptions,
+    SampledOptions,
 )
+from e2r_adapters.steering import steered
 from e2r_baselines.method import Build, Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
@@ -58,7 +61,7 @@ _ICEDIT_NOTE = (
 
 
 def _bare(
-    name: str, title: str, source: str, backbone: str, options: RoundTripOptions, how: Sampling
+    name: str, title: str, source: str, backbone: str, options: SampledOptions, how: Sampling
 ) -> MethodSpec:
     """Return an editor's row without adapters."""
     return MethodSpec(
@@ -78,7 +81,7 @@ def _bare(
 def _kontext(options: EditorOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     check_family("kontext", backbone, "kontext")
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     source = "Black Forest Labs, FLUX.1 Kontext, 2025"
     return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
@@ -86,7 +89,7 @@ def _kontext(options: EditorOptions) -> MethodSpec:
 def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     spec = _adapted(bare, backbone, options, options, how)
     embedded = backbone == NANO and options.adapter is None
     return replace(
@@ -101,7 +104,7 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
 def _adapted(
     bare: MethodSpec,
     backbone: str,
-    options: RoundTripOptions,
+    options: SampledOptions,
     given: AdapterOptions,
     how: Sampling,
 ) -> MethodSpec:
@@ -144,7 +147,7 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
             "distilled to heed no guidance; leave it out, or choose the undistilled base model"
         )
     chosen = KLEIN.guidance if options.guidance is None else options.guidance
-    return Sampling(1.0 if distilled else chosen, options.max_sequence_length, options.mu)
+    return Sampling(1.0 if distilled else chosen, options.mu)
 
 
 def _icedit(options: IceditOptions) -> MethodSpec:
@@ -155,7 +158,7 @@ def _icedit(options: IceditOptions) -> MethodSpec:
             f"--set adapter={options.adapter}: expected a plain LoRA, found a mixture; run "
             "icedit_moe with it"
         )
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
     bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
@@ -165,7 +168,7 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit_moe", backbone, "fill")
     title = f"ICEdit with its mixture, routing {options.routing}"
-    how = Sampling(options.guidance, options.max_sequence_length)
+    how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(
         bare,
@@ -205,16 +208,25 @@ def _clean_resized(options: ResizeOptions) -> MethodSpec:
     )
 
 
+def _row(name: str, options: type[Any], make: Callable[[Any], MethodSpec]) -> Method:
+    """Return the row of an editor, whose samples may be steered."""
+    return Method(name, options, partial(_steered, make))
+
+
+def _steered(make: Callable[[Any], MethodSpec], options: SampledOptions) -> MethodSpec:
+    return steered(make(options), options)
+
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Method("kontext", EditorOptions, _kontext),
-            Method("kontext_lora", KontextLoraOptions, _kontext_lora),
-            Method("klein", KleinOptions, _klein),
-            Method("klein_lora", KleinLoraOptions, _klein_lora),
-            Method("icedit", IceditOptions, _icedit),
-            Method("icedit_moe", MixtureOptions, _icedit_moe),
+            _row("kontext", EditorOptions, _kontext),
+            _row("kontext_lora", KontextLoraOptions, _kontext_lora),
+            _row("klein", KleinOptions, _klein),
+            _row("klein_lora", KleinLoraOptions, _klein_lora),
+            _row("icedit", IceditOptions, _icedit),
+            _row("icedit_moe", MixtureOptions, _icedit_moe),
             Method("clean_vae", RoundTripOptions, _clean_vae),
             Method("clean_resized", ResizeOptions, _clean_resized),
         )

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2r_adapters.editors.editor import Resize, Shift
-from e2r_adapters.editors.releases import Offload, Quantize, Routing
+from e2r_adapters.editors.releases import Constraint, Offload, Quantize, Routing
+
+FILTER_STEPS = 4
+CONSISTENCY, ORACLE = "consistency", "oracle"
+"""Judges of candidates: by the input, and by the truth."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,30 @@ class RoundTripOptions(ResizeOptions):
 
 
 @dataclass(frozen=True)
+class SampledOptions(RoundTripOptions):
+    """What every editor runs with.
+
+    Attributes:
+        max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
+            it.
+        consistency: how far samples are pulled towards what the input certainly shows, from 0 (not
+            at all) to 1; see `e2r_adapters.fidelity`.
+        constraint: what they are held to; see `Constraint`.
+        candidates: noises that are tried for each picture; 1 for no early filter.
+        filter_steps: steps that each of them is tried for.
+        judge: who chooses: "consistency", a metric of one picture alone such as niqe, "oracle" (by
+            the truth: an upper bound, no method), or `command:LINE`; see `e2r_adapters.judges`.
+    """
+
+    max_sequence_length: int | None = None
+    consistency: float = 0.0
+    constraint: Constraint = "task"
+    candidates: int = 1
+    filter_steps: int = FILTER_STEPS
+    judge: str = CONSISTENCY
+
+
+@dataclass(frozen=True)
 class AdapterOptions:
     """Which adapters a method runs with.
 
@@ -49,17 +77,14 @@ class AdapterOptions:
 
 
 @dataclass(frozen=True)
-class EditorOptions(RoundTripOptions):
+class EditorOptions(SampledOptions):
     """What bare Kontext runs with.
 
     Attributes:
         guidance: the guidance scale; the paper's inference uses 2.5.
-        max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
-            it.
     """
 
     guidance: float = 2.5
-    max_sequence_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,20 +93,18 @@ class KontextLoraOptions(EditorOptions, AdapterOptions):
 
 
 @dataclass(frozen=True)
-class KleinOptions(RoundTripOptions):
+class KleinOptions(SampledOptions):
     """What bare klein runs with.
 
     Attributes:
         guidance: the scale of classifier-free guidance; None for 4, the release's. The distilled
             model heeds none.
-        max_sequence_length: text tokens; None for 512.
         mu: "own" lets the shift of the noise levels depend on the number of steps, as the model's
             pipeline does; "fixed" keeps that of 50 steps, so that a study of steps changes one
             thing.
     """
 
     guidance: float | None = None
-    max_sequence_length: int | None = None
     mu: Shift = "own"
 
 
@@ -91,30 +114,27 @@ class KleinLoraOptions(KleinOptions, AdapterOptions):
 
 
 @dataclass(frozen=True)
-class IceditOptions(RoundTripOptions, AdapterOptions):
+class IceditOptions(SampledOptions, AdapterOptions):
     """What ICEdit with a plain adapter runs with.
 
     Attributes:
         guidance: the embedded guidance scale; the release's inference uses 50.
-        max_sequence_length: text tokens; None for 512.
     """
 
     guidance: float = 50.0
-    max_sequence_length: int | None = None
 
 
 @dataclass(frozen=True)
-class MixtureOptions(RoundTripOptions):
+class MixtureOptions(SampledOptions):
     """What ICEdit with its mixture of adapters runs with.
 
     Attributes:
         adapter: the mixture's file, or a folder that holds it.
         routing: how experts are weighted; "released", or one of the controls that tell whether
             routing means anything: see `e2r_adapters.lora.mixture.Routing`.
-        guidance, max_sequence_length: as ICEdit's.
+        guidance: as ICEdit's.
     """
 
     adapter: Path | None = None
     routing: Routing = "released"
     guidance: float = 50.0
-    max_sequence_length: int | None = None

@@ -67,8 +67,10 @@ def _lines(store: Store, session: "Session", watch: Watch) -> Iterator[dict[str,
                 made = _per_image(store.rows().groups.get((method, task, draw, key), ()))
             else:
                 made = _set_value(store, session, key, (method, task, draw))
-            if task in store.info.methods[method].outside:
-                made["note"] = "; ".join(filter(None, (OUTSIDE, made.get("note"))))
+            info = store.info.methods[method]
+            outside = OUTSIDE if task in info.outside else ""
+            notes = (outside, info.cost_note(draw.steps), made.get("note"))
+            made["note"] = "; ".join(filter(None, notes))
             yield named | made
         watch("summarise", count, len(groups))
 
