@@ -216,3 +216,26 @@ def test_rows_and_run_json_say_what_was_chosen_by_whom_for_how_much(base, tmp_pa
     assert all("ORACLE" in r.build for r in outcome.store.rows().all if r.method == "seen")
     summary = outcome.store.summary()
     assert set(summary[summary.method == "seen"].note) == {notes["seen"]}
+
+
+def test_the_study_runs_from_the_command_line(base, tmp_path, capsys):
+    from e2r_bench.cli import main
+
+    asked = [
+        "study", "filter", "--method", "kontext", "--set", f"backbone={base}",
+        "--set", "max_sequence_length=32", "--candidates", "2", "--filter-steps", "1",
+        "--steps", "2", "--seeds", "0,1", "--tasks", "denoise25", "--limit", "3", "--crop", "32",
+        "--metrics", "psnr", "--out", str(tmp_path / "study"),
+    ]  # fmt: skip
+    assert main([*asked, "--dry-run"]) == 0
+    assert "by-oracle" in capsys.readouterr().out
+    assert not (tmp_path / "study").exists()
+    assert main(asked) == 0
+    text = (tmp_path / "study" / "studies" / "filter" / "README.md").read_text()
+    for said in (
+        "the mean draw (NFE 2)",
+        "the mean draw of 4 steps (NFE 4)",
+        "the mean picture of 2 draws (NFE 4)",
+        "chosen by consistency (NFE 4)",
+    ):
+        assert said in text
