@@ -13,7 +13,7 @@ from e2r_adapters.editors.backbones import (
 )
 from e2r_adapters.editors.editor import Resize, Shift, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
-from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES
+from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
@@ -192,12 +192,14 @@ def _settings(
 ) -> "Settings":
     from e2r_adapters.restorer import Settings
 
+    length, tile = (LENGTH, SIDE) if build.miniature else (FULL_LENGTH, None)
     return Settings(
         guidance=how.guidance,
-        length=options.max_sequence_length or (LENGTH if build.miniature else FULL_LENGTH),
+        length=options.max_sequence_length or length,
         resize=options.resize,
         batch=compute.batch,
         shift=how.shift,
+        tile=options.tile or tile,
         fidelity=fidelity_of(options),
         early=filter_of(options, files, compute.device),
     )

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from e2r_adapters.early_filter import EarlyFilter, candidate
-from e2r_adapters.editors.editor import Conditioning, Editor, Instruction, Resize, Shift, Sizes
+from e2r_adapters.editors.editor import Editor, Instruction, Resize, Shift, Sizes
 from e2r_adapters.fidelity import Fidelity, Held, correction_of
 from e2r_adapters.lora.files import load
 from e2r_adapters.lora.mixing import Mixer
 from e2r_adapters.resize import Fitted, fit
 from e2r_adapters.routing import Router, Unified
 from e2r_adapters.sampling import sample
+from e2r_adapters.windows import Windowed, WindowedConditioning
 from e2r_baselines.method import Draw, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
 
@@ -36,6 +37,7 @@ class Settings:
         resize: the resize policy.
         batch: cells of (picture, draw) that go through the model at once.
         shift: see `Shift`.
+        tile: side of the windows that larger pictures are sampled in; None for whole pictures.
         fidelity: what samples are held to; None for nothing.
         early: chooses among several noises; None for one.
     """
@@ -45,6 +47,7 @@ class Settings:
     resize: Resize
     batch: int
     shift: Shift = "own"
+    tile: int | None = None
     fidelity: Fidelity | None = None
     early: EarlyFilter | None = None
 
@@ -55,7 +58,7 @@ class _Prepared:
 
     photo: Photo
     fitted: Fitted
-    conditioning: Conditioning
+    conditioning: WindowedConditioning
 
 
 class EditorRestorer:
@@ -79,9 +82,11 @@ class EditorRestorer:
             alpha: what they were trained with, for files that do not say.
 
         Raises:
-            UsageError: an adapter that is damaged or made for another base.
+            UsageError: an adapter that is damaged or made for another base; a tile of a size that
+                the model does not take.
         """
         self._editor = editor
+        self._windowed = Windowed(editor, settings.tile)
         self._settings = settings
         self._router = router
         for name, path in (adapters or {}).items():
@@ -123,13 +128,14 @@ class EditorRestorer:
 
     def _prepare(self, photo: Photo, said: Instruction) -> _Prepared:
         fitted = fit(photo.pixels, self._settings.resize, self._editor.sizes)
-        (conditioning,) = self._editor.condition(Photo(photo.id, fitted.pixels), [said])
+        (conditioning,) = self._windowed.condition(Photo(photo.id, fitted.pixels), [said])
         return _Prepared(photo, fitted, conditioning)
 
     def _sample(self, cells: Sequence[_Cell], task: Task, steps: int) -> Iterator[Restored]:
-        editor, early = self._editor, self._settings.early
-        together = editor.together([prepared.conditioning for prepared, _ in cells])
-        prepared, shape, family = [one for one, _ in cells], together.shape, editor.family.name
+        early, family = self._settings.early, self._editor.family.name
+        prepared = [one for one, _ in cells]
+        together = self._windowed.together([one.conditioning for one in prepared])
+        shape = together.whole
         sampled = partial(self._pictures, prepared, together, task)
         wanted = [(one.photo, draw) for one, draw in cells]
         if early is None:
@@ -142,7 +148,7 @@ class EditorRestorer:
     def _pictures(
         self,
         prepared: Sequence[_Prepared],
-        together: Conditioning,
+        together: WindowedConditioning,
         task: Task,
         noise: Sequence["torch.Tensor"],
         steps: int,
@@ -150,14 +156,16 @@ class EditorRestorer:
         """Return what the sampler makes of some noise, at the pictures' own sizes."""
         import torch
 
-        editor, settings = self._editor, self._settings
+        settings = self._settings
         how = settings.fidelity
         held = [Held(one.photo.pixels, one.fitted) for one in prepared]
-        correct = how and correction_of(editor, held, task, how, settings.resize)
-        latents = sample(editor, together, torch.cat(list(noise)), steps, settings.shift, correct)
+        correct = how and correction_of(self._editor, held, task, how, settings.resize)
+        latents = sample(
+            self._windowed, together, torch.cat(list(noise)), steps, settings.shift, correct
+        )
         made = [
             one.fitted.restore(picture)
-            for one, picture in zip(prepared, editor.decode(latents), strict=True)
+            for one, picture in zip(prepared, self._editor.decode(latents), strict=True)
         ]
         if how is None:
             return made

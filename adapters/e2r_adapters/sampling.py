@@ -6,9 +6,9 @@ those of diffusers' FlowMatchEulerDiscreteScheduler, whose pictures come out for
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from e2r_adapters.editors.editor import Conditioning, Editor, Shift
+from e2r_adapters.editors.editor import Conditioning, Shift
 from e2r_metrics.base.draws import seed_for
 
 if TYPE_CHECKING:
@@ -18,6 +18,22 @@ Velocity = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 """(x (B, c, h, w), sigma (B,)) -> predicted eps - z, (B, c, h, w)."""
 Correction = Callable[["torch.Tensor"], "torch.Tensor"]
 """Where a sampler expects to end, (B, c, h, w) float32 -> what is added to that."""
+
+
+class Flow(Protocol):
+    """What sampling needs of an `Editor`."""
+
+    def velocity(
+        self, x: "torch.Tensor", sigma: "torch.Tensor", conditioning: Conditioning
+    ) -> "torch.Tensor":
+        """See `Editor.velocity`."""
+        ...
+
+    def schedule(
+        self, steps: int, shape: tuple[int, int, int], shift: Shift = "own"
+    ) -> "torch.Tensor":
+        """See `Editor.schedule`."""
+        ...
 
 
 def noise_for(
@@ -52,7 +68,7 @@ def euler(velocity: Velocity, x: "torch.Tensor", sigmas: "torch.Tensor") -> "tor
 
 
 def sample(
-    editor: Editor,
+    editor: Flow,
     conditioning: Conditioning,
     noise: "torch.Tensor",
     steps: int,
@@ -64,7 +80,7 @@ def sample(
     Args:
         editor: the model.
         conditioning: of the batch; see `Editor.together`.
-        noise: (B, c, h, w) standard normal draws.
+        noise: (B, c, h, w) standard normal draws, of whole pictures.
         steps: number of noise levels, at each of which the velocity is asked for once.
         shift: see `Shift`.
         correct: applied to where each step but the last expects to end; the last one's end is the

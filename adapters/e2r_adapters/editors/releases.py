@@ -17,6 +17,8 @@ NANO = "kontext-nano"
 """The embedded miniature; see docs/kontext.md."""
 LENGTH = 32
 """Text tokens that the miniature and its adapters are trained with."""
+SIDE = 128
+"""Pixels on a side of the largest pictures that the miniature was trained on."""
 FULL = "black-forest-labs/FLUX.1-Kontext-dev"
 FULL_LENGTH = 512
 FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"
