@@ -1,7 +1,7 @@
 """Which weights an editing method runs with, and how it is opened once they are on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,18 @@ from e2r_adapters.editors.backbones import (
     own_files,
     title_of,
 )
-from e2r_adapters.editors.editor import Resize, Shift, Sizes
+from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
+from e2r_adapters.lora.mixture_files import is_mixture, read_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
 from e2r_adapters.options import (
     AdapterOptions,
     MixtureOptions,
     RoundTripOptions,
     SampledOptions,
+    Sampling,
 )
 from e2r_adapters.steering import fidelity_of, filter_of
 from e2r_baselines.method import Build, Compute, Restorer
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
     from e2r_adapters.routing import Router
 
 NANO_ADAPTERS = "kontext-nano-adapters"
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a method samples.
-
-    Attributes:
-        guidance: the guidance scale.
-        shift: see `Shift`.
-    """
-
-    guidance: float
-    shift: Shift = "own"
 
 
 def base_build(backbone: str) -> Build:
@@ -78,7 +66,7 @@ def mixture_build(backbone: str, options: MixtureOptions) -> Build:
     base, given = base_build(backbone), options.adapter
     if given is None:
         return base
-    name = f"{base.name}+{label_of(given)} routing {options.routing}"
+    name = f"{base.name}+{label_of(given)} routing {routing_of(given, options.routing)}"
     return replace(base, name=name, own_files={**base.own_files, "adapter": tensor_file(given)})
 
 
@@ -173,12 +161,15 @@ def open_mixture(
             "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
             f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
         )
+    from e2r_adapters.lora.files import check_base
     from e2r_adapters.lora.mixture import put_on
     from e2r_adapters.restorer import EditorRestorer
 
     editor = _editor(backbone, options, files, compute)
     transformer = editor.networks["transformer"]
-    put_on(transformer, read_mixture(path, transformer), options.routing)
+    mixture = read_mixture(path, transformer)
+    check_base(editor, mixture.record, path)
+    put_on(transformer, mixture, routing_of(path, options.routing))
     how = Sampling(options.guidance)
     return EditorRestorer(editor, _settings(how, options, build, files, compute))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from e2r_adapters.builds import (
     NANO_ADAPTERS,
-    Sampling,
     adapted_build,
     base_build,
     check_family,
@@ -25,7 +24,7 @@ from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbo
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.releases import NANO
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture
+from e2r_adapters.lora.mixture_files import is_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import (
@@ -39,6 +38,7 @@ from e2r_adapters.options import (
     ResizeOptions,
     RoundTripOptions,
     SampledOptions,
+    Sampling,
 )
 from e2r_adapters.steering import steered
 from e2r_baselines.method import Build, Method, MethodSpec
@@ -167,7 +167,8 @@ def _icedit(options: IceditOptions) -> MethodSpec:
 def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit_moe", backbone, "fill")
-    title = f"ICEdit with its mixture, routing {options.routing}"
+    routing = routing_of(options.adapter, options.routing)
+    title = f"ICEdit with its mixture, routing {routing}"
     how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     return replace(

@@ -134,11 +134,25 @@ class MixtureOptions(SampledOptions):
 
     Attributes:
         adapter: the mixture's file, or a folder that holds it.
-        routing: how experts are weighted; "released", or one of the controls that tell whether
-            routing means anything: see `e2r_adapters.lora.mixture.Routing`.
+        routing: how experts are weighted; None as they were trained ("released" for other people's
+            files), or a control that tells whether routing means anything: see
+            `e2r_adapters.lora.mixture`.
         guidance: as ICEdit's.
     """
 
     adapter: Path | None = None
-    routing: Routing = "released"
+    routing: Routing | None = None
     guidance: float = 50.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a method samples.
+
+    Attributes:
+        guidance: the guidance scale.
+        shift: see `Shift`.
+    """
+
+    guidance: float
+    shift: Shift = "own"

@@ -50,7 +50,8 @@ def command(
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.dry import dry_run as dry
     from e2r_bench.run.services import open_services
-    from e2r_bench.studies.early_filter import Asked, average, check_asked, study_filter
+    from e2r_bench.studies.early_filter import average, study_filter
+    from e2r_bench.studies.filter_settings import Asked, check_asked
     from e2r_bench.studies.sides import Criteria
     from e2r_bench.terminal import stdout_console
     from e2r_metrics.base.locks import locked

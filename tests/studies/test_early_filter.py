@@ -6,7 +6,8 @@ import pytest
 from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import create_store, open_store
-from e2r_bench.studies.early_filter import AVERAGED, Asked, average, check_asked, study_filter
+from e2r_bench.studies.early_filter import average, study_filter
+from e2r_bench.studies.filter_settings import AVERAGED, Asked, check_asked
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import read_image
