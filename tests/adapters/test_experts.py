@@ -46,10 +46,10 @@ def changed(config, **fields):
 
 
 def fresh(make_fill, asked):
-    pipe = make_fill()
-    counts = expert_counts(pipe.transformer, TARGETS, asked.experts)
-    attach_mixture(pipe.transformer, counts, 4, 2, asked.routing, asked.seed)
-    return pipe.transformer
+    """The network before the training, and what is to be trained, in the training's order."""
+    network = make_fill().transformer
+    counts = expert_counts(network, TARGETS, asked.experts)
+    return network, attach_mixture(network, counts, 4, 2, asked.routing, asked.seed)
 
 
 def test_the_feed_forward_linears_have_experts(make_fill):
@@ -84,7 +84,7 @@ def test_one_expert_is_pefts_lora_through_a_training_step(make_fill):
 
         loss = flow_matching_loss(velocity, batch, editor.training_levels())
         loss.backward()
-        losses.append(float(loss))
+        losses.append(loss.item())
     for name, mine in mixtures_of(pipes[1].transformer).items():
         theirs = pipes[0].transformer.get_submodule(name)
         pairs = (theirs.lora_A["default"], mine.a), (theirs.lora_B["default"], mine.b)
@@ -116,7 +116,7 @@ def test_the_routers_gradient_in_the_loop(asked, routing, learns):
 def test_a_training_moves_the_router_that_is_trained(asked, make_fill, routing, learns):
     asked = changed(asked, routing=routing)
     made = loop.train(asked)
-    before = mixtures_of(fresh(make_fill, asked))
+    before = mixtures_of(fresh(make_fill, asked)[0])
     after = read_mixture(made.adapter, make_fill().transformer).linears
     for name, one in before.items():
         assert not torch.equal(one.b.data, after[name].b)
@@ -142,15 +142,12 @@ def test_what_was_trained_restores_the_same_picture_from_its_file(asked, make_fi
     file = read_mixture(made.adapter, pipe.transformer)
     # The weights as the training had them, not as the file has them.
     state = torch.load(checkpoint.found(asked.out)[-1], weights_only=True)["trained"]
-    network = fresh(make_fill, asked)
-    for parameter, tensor in zip(
-        (p for p in network.parameters() if p.requires_grad), state, strict=True
-    ):
+    network, trained = fresh(make_fill, asked)
+    for parameter, tensor in zip(trained, state, strict=True):
         parameter.data.copy_(tensor)
     pipe.transformer = network
     settings = Settings(50.0, 96, "native", 1)
-    trained = EditorRestorer(FILL.open(pipe), settings)
-    (kept,) = trained.restore([PHOTO], TASKS["denoise25"], [Draw(0, 2)])
+    (kept,) = EditorRestorer(FILL.open(pipe), settings).restore([PHOTO], TASKS["denoise25"], [Draw(0, 2)])
     picture, build = restored(asked, made.adapter)
     assert np.array_equal(picture, kept.pixels)
     assert build.endswith("routing switch")
@@ -195,7 +192,7 @@ def test_a_mixture_put_on_again_counts_what_was_trained(asked, make_fill):
     network = make_fill().transformer
     file = read_mixture(made.adapter, network)
     put_on(network, file, "switch")
-    trained = [p for p in fresh(make_fill, asked).parameters() if p.requires_grad]
+    _, trained = fresh(make_fill, asked)
     assert file.parameters == sum(p.numel() for p in trained)
     assert file.mixed == 2
 
