@@ -1,3 +1,70 @@
-"""The runner, the studies and the report: does a perceptual claim survive its own noise?"""
+"""The runner, the studies and the report: does a perceptual claim survive its own noise?
+
+The commands as functions, imported when they are first used: `score`, `judge`, `run`, `maps`,
+`write_maps`, the studies, and what they return. See `e2r_bench.api`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from e2r_bench.api.judge import Judgement, judge, judge_runs
+    from e2r_bench.api.maps import PictureMaps, maps
+    from e2r_bench.api.run import Ran, open_run, run
+    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.score import Number, Scored, score
+    from e2r_bench.api.session import open_session
+    from e2r_metrics.base.errors import PictureError, UsageError
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Judgement",
+    "Number",
+    "PictureError",
+    "PictureMaps",
+    "Ran",
+    "Scored",
+    "UsageError",
+    "__version__",
+    "judge",
+    "judge_runs",
+    "maps",
+    "open_run",
+    "open_session",
+    "run",
+    "score",
+    "trust_maps",
+    "write_maps",
+]
+
+_HOME = {
+    "Judgement": "e2r_bench.api.judge",
+    "Number": "e2r_bench.api.score",
+    "PictureError": "e2r_metrics.base.errors",
+    "PictureMaps": "e2r_bench.api.maps",
+    "Ran": "e2r_bench.api.run",
+    "Scored": "e2r_bench.api.score",
+    "UsageError": "e2r_metrics.base.errors",
+    "judge": "e2r_bench.api.judge",
+    "judge_runs": "e2r_bench.api.judge",
+    "open_run": "e2r_bench.api.run",
+    "open_session": "e2r_bench.api.session",
+    "score": "e2r_bench.api.score",
+    "trust_maps": "e2r_bench.api.run_maps",
+    "write_maps": "e2r_bench.api.run_maps",
+}
+# `run` and `maps` are packages too: they are imported as such, and called as the function.
+_CALLED = frozenset({"maps", "run"})
+
+
+def __getattr__(name: str) -> object:
+    if name in _CALLED:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,6 @@
 """What a person sees while a run goes on, and the table at its end."""
 
 import sys
-from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console as RichConsole
@@ -16,11 +15,8 @@ from rich.progress import (
 )
 
 from e2r_bench.report.contest_text import HEADS, SAYS, reasons, tables
-from e2r_bench.report.entries import Entry
+from e2r_bench.report.run_tables import footnotes, run_tables
 from e2r_bench.report.statements import Contest
-from e2r_bench.report.table import Block, Column, Line, blocks
-from e2r_bench.report.unmeasured import one_line
-from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.store import Store
 from e2r_bench.terminal import print_line, print_table, spelled, stdout_console
 
@@ -85,9 +81,14 @@ class Console:
     def table(self, store: Store) -> None:
         """Print the summary: a table per task, a row per method and draw, a column per metric."""
         console = stdout_console()
-        for block in blocks({"": store}):
-            _print_block(console, store, block)
-        for note in (*cost_lines(store), *_footnotes(store)):
+        for made in run_tables(store):
+            print_line(console, made.title, style="bold")
+            if made.rows:
+                print_table(console, made.heads, made.rows)
+            for note in made.notes:
+                print_line(console, note)
+            print_line(console, "")
+        for note in footnotes(store):
             print_line(console, note)
         print_line(console, str(store.folder))
 
@@ -100,56 +101,3 @@ def print_contest(console: RichConsole, contest: Contest) -> None:
         print_line(console, "")
     for line in (SAYS, *reasons(contest)):
         print_line(console, line)
-
-
-def _print_block(console: RichConsole, store: Store, block: Block) -> None:
-    info = store.info.tasks[block.task]
-    scenes = len(set(info.scenes))
-    title = f"{block.task}: n = {len(info.images)} ({scenes} scenes) of {info.data}"
-    print_line(console, title, style="bold")
-    if block.columns:
-        heads = ["method", *(_head(column) for column in block.columns)]
-        rows = [
-            [
-                _label(store, block.task, line),
-                *(_number(one, len(info.images)) for one in line.entries),
-            ]
-            for line in block.lines
-        ]
-        print_table(console, heads, rows)
-    mixed = [f"{column.key}: {column.mixture}" for column in block.columns if column.mixture]
-    for note in (*mixed, *one_line(block.unmeasured)):
-        print_line(console, note)
-    print_line(console, "")
-
-
-def _head(column: Column) -> str:
-    return f"{column.key} {'↑' if column.higher_is_better else '↓'}"
-
-
-def _label(store: Store, task: str, line: Line) -> str:
-    outside = " *" if task in store.info.methods[line.method].outside else ""
-    ran = f" ({line.build})" if line.build else ""
-    drawn = f" {line.drawn}" if line.drawn else ""
-    return f"{line.method}{ran}{drawn}{outside}"
-
-
-def _number(entry: Entry, asked: int) -> str:
-    if entry.status != "ok":
-        return entry.text
-    spread = f" ±{entry.spread}" if entry.spread else ""
-    # The title says n for all numbers; one of fewer pictures says its own.
-    fewer = f" (n={entry.n})" if entry.n != asked else ""
-    return f"{entry.text}{spread}{fewer}"
-
-
-def _footnotes(store: Store) -> Iterator[str]:
-    yield (
-        "↑ higher is better, ↓ lower is better; ± half of a 95% interval with scenes as the units, "
-        "for this n; each seed: summary.csv"
-    )
-    methods = store.info.methods.values()
-    if any(task in info.outside for info in methods for task in store.info.tasks):
-        yield "* the method is not made for this task"
-    if any(info.miniature for info in methods):
-        yield "(miniature): our own small stand-in, trained on procedural images; not the model"

@@ -190,7 +190,7 @@ def _settings(
         resize=options.resize,
         batch=compute.batch,
         shift=how.shift,
-        tile=options.tile or tile,
+        tile=compute.tile or tile,
         fidelity=fidelity_of(options),
         early=filter_of(options, files, compute.device),
     )

@@ -22,7 +22,7 @@ from e2r_adapters.builds import (
 )
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.releases import NANO
+from e2r_adapters.editors.releases import NANO, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in
@@ -54,6 +54,9 @@ _KLEIN_NOTE = (
     "4096 tokens)"
 )
 
+_NANO_NOTE = (
+    f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
+)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
@@ -74,6 +77,7 @@ def _bare(
         open=partial(open_bare, backbone, options, how),
         stochastic=True,
         stepped=True,
+        note=_NANO_NOTE if backbone == NANO else "",
         peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
 

@@ -45,9 +45,6 @@ class SampledOptions(RoundTripOptions):
     Attributes:
         max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
             it.
-        tile: side in pixels of the overlapping windows that larger pictures are sampled in, blended
-            at every step; None for whole pictures, and for windows of 128 with the miniature, which
-            was trained on nothing larger.
         consistency: how far samples are pulled towards what the input certainly shows, from 0 (not
             at all) to 1; see `e2r_adapters.fidelity`.
         constraint: what they are held to; see `Constraint`.
@@ -58,7 +55,6 @@ class SampledOptions(RoundTripOptions):
     """
 
     max_sequence_length: int | None = None
-    tile: int | None = None
     consistency: float = 0.0
     constraint: Constraint = "task"
     candidates: int = 1

@@ -13,23 +13,14 @@ import numpy as np
 
 from e2r_adapters.editors.editor import Conditioning, Editor, Instruction, Shift
 from e2r_baselines.method import Photo
+from e2r_baselines.sizes import ramp, spans
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-_OVERLAP = 4
-"""The share of a window that it has in common with the next is at least one in so many."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of a picture, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +44,8 @@ class WindowedConditioning:
     def whole(self) -> tuple[int, int, int]:
         """(c, h, w) of the latents of the picture."""
         channels, height, width = self.shape
-        first, last = self.windows[0], self.windows[-1]
-        rows = height * (last.top + last.height) // first.height
-        return channels, rows, width * (last.left + last.width) // first.width
+        (rows, columns), (below, right) = self.windows[0], self.windows[-1]
+        return channels, height * below.stop // rows.stop, width * right.stop // columns.stop
 
     @property
     def dtype(self) -> "torch.dtype":
@@ -85,19 +75,18 @@ class Windowed:
         sizes, side = self.editor.sizes, self.side
         if side is not None and (side % sizes.multiple or side < sizes.least):
             raise UsageError(
-                f"--set tile={side}: expected a multiple of {sizes.multiple} pixels, at least "
-                f"{sizes.least}, as {self.editor.family.name} has it"
+                f"--tile {side}: expected a multiple of {sizes.multiple} pixels, at least "
+                f"{sizes.least}, for an editor of the family {self.editor.family.name}"
             )
 
     def condition(
         self, photo: Photo, instructions: Sequence[Instruction]
     ) -> tuple[WindowedConditioning, ...]:
         """See `Editor.condition`."""
-        places = windows_of(*photo.pixels.shape[:2], self.side, self.editor.sizes.multiple)
-        by_window = [
-            self.editor.condition(Photo(photo.id, _cut(photo, place)), instructions)
-            for place in places
-        ]
+        height, width = photo.pixels.shape[:2]
+        places = windows_of(height, width, self.side, self.editor.sizes.multiple)
+        cuts = [np.ascontiguousarray(photo.pixels[place]) for place in places]
+        by_window = [self.editor.condition(Photo(photo.id, cut), instructions) for cut in cuts]
         return tuple(WindowedConditioning(places, parts) for parts in zip(*by_window, strict=True))
 
     def together(self, parts: Sequence[WindowedConditioning]) -> WindowedConditioning:
@@ -121,72 +110,48 @@ class Windowed:
             return self.editor.velocity(x, sigma, given.parts[0])
         total = x.new_zeros(x.shape).float()
         weight = total.new_zeros(total.shape[2:])
-        fade = _fade(given).to(total)
         for window, part in zip(given.windows, given.parts, strict=True):
-            rows, columns = _place(window, given)
+            rows, columns, share = _place(window, given)
+            share = share.to(total)
             seen = x[:, :, rows][..., columns]
-            total[:, :, rows[:, None], columns] += self.editor.velocity(seen, sigma, part) * fade
-            weight[rows[:, None], columns] += fade
+            total[:, :, rows, columns] += self.editor.velocity(seen, sigma, part) * share
+            weight[rows, columns] += share
         return (total / weight).to(x.dtype)
 
 
 def windows_of(height: int, width: int, side: int | None, multiple: int) -> tuple[Window, ...]:
-    """Return the fewest windows that cover a picture and overlap by a quarter or more, row by row.
+    """Return windows that cover a picture and overlap by a quarter or more, row by row.
 
     Args:
         height, width: of the picture, multiples of `multiple`.
         side: of a window; None for one window, the picture.
         multiple: windows begin at multiples of it.
     """
-    tall, wide = (length if side is None else min(side, length) for length in (height, width))
+    side = side or max(height, width)
     return tuple(
-        Window(top, left, tall, wide)
-        for top in _starts(height, tall, multiple)
-        for left in _starts(width, wide, multiple)
+        (rows, columns)
+        for rows in spans(height, side, multiple)
+        for columns in spans(width, side, multiple)
     )
 
 
-def _starts(length: int, side: int, multiple: int) -> list[int]:
-    """Return where windows begin along one axis, evenly spread; the last ends at the border."""
-    stride = max((side - side // _OVERLAP) // multiple, 1)
-    room = (length - side) // multiple
-    count = -(-room // stride)
-    return [multiple * (room * i // count if count else 0) for i in range(count + 1)]
+def _place(
+    window: Window, given: WindowedConditioning
+) -> tuple[slice, "torch.Tensor", "torch.Tensor"]:
+    """Return the rows and columns of the picture's latents that are a window's, and their weights.
 
-
-def _cut(photo: Photo, window: Window) -> np.ndarray:
-    rows = slice(window.top, window.top + window.height)
-    return np.ascontiguousarray(photo.pixels[rows, window.left : window.left + window.width])
-
-
-def _place(window: Window, given: WindowedConditioning) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the rows and columns of the picture's latents that are a window's.
-
-    Families that see several pictures side by side have as many stretches of columns.
+    Families whose latents show several pictures side by side have as many stretches of columns.
     """
     import torch
 
-    panels, (_, height, width) = _panels(given), given.shape
-    scale = height / window.height
-    per_panel, whole = width // panels, given.whole[2] // panels
-    rows = torch.arange(height) + round(window.top * scale)
-    columns = torch.arange(per_panel) + round(window.left * scale)
-    return rows, torch.cat([columns + panel * whole for panel in range(panels)])
+    (rows, columns), (_, height, width) = given.windows[0], given.shape
+    panels = width * rows.stop // (height * columns.stop)
 
+    def scaled(span: slice) -> slice:
+        return slice(span.start * height // rows.stop, span.stop * height // rows.stop)
 
-def _fade(given: WindowedConditioning) -> "torch.Tensor":
-    """Return (h, w) weights: 1 inside, falling linearly over the quarter next to each border."""
-    import torch
-
-    def ramp(length: int) -> "torch.Tensor":
-        distance = torch.arange(length).minimum(torch.arange(length).flip(0)) + 1
-        return (distance * _OVERLAP / length).clamp(max=1)
-
-    panels, (_, height, width) = _panels(given), given.shape
-    return ramp(height)[:, None] * ramp(width // panels).repeat(panels)
-
-
-def _panels(given: WindowedConditioning) -> int:
-    """Return how many pictures a family's latents show side by side."""
-    _, height, width = given.shape
-    return width * given.windows[0].height // (height * given.windows[0].width)
+    tall, wide = (scaled(span) for span in window)
+    one = given.whole[2] // panels
+    share = np.outer(ramp(tall, given.whole[1]), np.tile(ramp(wide, one), panels))
+    stretches = [torch.arange(wide.start, wide.stop) + panel * one for panel in range(panels)]
+    return tall, torch.cat(stretches), torch.from_numpy(share)

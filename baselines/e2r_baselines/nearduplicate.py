@@ -24,9 +24,9 @@ Kind = Literal["identical", "near-duplicate", "crop"]
 _BLOCK = 128  # training pictures at a time: about 80 MB of descriptors
 _STRONGEST = 200
 _ALIKE = 0.9  # cosine of two RootSIFT descriptors
-_HASH_BITS = 12  # of 64; unrelated photographs differ in 32 +- 4
+HASH_BITS = 12  # of 64; unrelated photographs differ in 32 +- 4
 _CANDIDATES = 12
-_CORRELATION = 0.8
+CORRELATION = 0.8
 
 
 @dataclass(frozen=True, order=True)
@@ -118,14 +118,14 @@ def _overlaps_of(probe: Print, index: _Index) -> Iterator[Overlap]:
         correlation, coverage = agreement(
             known[k].gray.astype(np.float32), probe.gray.astype(np.float32), affine
         )
-        if correlation >= _CORRELATION:
+        if correlation >= CORRELATION:
             seen.add(k)
             yield Overlap(probe.path, known[k].path, kind, correlation, coverage)
 
 
 def _candidates(probe: Print, index: _Index) -> Iterator[tuple[Kind, int, Affine]]:
     distance = np.bitwise_count(index.bits ^ probe.bits)
-    for k in np.flatnonzero(distance <= _HASH_BITS).tolist():
+    for k in np.flatnonzero(distance <= HASH_BITS).tolist():
         yield "near-duplicate", k, stretch(index.known[k].gray.shape, probe.gray.shape)
     descriptors = unit(probe.descriptors)
     votes = _votes(descriptors, index)

@@ -22,6 +22,15 @@ Unit = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Framing:
+    """What tells a picture under the same framing: its pixels' hash, its DCT hash, and its luma."""
+
+    pixels: str
+    bits: np.uint64
+    gray: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Print:
     """What is kept of a picture: never its full pixels twice."""
 
@@ -39,6 +48,13 @@ def fingerprint(path: Path) -> Print:
     Raises:
         PictureError: the file is missing or is not an image.
     """
+    kept = framing(path)
+    points, descriptors = _keypoints(kept.gray)
+    return Print(path, kept.pixels, kept.bits, kept.gray, points, descriptors)
+
+
+def framing(path: Path) -> Framing:
+    """Read an image file and keep what finds it under the same framing; errors as `fingerprint`."""
     import cv2
 
     from e2r_metrics.base.pictures import read_image
@@ -50,8 +66,7 @@ def fingerprint(path: Path) -> Print:
     if shrink < 1:
         size = (round(gray.shape[1] * shrink), round(gray.shape[0] * shrink))
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
-    points, descriptors = _keypoints(gray)
-    return Print(path, digest, _hash(gray), gray, points, descriptors)
+    return Framing(digest, _hash(gray), gray)
 
 
 def _hash(gray: npt.NDArray[np.uint8]) -> np.uint64:

@@ -54,25 +54,28 @@ def tiled(pixels: Pixels, tile: int, run: Callable[[Pixels], Pixels]) -> Pixels:
         return run(pixels)
     total = np.zeros_like(pixels)
     weight = np.zeros((height, width, 1), np.float32)
-    for rows in _spans(height, tile):
-        for columns in _spans(width, tile):
-            share = np.outer(_ramp(rows, height), _ramp(columns, width))[..., None]
+    for rows in spans(height, tile):
+        for columns in spans(width, tile):
+            share = np.outer(ramp(rows, height), ramp(columns, width))[..., None]
             total[rows, columns] += share * run(pixels[rows, columns])
             weight[rows, columns] += share
     return total / weight
 
 
-def _spans(length: int, tile: int) -> Iterator[slice]:
-    """Yield intervals of `tile` that cover `length`, the last one flush with its end."""
+def spans(length: int, tile: int, multiple: int = 1) -> Iterator[slice]:
+    """Yield intervals of `tile` that cover `length`, the last one flush with its end.
+
+    They overlap by a quarter or more and begin at multiples of `multiple`, if that divides both.
+    """
     if length <= tile:
         yield slice(0, length)
         return
-    step = max(1, tile - int(tile * _OVERLAP))
+    step = max(1, (tile - int(tile * _OVERLAP)) // multiple) * multiple
     starts = [*range(0, length - tile, step), length - tile]
     yield from (slice(start, start + tile) for start in starts)
 
 
-def _ramp(span: slice, length: int) -> npt.NDArray[np.float32]:
+def ramp(span: slice, length: int) -> npt.NDArray[np.float32]:
     """Return weights over one interval that fall towards every end inside the picture."""
     size = span.stop - span.start
     ramp = np.ones(size, np.float32)

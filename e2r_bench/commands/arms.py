@@ -78,13 +78,9 @@ def margins_of(given: "Sequence[Mapping[str, float]]") -> "dict[str, Margin]":
     Raises:
         UsageError: a metric that no margin is known of.
     """
-    from e2r_bench.statistics.margins import Margin, margin_of
+    from e2r_bench.statistics.margins import given_margins
 
-    found: dict[str, Margin] = {}
-    for name, value in ((n, v) for one in given for n, v in one.items()):
-        known = margin_of(name)
-        found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
-    return found
+    return given_margins({name: value for one in given for name, value in one.items()})
 
 
 def repeats_of(asked: dict[str, Any]) -> "Repeats":

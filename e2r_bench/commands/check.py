@@ -67,8 +67,9 @@ def _contest(run: Path, baseline: Path, asked: Mapping[str, Any]) -> "tuple[Cont
         from e2r_bench.commands.folders import compare_folders
 
         given = {**asked, "against": None, "degraded": None}
-        return compare_folders([baseline, run], asked["clean"], given, False, margins)
-    from e2r_bench.commands.compare import session_of_runs
+        made, code = compare_folders([baseline, run], asked["clean"], given, False, margins)
+        return made.contest, code
+    from e2r_bench.commands.folders import session_of
     from e2r_bench.report.compare import origins
     from e2r_bench.store.store import open_store
     from e2r_bench.studies.contest import Asked, contest
@@ -76,7 +77,7 @@ def _contest(run: Path, baseline: Path, asked: Mapping[str, Any]) -> "tuple[Cont
 
     stores = origins([open_store(baseline), open_store(run)])
     wanted = Asked(metrics=asked["metrics"], tasks=asked["tasks"] or (), namesakes=True)
-    made = contest(stores, wanted, Criteria(session_of_runs(asked), margins=margins))
+    made = contest(stores, wanted, Criteria(session_of(asked), margins=margins))
     failures = list(stores.values())[1].failures()
     for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)

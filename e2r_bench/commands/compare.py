@@ -8,11 +8,11 @@ import click
 from click.core import ParameterSource
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import FILE, NAMES, OUTPUT
+from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
 
 if TYPE_CHECKING:
+    from e2r_bench.api.judge import Judgement
     from e2r_bench.report.statements import Contest
-    from e2r_metrics import Session
 
 _RUN = Path("results/run")
 _SUFFIXES = {
@@ -24,7 +24,8 @@ _SUFFIXES = {
     ".txt": "table",
 }
 _OF_FOLDERS = ("degraded", "profile", "variant", "recursive", "pair", "value_range", "flatten",
-               "max_megapixels", "shave", "channel", "crop", "depth", "order")  # fmt: skip
+               "max_megapixels", "shave", "channel", "crop", "depth", "order",
+               "reference")  # fmt: skip
 _OF_RUNS = ("run", "tasks", "unit")
 
 
@@ -67,9 +68,9 @@ def command(arms: tuple[str, ...], form: str | None, out: Path | None, **asked: 
     if form == "page" and out is not None:
         click.echo(str(_page(arms, out, bool(asked["embed"]))))
         return 0
-    made, code = _contest(arms, asked, every=form in ("markdown", "latex"))
+    made, code = _judged(arms, asked, every=form in ("markdown", "latex"))
     if form == "table":
-        _print(made, bool(asked["power"]), out)
+        _print(made.contest, bool(asked["power"]), out)
     else:
         _write(_text(made, form, bool(asked["power"])), out)
     return code
@@ -95,13 +96,14 @@ def _page(arms: tuple[str, ...], out: Path, embed: bool) -> Path:
     return write_comparison(first, second, out, embed)
 
 
-def _contest(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "tuple[Contest, int]":
+def _judged(
+    arms: tuple[str, ...], asked: Mapping[str, Any], every: bool
+) -> "tuple[Judgement, int]":
     _refuse_idle(_OF_RUNS if asked["clean"] is not None else _OF_FOLDERS, asked["clean"] is None)
     if asked["clean"] is not None:
-        from e2r_bench.commands.arms import margins_of
         from e2r_bench.commands.folders import compare_folders
 
-        folders, margins = [Path(arm) for arm in arms], margins_of(asked["margins"])
+        folders, margins = [Path(arm) for arm in arms], flat(asked["margins"])
         return compare_folders(folders, asked["clean"], asked, every, margins)
     return _of_runs(arms, asked, every), 0
 
@@ -115,37 +117,29 @@ def _refuse_idle(names: tuple[str, ...], runs: bool) -> None:
             raise click.UsageError(f"--{name}: has no effect on {kind}; leave it out")
 
 
-def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "Contest":
-    from e2r_bench.commands.arms import margins_of
-    from e2r_bench.report.compare import origins
-    from e2r_bench.store.store import RUN_JSON, open_store
-    from e2r_bench.studies.contest import Asked, contest
-    from e2r_bench.studies.sides import Criteria
+def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "Judgement":
+    from e2r_bench.api.judge import judge_runs
+    from e2r_bench.commands.folders import session_of
+    from e2r_bench.store.store import RUN_JSON
 
     runs = [arm for arm in arms if (Path(arm) / RUN_JSON).is_file()]
-    criteria = Criteria(session_of_runs(asked), asked["unit"], margins=margins_of(asked["margins"]))
-    against, metrics, tasks = asked["against"], asked["metrics"] or (), asked["tasks"] or ()
-    if runs and asked["run"] is None and len(runs) == len(arms):
-        stores = origins([open_store(Path(arm)) for arm in arms])
-        return contest(stores, Asked((), against, metrics, tasks, every), criteria)
-    stores = {"": open_store(asked["run"] or _RUN)}
-    return contest(stores, Asked(tuple(arms), against, metrics, tasks, every), criteria)
-
-
-def session_of_runs(asked: Mapping[str, Any]) -> "Session":
-    """Return what computes the features of runs' pictures."""
-    from e2r_bench.run.services import choose_device, open_resolver
-    from e2r_metrics import FeatureStore, Session
-
-    resolver = open_resolver(
-        asked["weights"], asked["offline"], lambda line: click.echo(line, err=True)
+    alone = asked["run"] is None and len(runs) == len(arms)
+    return judge_runs(
+        *(arms if alone else (asked["run"] or _RUN,)),
+        methods=() if alone else arms,
+        against=asked["against"],
+        metrics=asked["metrics"] or (),
+        tasks=asked["tasks"] or (),
+        margins=flat(asked["margins"]),
+        unit=asked["unit"],
+        every=every,
+        session=session_of(asked),
     )
-    return Session(resolver, FeatureStore(), choose_device(asked["device"]))
 
 
 def _print(made: "Contest", power: bool, out: Path | None) -> None:
     from e2r_bench.console import print_contest
-    from e2r_bench.report.contest_text import power_lines
+    from e2r_bench.report.contest_text import order_lines, power_lines
     from e2r_bench.report.statements import statement
     from e2r_bench.terminal import console_to, print_line
 
@@ -155,18 +149,16 @@ def _print(made: "Contest", power: bool, out: Path | None) -> None:
         for line in (*map(statement, made.judged), *(power_lines(made) if power else ())):
             print_line(console, line)
         print_line(console, "")
-        for line in made.facts:
+        for line in (*order_lines(made), *made.facts):
             print_line(console, line)
 
 
-def _text(made: "Contest", form: str, power: bool) -> str:
-    from e2r_bench.report.contest_text import csv_text, json_text, markdown, power_lines
-    from e2r_bench.report.latex import latex
+def _text(made: "Judgement", form: str, power: bool) -> str:
+    from e2r_bench.report.contest_text import power_lines
 
-    makers = {"markdown": markdown, "latex": latex, "csv": csv_text, "json": json_text}
-    text = makers[form](made)
+    text = made.text(form)
     if power and form == "markdown":
-        text += "\n" + "".join(f"- {line}\n" for line in power_lines(made))
+        text += "\n" + "".join(f"- {line}\n" for line in power_lines(made.contest))
     return text
 
 

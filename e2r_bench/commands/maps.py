@@ -1,16 +1,11 @@
 """`e2r-bench maps`: where a run's pictures lost, invented or shifted something."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, SHARE
-
-if TYPE_CHECKING:
-    from e2r_bench.maps.compute import SpatialLpips
 
 
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
@@ -43,49 +38,30 @@ def command(
     With --bound, half of the scenes calibrate a trust mask for the other half. Exit code 1 when a
     picture could not be mapped; it is named, and the others are there.
     """
+    from e2r_bench.api.run import open_run
+    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.session import open_session
     from e2r_bench.console import Console
-    from e2r_bench.maps.trust import SCORES, too_few, trust_masks
-    from e2r_bench.maps.write import Wanted, write_maps
-    from e2r_bench.store.store import open_store
+    from e2r_bench.maps.trust import SCORES, too_few
     from e2r_metrics.base.errors import unknown
-    from e2r_metrics.base.locks import locked
 
     if score is not None and score not in SCORES:
         raise unknown("score of trust", score, SCORES)
-    store = open_store(run)
+    made = open_run(run)
     if bound is not None:
-        for line in too_few(store, [t for t in tasks or () if t in store.info.tasks], level):
+        known = [task for task in tasks or () if task in made.store.info.tasks]
+        for line in too_few(made.store, known, level):
             click.echo(line)
-    wanted = Wanted(methods or (), tasks or (), names or (), limit)
-    with locked(store.folder), Console() as console:
-        needed = not wanted.maps or "lpips" in wanted.maps
-        lpips = _spatial_lpips(weights, offline, console.say) if needed else None
-        mapped = write_maps(store, wanted, lpips, console.watch)
-    click.echo(f"{len(mapped.cells)} pictures: {store.folder / 'maps'}")
+    with Console() as console:
+        mapped = write_maps(
+            made, methods=methods or (), tasks=tasks or (), names=names or (), limit=limit,
+            session=open_session(weights, "cpu", offline, console.say),
+            say=console.say, watch=console.watch,
+        )  # fmt: skip
+    click.echo(f"{len(mapped.cells)} pictures: {made.folder / 'maps'}")
     if bound is not None:
-        with locked(store.folder):
-            checked = trust_masks(store, mapped.cells, bound, level, score)
-        for one in checked:
+        for one in trust_maps(made, mapped.cells, bound, level=level, score=score):
             click.echo(one.line())
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if mapped.failed else 0
-
-
-def _spatial_lpips(
-    weights: tuple[Path, ...], offline: bool, say: Callable[[str], None]
-) -> "SpatialLpips | None":
-    """Return the spatial metric, or None, said, where its weights are not to be had."""
-    from e2r_bench.run.services import open_resolver
-    from e2r_metrics import Found
-
-    resolver = open_resolver(weights, offline, say)
-    answers = {name: resolver.find(name) for name in ("alexnet-imagenet", "lpips-heads-alex")}
-    files = {name: got.path for name, got in answers.items() if isinstance(got, Found)}
-    for got in answers.values():
-        if not isinstance(got, Found):
-            say(f"lpips map: not measured, {got.reason}; to fetch: {got.command}")
-            return None
-    from e2r_bench.maps.lpips import open_spatial
-
-    return open_spatial(files)

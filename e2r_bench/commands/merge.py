@@ -27,6 +27,7 @@ def command(
     from e2r_bench.report.page import write_report
     from e2r_bench.run.merge import join
     from e2r_bench.run.services import choose_device, open_resolver
+    from e2r_bench.run.shared import shared_lines
     from e2r_bench.run.summary import write_summary
     from e2r_metrics import FeatureStore, Session
     from e2r_metrics.base.locks import locked
@@ -37,6 +38,8 @@ def command(
         session = Session(resolver, FeatureStore(), choose_device(device))
         write_summary(store, session, console.watch)
         write_report(store)
+    for line in shared_lines(store.info):
+        click.echo(line)
     console.table(store)
     failures = store.failures()
     for cell, reason in failures.items():

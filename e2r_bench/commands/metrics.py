@@ -1,7 +1,7 @@
 """`e2r-bench metrics`: every metric, what it is, and whether it can be measured here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import click
 from e2r_bench.commands import options
 
 if TYPE_CHECKING:
-    from e2r_metrics import Metric
+    from e2r_metrics import Metric, Missing
     from e2r_metrics.base.weights import Resolver
 
 
@@ -50,23 +50,24 @@ def command(weights: tuple[Path, ...], as_json: bool) -> None:
 def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
     """Yield a metric's facts, and what keeps it from being measured here."""
     from e2r_metrics import CATALOG, PROFILES
+    from e2r_metrics.catalog import composites
 
-    for key, metric in CATALOG.items():
+    for metric in (*CATALOG.values(), *composites()):
         here, fetch = _here(metric, resolver)
         yield {
-            "name": key,
+            "name": metric.id,
             "title": metric.title,
             "scope": metric.scope,
             "higher_is_better": metric.higher_is_better,
             "unit": metric.unit,
             "profiles": [
-                n for n, usual in PROFILES.items() if usual[metric.name] == metric.variant
+                n for n, usual in PROFILES.items() if usual.get(metric.name) == metric.variant
             ],
             "protocol": metric.protocol,
             "paper": metric.paper,
             "agrees": f"{metric.reference}, to {metric.tolerance}",
             "weights": list(metric.weights),
-            "margin": _margin(metric.name),
+            "margin": _margin(metric.name, [metric]),
             "measurable": fetch is None,
             "here": here,
             "fetch": fetch,
@@ -75,13 +76,21 @@ def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
 
 def _here(metric: "Metric", resolver: "Resolver") -> tuple[str, str | None]:
     """Return whether a metric can be measured, in words, and the command that would help."""
-    from e2r_metrics import Missing
-
-    for name in metric.weights:
-        answer = resolver.look(name)
-        if isinstance(answer, Missing):
-            return f"not measured: {answer.reason}", answer.command
+    answer = _gone(metric, resolver)
+    if answer is not None:
+        return f"not measured: {answer.reason}", answer.command
     return "yes" if metric.weights else "yes; needs no weights", None
+
+
+def _gone(metric: "Metric", resolver: "Resolver") -> "Missing | None":
+    """Return what is missing on this machine; as `Session.missing`, and nothing is fetched."""
+    from e2r_metrics import Missing
+    from e2r_metrics.composites import missing_parts
+
+    if metric.composite is not None:
+        return missing_parts(metric, lambda part: _gone(part, resolver))
+    looked = (resolver.look(name) for name in metric.weights)
+    return next((answer for answer in looked if isinstance(answer, Missing)), None)
 
 
 def _shares() -> Iterator[dict[str, Any]]:
@@ -107,8 +116,8 @@ def _shares() -> Iterator[dict[str, Any]]:
         }
 
 
-def _margin(name: str) -> str:
-    from e2r_bench.statistics.margins import margin_of
+def _margin(name: str, stating: "Sequence[Metric]" = ()) -> str:
+    from e2r_bench.statistics.margins import margin_of, stated
 
-    margin = margin_of(name)
+    margin = margin_of(name, stated(stating, {}))
     return f"{margin.value:g} {margin.unit}".strip() + f": {margin.reason}"

@@ -41,6 +41,26 @@ set_option = click.option(
 )
 
 
+def print_json(content: Any) -> None:
+    """Print what a command has found as JSON; a number that JSON has not is text, such as "inf"."""
+    import json
+
+    click.echo(json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def plain(content: Any) -> Any:
+    """Return dicts, lists, text and finite numbers; other numbers and paths become text."""
+    import math
+
+    if isinstance(content, Mapping):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple | set | frozenset):
+        return [plain(value) for value in content]
+    if isinstance(content, float):
+        return content if math.isfinite(content) else str(content)
+    return content if isinstance(content, str | int | None) else str(content)
+
+
 def _all(*options: Decorator) -> Decorator:
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -82,6 +102,8 @@ parts = _all(
                      ["name", "sorted", "numeric", "sorted-numeric", "numeric-sorted"]),
                  default="name", show_default=True,
                  help="Partners by name, or by place in lists sorted as text or by numbers."),
+    click.option("--reference", type=click.Choice(["clean", "degraded"]), default="clean",
+                 show_default=True, help="What the last folder holds; realir needs degraded."),
 )  # fmt: skip
 pooling = click.option(
     "--pool", type=click.Choice(["images", "error"]), default="images", show_default=True,
@@ -94,8 +116,9 @@ def parts_of(asked: Mapping[str, Any]) -> "Parts":
     from e2r_metrics.parts import Parts
 
     return Parts(
-        reading_of(asked), matching_of(asked), view_of(asked), asked.get("pool") or "images"
-    )
+        reading_of(asked), matching_of(asked), view_of(asked), asked.get("pool") or "images",
+        asked.get("reference") or "clean",
+    )  # fmt: skip
 
 
 def view_of(asked: Mapping[str, Any]) -> "View":
@@ -139,6 +162,8 @@ margin = click.option(
     "--margin", "margins", multiple=True, type=NUMBERS_OF,
     help="METRIC=NUMBER in the metric's unit, for what counts as no difference.",
 )  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+"""What it prints goes through `print_json`."""
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what it takes; write, fetch, train, restore nothing."
 )

@@ -20,9 +20,9 @@ from e2r_metrics.base.addresses import is_address
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
+    from e2r_bench.api.run import Ran
     from e2r_bench.run.config import Experiment
     from e2r_bench.run.engine import Engine
-    from e2r_bench.run.runner import Outcome
     from e2r_bench.run.staging import Stage
     from e2r_bench.store.store import Store
 
@@ -122,9 +122,9 @@ def _run(
     engine: "Engine",
     redo: bool,
     stage: "Stage | None" = None,
-) -> "Outcome":
+) -> "Ran":
+    from e2r_bench.api import run
     from e2r_bench.console import Console
-    from e2r_bench.run.runner import run_experiment
 
     with Console() as console:
 
@@ -133,12 +133,12 @@ def _run(
             if stage is not None:
                 stage.push_sometimes()
 
-        return run_experiment(made, settings, watch, console.say, redo=redo, engine=engine)
+        return run.run(
+            made, redo=redo, engine=engine, say=console.say, watch=watch, passed=settings
+        )
 
 
-def _tell(
-    outcome: "Outcome", made: "Experiment", names: tuple[str, ...], against: str | None
-) -> int:
+def _tell(outcome: "Ran", made: "Experiment", names: tuple[str, ...], against: str | None) -> int:
     """Print the table and the failures; return the exit code."""
     from e2r_bench.console import Console
 

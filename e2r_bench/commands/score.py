@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import FILE, NAMES, OUTPUT
+from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
 
 if TYPE_CHECKING:
-    from e2r_bench.report.statements import Contest
-    from e2r_bench.studies.entrants import Entrant, Measures
+    from e2r_bench.api.judge import Judgement
+    from e2r_bench.api.score import Scored
 
 _HEAD = 10
 """Bytes by which files of each format are known; run.json differs in them."""
@@ -51,15 +51,14 @@ def command(
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
     published = () if beside is None else _published(beside)
-    entrants, contest = _scored(folders, asked)
-    _tell(entrants, contest, form, out)
+    results, judgement = _scored(folders, asked)
+    _tell(results, judgement, form, out)
     for line in published:
         click.echo(line, err=form != "table")
-    for one in entrants:
-        _say_failures(one, len(entrants) > 1)
-    failed = any(one.scores.failed or one.failed for one in entrants)
-    measured = all(one.scores.summaries or any(one.shares.values()) for one in entrants)
-    return 1 if failed or not measured else 0
+    for one in results:
+        _say_failures(one, len(results) > 1)
+    measured = all(one.numbers for one in results)
+    return 1 if any(one.failed for one in results) or not measured else 0
 
 
 def _published(name: str) -> tuple[str, ...]:
@@ -70,44 +69,45 @@ def _published(name: str) -> tuple[str, ...]:
 
 def _scored(
     folders: Sequence[Path], asked: Mapping[str, Any]
-) -> "tuple[list[Entrant], Contest | None]":
-    from e2r_bench.commands.folders import entered, measures_of
+) -> "tuple[list[Scored], Judgement | None]":
+    from e2r_bench.api.judge import judge
+    from e2r_bench.commands.folders import measures_of, scored_folders
     from e2r_bench.console import Console
 
     measures = measures_of(asked["metrics"], asked)
     with Console(quiet=True) as console:
-        entrants = entered(folders[:-1], folders[-1], measures, asked, console.watch)
-    return entrants, _compared(entrants, measures, asked) if len(entrants) > 1 else None
-
-
-def _compared(
-    entrants: "Sequence[Entrant]", measures: "Measures", asked: Mapping[str, Any]
-) -> "Contest":
-    from e2r_bench.commands.arms import margins_of
-    from e2r_bench.studies.folders import Rules, folder_contest
-
-    return folder_contest(entrants, measures, Rules(None, margins_of(asked["margins"])))
+        results = scored_folders(folders[:-1], folders[-1], measures, asked, console.watch)
+    if len(results) == 1:
+        return results, None
+    return results, judge(*results, margins=flat(asked["margins"]))
 
 
 def _tell(
-    entrants: "Sequence[Entrant]", contest: "Contest | None", form: str, out: Path | None
+    results: "Sequence[Scored]", judgement: "Judgement | None", form: str, out: Path | None
 ) -> None:
-    from e2r_bench.commands import scored
+    from e2r_bench.api import scored_text
+    from e2r_bench.commands.scored import print_scores
     from e2r_bench.terminal import console_to
 
+    entrants = [one.entrant for one in results]
+    contest = judgement.contest if judgement is not None else None
     if form == "table":
         with console_to(out) as console:
-            scored.print_scores(console, entrants, contest)
+            print_scores(console, entrants, contest)
         return
-    makers = {"csv": scored.csv_text, "json": scored.json_text, "parquet": scored.parquet_bytes}
+    makers = {
+        "csv": scored_text.csv_text,
+        "json": scored_text.json_text,
+        "parquet": scored_text.parquet_bytes,
+    }
     _write(makers[form](entrants, contest), out)
-    for line in (line for one in entrants for line in scored.gone(one)):
+    for line in (line for one in results for line in one.not_measured):
         click.echo(line, err=True)
 
 
-def _say_failures(one: "Entrant", several: bool) -> None:
+def _say_failures(one: "Scored", several: bool) -> None:
     whose = f"{one.name}: " if several else ""
-    for name, reason in {**one.scores.failed, **one.failed}.items():
+    for name, reason in one.failed.items():
         click.echo(f"failed: {whose}{name}: {reason}", err=True)
 
 

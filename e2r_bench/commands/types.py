@@ -224,6 +224,11 @@ def joined(variants: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: variant for one in variants for name, variant in one.items()}
 
 
+def flat(margins: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return several `--margin` as one mapping; the last one wins."""
+    return {name: value for one in margins for name, value in one.items()}
+
+
 def method_options(given: Iterable[tuple[str, str, str]], under: Any = None) -> dict[str, Any]:
     """Return `--set` as `Experiment.method` has it, over what a file set.
 

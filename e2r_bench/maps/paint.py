@@ -44,6 +44,15 @@ def paint(values: Map, scale: Scale) -> EightBit:
     return np.concatenate([coloured, _legend(scale, values.shape[1])])
 
 
+def overlay(values: Map, scale: Scale, picture: EightBit) -> EightBit:
+    """Return a picture in grey under its map, (H, W, 3): the larger a value, the more it covers."""
+    share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
+    coloured = _palette(scale.diverging)[np.rint(share * 255).astype(np.uint8)]
+    cover = np.sqrt(np.abs(2 * share - 1) if scale.diverging else share)[..., None]
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    return np.rint(grey * (1 - cover) + coloured * cover).astype(np.uint8)
+
+
 @cache
 def _palette(diverging: bool) -> EightBit:
     """Return 256 colours, (256, 3): viridis, or a diverging map that is even in lightness."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from e2r_bench.report.labels import number, spread
 from e2r_bench.report.markdown import escape
+from e2r_bench.report.orders import ORDERS
 from e2r_bench.report.statements import (
     Contest,
     Judged,
@@ -92,6 +93,13 @@ def _places(contest: Contest, found: Set[str]) -> Iterator[str]:
             yield from (where for where in mine if where in found)
 
 
+def order_lines(contest: Contest) -> Iterator[str]:
+    """Yield how stable the orders of the arms are."""
+    if contest.orders:
+        yield ORDERS
+    yield from (one.words for one in contest.orders)
+
+
 def power_lines(contest: Contest) -> Iterator[str]:
     """Yield, for each part, what it could have found and how many scenes one margin takes."""
     for one in contest.judged:
@@ -153,7 +161,8 @@ def markdown(contest: Contest) -> str:
         parts += [f"**{escape(table.title)}**", _markdown_table(HEADS, table.rows)]
     parts.append(escape(SAYS))
     parts.append("\n".join(f"- {escape(statement(one))}" for one in contest.judged))
-    parts += ["\n".join(f"- {escape(line)}" for line in (*reasons(contest), *contest.facts))]
+    told = (*reasons(contest), *order_lines(contest), *contest.facts)
+    parts += ["\n".join(f"- {escape(line)}" for line in told)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -221,6 +230,7 @@ def json_content(contest: Contest) -> dict[str, Any]:
     content = {
         "compared": [record(one) for one in contest.judged],
         "levels": [asdict(one) for one in contest.levels],
+        "orders": [asdict(one) for one in contest.orders],
         "facts": list(contest.facts),
     }
     return {key: _finite(rows) for key, rows in content.items()}

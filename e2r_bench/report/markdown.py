@@ -8,10 +8,12 @@ from e2r_bench.report.entries import Entry
 from e2r_bench.report.facts import Fact
 from e2r_bench.report.failures import Failure
 from e2r_bench.report.headline import Card, Headline, Part
+from e2r_bench.report.orders import ORDERS
 from e2r_bench.report.sections import Section, Verdicts
 from e2r_bench.report.standings import Standing
 from e2r_bench.report.table import Block, Column, Line
 from e2r_bench.report.unmeasured import one_line
+from e2r_bench.statistics.stability import Stability
 
 _SHOWN = 40
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -26,6 +28,7 @@ def markdown_page(content: Mapping[str, Any]) -> str:
         parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]
     parts.append("## Metrics")
     parts += [part for block in content["blocks"] for part in _block(block)]
+    parts += _orders(content["orders"])
     parts += _failures(content["failures"])
     parts += [part for section in content["sections"] for part in _section(section)]
     parts.append("## What was run")
@@ -138,6 +141,12 @@ def _entry(entry: Entry) -> str:
     spread = f" ± {entry.spread}" if entry.spread else ""
     notes = f" ({'; '.join(entry.notes)})" if entry.notes and entry.status == "ok" else ""
     return escape(f"{entry.text}{spread}{notes}")
+
+
+def _orders(orders: Sequence[Stability]) -> Iterator[str]:
+    if orders:
+        yield escape(ORDERS)
+        yield "\n".join(f"- {escape(one.words)}" for one in orders)
 
 
 def _failures(failures: Sequence[Failure]) -> Iterator[str]:

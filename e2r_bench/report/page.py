@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from e2r_bench.maps.paint import ramp_tables
 from e2r_bench.report import palette, plane
-from e2r_bench.report.arms import shares_of
+from e2r_bench.report.arms import arms_of, shares_of
 from e2r_bench.report.cases import bytes_of, cases_of
 from e2r_bench.report.chart import HEIGHT, WIDTH
 from e2r_bench.report.facts import details, facts, miniatures
@@ -22,6 +22,7 @@ from e2r_bench.report.gallery import FLAG_STEP, gallery
 from e2r_bench.report.headline import headline
 from e2r_bench.report.looks import looks_of
 from e2r_bench.report.markdown import markdown_page
+from e2r_bench.report.orders import ORDERS, measured_parts, orders_of
 from e2r_bench.report.overview import overview_of
 from e2r_bench.report.pictures import LOSSLESS_BYTES, Album, plot_uri
 from e2r_bench.report.plots import charts
@@ -56,6 +57,7 @@ def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool)
     album = Album(page, embed, not embed or bytes_of(cases) <= LOSSLESS_BYTES)
     looks = looks_of(cases, album)
     shown = gallery(cases, album, title)
+    arms = arms_of(stores, {})
     first = headline(stores, shares_of(shown["cases"]))
     content = {
         "title": title,
@@ -68,6 +70,7 @@ def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool)
         "overview": overview_of(first.cards),
         "verdicts": [(o, v) for o, one in stores.items() if (v := read_verdicts(one.folder)).rows],
         "blocks": blocks(stores),
+        "orders": orders_of(arms, list(measured_parts(arms))),
         "failures": [f for origin, one in stores.items() for f in failures_of(origin, one)],
         "looks": looks,
         "plots": [(origin, drawn) for origin, one in stores.items() if (drawn := charts(one))],
@@ -92,7 +95,9 @@ def _html(content: Mapping[str, Any]) -> str:
     style = f"{_asset('page.css')}{palette.style(series)}\n"
     parts = "".join(map(_asset, ("page.js", "viewer.js", "pixels.js", "start.js")))
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template(
+        "page.html.j2"
+    ).render(
         **content,
         # Both are files of ours, with nothing of the run in them.
         style=Markup(style),  # noqa: S704
@@ -108,6 +113,7 @@ def _html(content: Mapping[str, Any]) -> str:
         roles=ROLES,
         flag_step=FLAG_STEP,
         min_scenes=MIN_SCENES,
+        orders_say=f"{ORDERS[0].upper()}{ORDERS[1:]}.",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from e2r_bench.report.labels import number, spread
+from e2r_bench.statistics.stability import Stability
 from e2r_bench.statistics.verdict import Verdict
 
 _SMALLEST = 0.0001
@@ -72,12 +73,14 @@ class Contest:
         every: all pairs, judged together: what a table's marks stand on.
         levels: each arm's own numbers.
         facts: what the numbers stand on: builds, data, protocols, margins, versions.
+        orders: how stable the order of three arms or more is.
     """
 
     judged: tuple[Judged, ...]
     every: tuple[Judged, ...]
     levels: tuple[Level, ...]
     facts: tuple[str, ...]
+    orders: tuple[Stability, ...] = ()
 
 
 def signed(value: float, one: Judged) -> str:

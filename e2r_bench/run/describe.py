@@ -158,6 +158,7 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
         weights={} if gone else {name: hashes(name) for name in metric.weights},
         missing=gone.reason if gone else None,
         fetch=gone.command if gone else None,
+        margin=metric.margin,
     )
 
 

@@ -10,7 +10,9 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.binding import Inputs, read_inputs, write_inputs
 from e2r_bench.run.config import NEUTRAL
 from e2r_bench.run.shards import Shard, parse_shard
+from e2r_bench.run.shared import with_shared
 from e2r_bench.store.costs import put_cost, read_costs
+from e2r_bench.store.gaps import lacking
 from e2r_bench.store.info import MethodInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, TIMING, Store, create_store, open_store
 from e2r_metrics.base.errors import UsageError
@@ -49,7 +51,7 @@ def join(folders: Sequence[Path], out: Path, resolver: "Resolver") -> Store:
         for part in ("pairs", "images"):
             _copy(store.folder / part, out / part)
     _write_records(list(shards.values()), out)
-    merged = create_store(out, info)
+    merged = with_shared(create_store(out, info))
     merged.order_rows()
     return merged
 
@@ -124,17 +126,7 @@ def _differing(one: dict[str, Any], two: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def _refuse_unfinished(name: str, store: Store) -> None:
-    rows = store.rows().index
-    gone = [str(c) for c in store.cells() if not store.has(c) and store.failure(c) is None]
-    for key, metric in store.info.metrics.items():
-        if metric.per_image and metric.missing is None:
-            for method in store.info.methods:
-                for task in store.info.tasks if not gone else ():
-                    if not store.has_metric(task, key):
-                        continue
-                    for draw in store.draws(method):
-                        there = rows.images((method, task, draw, key))
-                        gone += [f"{key} of {i}" for i in store.images(task) if i not in there]
+    gone = lacking(store)
     if gone:
         raise UsageError(
             f"{name} in {store.folder} is not finished, it lacks {_some(gone)}; give its command "
@@ -190,7 +182,10 @@ def _refuse_other_weights(info: RunInfo, resolver: "Resolver") -> None:
 
 
 def _refuse_other_run(out: Path, info: RunInfo) -> None:
-    if (out / RUN_JSON).exists() and open_store(out).info != info:
+    if not (out / RUN_JSON).exists():
+        return
+    # Which pictures two sets share is found once all of them are here.
+    if open_store(out).info.model_copy(update={"shared": ()}) != info:
         raise UsageError(f"{out} holds another run; choose another --out")
 
 

@@ -27,12 +27,14 @@ class Photograph:
         package: the import name of what ships it.
         path: below the package.
         corners: (top, left) of its crops, `SIDE` pixels square.
+        licence: whose it is and what its package says that one may do; None where it says nothing.
         disparity: file of true disparities below the package.
     """
 
     package: str
     path: str
     corners: tuple[tuple[int, int], ...]
+    licence: str | None
     disparity: str | None = None
 
     def file(self, path: str) -> Path:
@@ -53,40 +55,50 @@ _IMAGES = "datasets/images"
 PHOTOGRAPHS: Mapping[str, Photograph] = MappingProxyType(
     {
         "astronaut": Photograph(
-            "skimage", "data/astronaut.png", ((0, 170), (0, 320), (140, 20), (280, 170))
+            "skimage", "data/astronaut.png", ((0, 170), (0, 320), (140, 20), (280, 170)),
+            "public domain: Eileen Collins, NASA",
         ),
         "chelsea": Photograph(
-            "skimage", "data/chelsea.png", ((22, 160), (22, 290), (150, 30), (150, 160))
+            "skimage", "data/chelsea.png", ((22, 160), (22, 290), (150, 30), (150, 160)),
+            "CC0: Stéfan van der Walt",
         ),
         "china": Photograph(
-            "sklearn", f"{_IMAGES}/china.jpg", ((60, 130), (190, 100), (290, 240), (170, 500))
+            "sklearn", f"{_IMAGES}/china.jpg", ((60, 130), (190, 100), (290, 240), (170, 500)),
+            "CC BY 2.0: danielbuechele on Flickr; cropped",
         ),
         "coffee": Photograph(
-            "skimage", "data/coffee.png", ((8, 236), (136, 100), (136, 372), (264, 372))
+            "skimage", "data/coffee.png", ((8, 236), (136, 100), (136, 372), (264, 372)),
+            "CC0: Rachel Michetti",
         ),
         "flower": Photograph(
-            "sklearn", f"{_IMAGES}/flower.jpg", ((72, 200), (72, 330), (202, 200), (202, 330))
+            "sklearn", f"{_IMAGES}/flower.jpg", ((72, 200), (72, 330), (202, 200), (202, 330)),
+            "CC BY 2.0: vultilion on Flickr; cropped",
         ),
         "hopper": Photograph(
             "matplotlib", "mpl-data/sample_data/grace_hopper.jpg",
             ((10, 180), (150, 180), (90, 0), (420, 330)),
+            "public domain: James S. Davis, US Navy",
         ),
         "hubble": Photograph(
-            "skimage", "data/hubble_deep_field.jpg", ((60, 240), (330, 70), (420, 650), (680, 700))
+            "skimage", "data/hubble_deep_field.jpg", ((60, 240), (330, 70), (420, 650), (680, 700)),
+            "public domain: NASA and ESA",
         ),
         "ihc": Photograph(
-            "skimage", "data/ihc.png", ((30, 60), (130, 330), (320, 220), (340, 10))
+            "skimage", "data/ihc.png", ((30, 60), (130, 330), (320, 220), (340, 10)),
+            "no known copyright restrictions: CMMI",
         ),
         # Its right-hand partner shows the same scene and is left out.
         "motorcycle": Photograph(
             "skimage", "data/motorcycle_left.png", ((150, 40), (150, 430), (290, 170), (290, 560)),
-            "data/motorcycle_disp.npz",
+            None, "data/motorcycle_disp.npz",
         ),
         "retina": Photograph(
-            "skimage", "data/retina.jpg", ((530, 280), (300, 300), (260, 620), (960, 760))
+            "skimage", "data/retina.jpg", ((530, 280), (300, 300), (260, 620), (960, 760)),
+            "CC0: Mikael Häggström",
         ),
         "rocket": Photograph(
-            "skimage", "data/rocket.jpg", ((140, 310), (280, 180), (280, 310), (280, 440))
+            "skimage", "data/rocket.jpg", ((140, 310), (280, 180), (280, 310), (280, 440)),
+            "public domain: SpaceX",
         ),
     }
 )  # fmt: skip

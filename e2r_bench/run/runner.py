@@ -15,6 +15,7 @@ from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, announce, restore_all
 from e2r_bench.run.scoring import asked_count, score_all
 from e2r_bench.run.services import open_services
+from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store, create_store
@@ -85,6 +86,10 @@ def _run(
         say(line)
     _announce(plan, store, watch)
     store = _prepared(plan, store, watch)
+    if plan.experiment.shard is None:  # of some of the pictures little could be said
+        store = with_shared(store)
+        for line in shared_lines(store.info):
+            say(line)
     restore_all(plan, store, executor, watch)
     score_all(plan, store, session, watch)
     if plan.experiment.shard is None:  # a number of some of the pictures is none of the run

@@ -34,7 +34,7 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
     for count, (cell, keys) in enumerate(todo, done + 1):
         metrics = [metric for metric in plan.metrics[cell.task] if metric.id in keys]
         shares = [key for key in SHARES if key in keys]
-        store.put_rows(_rows(store, session, cell, metrics, shares))
+        store.put_rows(rows_of(store, session, cell, metrics, shares))
         watch("score", count, total)
     store.order_rows()
 
@@ -92,9 +92,18 @@ def _holds(store: Store, kind: Kind) -> bool:
     return (kind.build, kind.protocol) == (store.info.methods[method].build, told)
 
 
-def _rows(
+def rows_of(
     store: Store, session: "Session", cell: Cell, metrics: Sequence[Metric], shares: Sequence[str]
 ) -> Iterator[Row]:
+    """Yield a cell's rows, measured from its picture on disk; a picture that is gone fails.
+
+    Args:
+        store: the run.
+        session: metrics with their networks.
+        cell: whose picture is measured.
+        metrics: of single pictures, to measure.
+        shares: ids in `maps.shares.SHARES`, to measure too.
+    """
     keys = [*(metric.id for metric in metrics), *shares]
     if not keys:
         return
@@ -107,12 +116,21 @@ def _rows(
     clean = shaved(read_image(store.clean_path(cell.task, cell.image)), shave)
     for metric in metrics:
         try:
-            value = _value(session, metric, restored, clean)
+            reference = _reference(store, cell, metric, clean)
+            value = _value(session, metric, restored, reference)
         except E2RError as error:
             yield _row(store, cell, metric.id, None, one_line(error))
         else:
             yield _row(store, cell, metric.id, value)
     yield from _share_rows(store, cell, shares, restored, clean)
+
+
+def _reference(store: Store, cell: Cell, metric: Metric, clean: EightBit) -> EightBit:
+    """Return what a metric compares with: few look at what was restored."""
+    if metric.against == "clean":
+        return clean
+    path = store.degraded_path(cell.task, cell.image)
+    return shaved(read_image(path), store.info.tasks[cell.task].shave)
 
 
 def shaved(picture: EightBit, border: int) -> EightBit:

@@ -15,6 +15,7 @@ from e2r_bench.statistics.jackknife import jackknife
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Estimate
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.index import Group
 from e2r_bench.store.info import MetricInfo, Row
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
@@ -57,22 +58,27 @@ def _lines(store: Store, session: "Session", watch: Watch) -> Iterator[dict[str,
         for draw in store.draws(method)
     ]
     for count, (method, task, draw) in enumerate(groups, 1):
-        for key, metric in store.info.metrics.items():
-            if not store.has_metric(task, key):
-                continue
-            named = _named(store, method, task, draw, metric)
-            if metric.missing is not None:
-                made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
-            elif metric.per_image:
-                made = _per_image(store.rows().groups.get((method, task, draw, key), ()))
-            else:
-                made = _set_value(store, session, key, (method, task, draw))
-            info = store.info.methods[method]
-            outside = OUTSIDE if task in info.outside else ""
-            notes = (outside, info.cost_note(draw.steps), made.get("note"))
-            made["note"] = "; ".join(filter(None, notes))
-            yield named | made
+        for key in store.info.metrics:
+            if store.has_metric(task, key):
+                yield summary_line(store, session, (method, task, draw, key))
         watch("summarise", count, len(groups))
+
+
+def summary_line(store: Store, session: "Session", group: Group) -> dict[str, Any]:
+    """Return a line of the summary by column: from rows, or of a set metric from the pictures."""
+    method, task, draw, key = group
+    metric = store.info.metrics[key]
+    if metric.missing is not None:
+        made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
+    elif metric.per_image:
+        made = _per_image(store.rows().groups.get(group, ()))
+    else:
+        made = _set_value(store, session, key, (method, task, draw))
+    info = store.info.methods[method]
+    outside = OUTSIDE if task in info.outside else ""
+    notes = (outside, info.cost_note(draw.steps), made.get("note"))
+    made["note"] = "; ".join(filter(None, notes))
+    return _named(store, method, task, draw, metric) | made
 
 
 def _named(store: Store, method: str, task: str, draw: Draw, metric: MetricInfo) -> dict[str, Any]:

@@ -8,9 +8,10 @@ worse the degraded input is than the best control under the same metric, images 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -35,6 +36,25 @@ class Margin:
     def relative(self) -> bool:
         """Return whether the control's gap is needed."""
         return self.unit == GAP
+
+
+class Stating(Protocol):
+    """A metric that may state its own margin: a composite, or one of another package."""
+
+    @property
+    def name(self) -> str:
+        """Return its bare name."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Return its unit."""
+        ...
+
+    @property
+    def margin(self) -> float | None:
+        """Return what counts as no difference, None where it states nothing."""
+        ...
 
 
 GAP = "share of the control's gap"
@@ -85,6 +105,34 @@ def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
     if name not in known:
         raise unknown("margin: give one with unit and reason for metric", name, known)
     return known[name]
+
+
+def given_margins(values: Mapping[str, float | Margin]) -> dict[str, Margin]:
+    """Return margins that a caller gives: whole ones, or numbers in the metric's own unit.
+
+    Raises:
+        UsageError: a metric that no margin is known of, or a number that is not above zero.
+    """
+    found: dict[str, Margin] = {}
+    for name, value in values.items():
+        if isinstance(value, Margin):
+            found[value.metric] = value
+            continue
+        known = margin_of(name)
+        if not 0 < value < float("inf"):
+            raise UsageError(f"margin of {name}: expected a finite number above 0, found {value}")
+        found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
+    return found
+
+
+def stated(metrics: Iterable[Stating], given: Mapping[str, Margin]) -> dict[str, Margin]:
+    """Return the margins that metrics state themselves, under those that are given."""
+    own = {
+        row.name: Margin(row.name, row.margin, row.unit, "stated by its definition")
+        for row in metrics
+        if row.margin is not None
+    }
+    return {**own, **given}
 
 
 def absolute(margin: Margin, worst: float | None = None, best: float | None = None) -> float:

@@ -95,6 +95,14 @@ class Index:
         asked = "SELECT place FROM line WHERE grp = ? ORDER BY place"
         return (place for (place,) in self._ask(asked, (self.groups.get(group, -1),)))
 
+    def place_in(self, group: Group, image: str) -> int | None:
+        """Return the first byte of an image's line in a group; None where it has none."""
+        asked = (
+            "SELECT place FROM line JOIN image ON image.id = line.image WHERE grp = ? AND name = ?"
+        )
+        found = self._ask(asked, (self.groups.get(group, -1), image)).fetchone()
+        return None if found is None else found[0]
+
     def failed(self) -> Iterator[int]:
         """Yield the first byte of each line that says "failed", in the order of the file."""
         asked = "SELECT place FROM line WHERE status = 'failed' ORDER BY place"

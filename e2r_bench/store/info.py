@@ -62,6 +62,8 @@ class MetricInfo(_Frozen):
     weights: Mapping[str, str]
     missing: str | None = None
     fetch: str | None = None
+    margin: float | None = None
+    """What counts as no difference, where the metric itself states it."""
 
 
 class TaskInfo(_Frozen):
@@ -86,6 +88,16 @@ class TaskInfo(_Frozen):
         return self
 
 
+class Shared(_Frozen):
+    """A picture that stands in two sets of a run."""
+
+    sets: tuple[str, str]
+    images: tuple[str, str]
+    """Its name in each."""
+    identical: bool
+    """The same pixels; else the same framing, recoded or resized."""
+
+
 class RunInfo(_Frozen):
     """The content of run.json."""
 
@@ -105,6 +117,8 @@ class RunInfo(_Frozen):
     device: str
     versions: Mapping[str, str]
     git: str | None
+    shared: tuple[Shared, ...] = ()
+    """Pictures that two sets have in common; a shard does not look."""
 
 
 class Row(_Frozen):

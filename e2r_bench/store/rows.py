@@ -43,6 +43,11 @@ class Rows:
         """Yield the rows that say "failed", in the order of the file."""
         yield from (self.at(place) for place in self.index.failed())
 
+    def of(self, group: Group, image: str) -> Row | None:
+        """Return an image's row in a group; None where it has none."""
+        place = self.index.place_in(group, image)
+        return None if place is None else self.at(place)
+
     def at(self, place: int) -> Row:
         """Return the row of the line that starts at a byte of the file."""
         return parsed(self.path, place, self.line(place))

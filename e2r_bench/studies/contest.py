@@ -7,9 +7,10 @@ import numpy as np
 
 from e2r_bench import __version__
 from e2r_bench.report.arms import Arm, arms_of, controls_of, set_values
+from e2r_bench.report.orders import orders_of
 from e2r_bench.report.statements import Contest, Judged, Level
 from e2r_bench.statistics.judge import ALPHA, judge
-from e2r_bench.statistics.margins import margins_words
+from e2r_bench.statistics.margins import margins_words, stated
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
 from e2r_bench.store.store import Store
@@ -100,11 +101,16 @@ def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Co
     pairs = _namesakes(arms) if asked.namesakes else _pairs(arms, asked.against)
     wanted = [(one, two) for at, one in enumerate(arms) for two in arms[:at]]
     count = len(keys) * len(wanted if asked.every else pairs)
-    criteria = replace(criteria, permutations=permutations_for(count), incomplete=True)
+    margins = stated(arms[0].store.info.metrics.values(), criteria.margins)
+    criteria = replace(
+        criteria, permutations=permutations_for(count), incomplete=True, margins=margins
+    )
     made = [_found(one, two, key, criteria) for key in keys for one, two in pairs]
     every = [_found(one, two, key, criteria) for key in keys for one, two in wanted if asked.every]
     levels = tuple(_levels(arms, keys))
-    return Contest(judged(made), judged(every), levels, tuple(_facts(arms, keys, criteria)))
+    facts = tuple(_facts(arms, keys, criteria))
+    orders = orders_of(arms, [(key.task, key.metric) for key in keys])
+    return Contest(judged(made), judged(every), levels, facts, orders)
 
 
 def _chosen(

@@ -12,7 +12,7 @@ from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.catalog import CATALOG, Metric
 from e2r_metrics.images import to_uint8
-from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Entrant:
     Attributes:
         name: short, and of no other folder.
         scores: of the catalog's metrics.
-        partners: picture -> its clean file.
+        partners: picture -> its clean file; or, of pixels in memory, their digest.
         shares: id -> picture -> share.
         failed: picture -> why it has no share.
         parts: what else its numbers depend on.
@@ -52,7 +52,7 @@ class Entrant:
 
     name: str
     scores: "Scores"
-    partners: Mapping[str, Path]
+    partners: Mapping[str, Path | str]
     shares: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict[str, Mapping[str, float]]
     )
@@ -91,26 +91,45 @@ def enter(
     """Score folders of results against one folder of clean pictures.
 
     Raises:
-        UsageError: see `score_folders`; or folders that hold other pictures than the first.
+        UsageError: see `pair_folders`; or folders that hold other pictures than the first.
     """
-    from e2r_metrics.score import score_folders
+    return [
+        enter_pairs(
+            name, pair_folders(folder, clean, measures.parts.matching), measures, session, watch
+        )
+        for name, folder in zip(names_of(folders), folders, strict=True)
+    ]
 
-    found: list[Entrant] = []
-    for name, folder in zip(names_of(folders), folders, strict=True):
-        parts = measures.parts
-        pairs = pair_folders(folder, clean, parts.matching)
-        scores = score_folders(
-            folder, clean, measures.metrics, session, parts,
-            lambda done, total, name=name: watch(f"score {name}", done, total),
-        )  # fmt: skip
-        partners = {pair.name: pair.clean for pair in pairs}
-        shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
-        found.append(Entrant(name, scores, partners, shares, failed, parts))
-    return found
+
+def enter_pairs(
+    name: str,
+    pairs: Sequence[Pair | Given],
+    measures: Measures,
+    session: "Session",
+    watch: Watch,
+) -> Entrant:
+    """Score pairs under one name."""
+    from e2r_metrics.score import score_pairs
+
+    parts = measures.parts
+    scores = score_pairs(
+        pairs, measures.metrics, session, parts,
+        lambda done, total: watch(f"score {name}", done, total),
+    )  # fmt: skip
+    partners = {pair.name: _identity(pair) for pair in pairs}
+    shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
+    return Entrant(name, scores, partners, shares, failed, parts)
+
+
+def _identity(pair: Pair | Given) -> Path | str:
+    """Return what says that two clean pictures are one."""
+    from e2r_metrics.features import content_key
+
+    return pair.clean if isinstance(pair.clean, Path) else content_key(pair.clean)
 
 
 def _shares(
-    pairs: Sequence[Pair], keys: Sequence[str], parts: Parts
+    pairs: Sequence[Pair | Given], keys: Sequence[str], parts: Parts
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     shares: dict[str, dict[str, float]] = {key: {} for key in keys}
     failed: dict[str, str] = {}
@@ -125,7 +144,7 @@ def _shares(
     return shares, failed
 
 
-def _share(pair: Pair, parts: Parts) -> "dict[str, float] | PictureError":
+def _share(pair: Pair | Given, parts: Parts) -> "dict[str, float] | PictureError":
     try:
         return measure_shares(*map(to_uint8, read_pair(pair, parts.reading, parts.view)))
     except PictureError as error:

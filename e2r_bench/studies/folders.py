@@ -11,9 +11,10 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
 from e2r_bench.statistics.blocks import make_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
-from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_words
+from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_words, stated
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
+from e2r_bench.statistics.stability import Stability, stabilities
 from e2r_bench.statistics.verdict import Evidence, Unmeasured
 from e2r_bench.studies.contest import Found, judged, level_of, permutations_for
 from e2r_bench.studies.entrants import Entrant, Measures, matched, share_protocol
@@ -60,12 +61,27 @@ def folder_contest(
     wanted = list(combinations(entrants, 2)) if rules.every else []
     infos = list(_infos(measures))
     count = len(infos) * max(len(pairs), len(wanted))
-    judge_ = _Judge(rules.margins, permutations_for(count), inputs)
+    judge_ = _Judge(stated(measures.metrics, rules.margins), permutations_for(count), inputs)
     made = [judge_.found(info, *pair) for info in infos for pair in pairs]
     every = [judge_.found(info, *pair) for info in infos for pair in wanted]
     levels = tuple(_levels(entrants, infos))
     facts = tuple(_facts(entrants, infos, judge_))
-    return Contest(judged(made), judged(every), levels, facts)
+    return Contest(judged(made), judged(every), levels, facts, tuple(_orders(entrants, infos)))
+
+
+def _orders(entrants: Sequence[Entrant], infos: "Sequence[_Info]") -> Iterator[Stability]:
+    """Yield how stable the orders of three folders or more are; pictures by their clean files."""
+    for info in infos:
+        values = {
+            one.name: {
+                str(one.partners[image]): value
+                for image, value in one.by_metric.get(info.key, {}).items()
+            }
+            for one in entrants
+        }
+        scenes = {name: name for name in next(iter(values.values()))}
+        draws = rng_for(0, info.key, "order")
+        yield from stabilities(("", info.key), values, scenes, info.higher_is_better, draws)
 
 
 @dataclass(frozen=True)

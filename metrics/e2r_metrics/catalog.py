@@ -22,6 +22,7 @@ __all__ = [
     "Distance",
     "Extractor",
     "Metric",
+    "composites",
     "metric_of",
     "resolve",
 ]
@@ -54,7 +55,8 @@ def resolve(
     """Return the metrics asked for, in that order, each once.
 
     Args:
-        names: bare names, whose variant the profile chooses, or "name:variant".
+        names: bare names, whose variant the profile chooses, or "name:variant"; of composites, and
+            files of a user's own: "FILE.toml", "FILE.toml:NAME".
         profile: a key of `PROFILES`.
         variants: variants by bare name that replace the profile's.
         channel: what PSNR and SSIM are computed on, of `CHANNELS`; None: their own.
@@ -107,13 +109,35 @@ def _row(name: str, variant: str) -> Metric:
     return CATALOG[f"{name}:{variant}"]
 
 
-def _foreign(name: str, variant: str) -> Metric:
-    """Return the metric of another package; only a name that is none of ours looks for them."""
-    from e2r_metrics.plugins import metric_plugin, plugin_names
+def composites() -> tuple[Metric, ...]:
+    """Return the challenge scores that come with the package."""
+    from e2r_metrics.composite_tables import composite_names
 
-    found = metric_plugin(name, _DEFAULT)
+    return resolve(composite_names())
+
+
+def _foreign(name: str, variant: str) -> Metric:
+    """Return a composite, or the metric of another package; only other names look for them."""
+    from e2r_metrics.composite_tables import composite_metric, composite_names
+    from e2r_metrics.plugins import plugin_names
+
+    found = composite_metric(name, variant, _part) or _plugin(name, variant)
     if found is None:
-        raise unknown("metric", name, (*_DEFAULT, *plugin_names()))
-    if variant not in ("", found.variant):
+        raise unknown("metric", name, (*_DEFAULT, *composite_names(), *plugin_names()))
+    return found
+
+
+def _part(key: str) -> Metric | None:
+    """Return the metric that is a part of a composite, None where nobody has its name."""
+    name, _, variant = key.partition(":")
+    return _named(key, _DEFAULT) if name in _DEFAULT else _plugin(name, variant)
+
+
+def _plugin(name: str, variant: str) -> Metric | None:
+    from e2r_metrics.composite_tables import composite_names
+    from e2r_metrics.plugins import metric_plugin
+
+    found = metric_plugin(name, (*_DEFAULT, *composite_names()))
+    if found is not None and variant not in ("", found.variant):
         raise unknown(f"variant of {name}", variant, [found.variant])
     return found

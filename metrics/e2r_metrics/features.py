@@ -3,6 +3,7 @@
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -57,8 +58,8 @@ class FeatureStore:
         return self.folder / extractor / image[:2] / f"{image}.npy"
 
 
-def content_key(pixels: npt.NDArray[np.uint8]) -> str:
-    """Return the key of an image: the SHA-256 of its shape and its 8-bit pixels."""
+def content_key(pixels: npt.NDArray[Any]) -> str:
+    """Return the key of an image: the SHA-256 of its shape and its pixels, features' in 8 bits."""
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

@@ -1,12 +1,13 @@
 """The watched numbers: inputs made from seeds, and the catalog's functions on them."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.catalog import CATALOG
-from e2r_metrics.drift import Golden
+from e2r_metrics.catalog import CATALOG, Metric
+from e2r_metrics.drift import Golden, Precision
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
@@ -15,6 +16,15 @@ from e2r_metrics.prdc import KINDS, prdc
 _SEED = 20240607
 _SINGLE = ("ssim:gauss", "ssim:uniform7", "ciede2000:mean", "niqe:matlab", "niqe:basicsr")
 """In float32 from 8 bits, or through a pseudo-inverse, which keeps as few digits."""
+
+
+def precision_of(metric: Metric) -> Precision:
+    """Return the precision that decides how far a number of a metric may move between machines."""
+    if not metric.per_image:
+        return "features"
+    if metric.weights:
+        return "network"
+    return "float32" if metric.id in _SINGLE else "float64"
 
 
 def synthetic_pair(height: int = 200, width: int = 184) -> tuple[npt.NDArray, npt.NDArray]:
@@ -64,7 +74,7 @@ def image_numbers() -> Iterator[Golden]:
             floats = [worse / 255.0], [clean / 255.0]
             module = import_module(f"e2r_metrics.{metric.module}")
             measure = module.open_metric(metric.variant, {}, "cpu")
-            dtype = "float32" if metric.id in _SINGLE else "float64"
+            dtype: Literal["float64", "float32"] = "float32" if metric.id in _SINGLE else "float64"
             yield Golden(f"{metric.id} uint8", float(measure([worse], [clean])[0]), dtype)
             yield Golden(f"{metric.id} float64", float(measure(*floats)[0]), "float64")
             yield Golden(f"{metric.id} identical", float(measure([clean], [clean])[0]), dtype)

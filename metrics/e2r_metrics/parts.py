@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.orders import ORDERS
 from e2r_metrics.base.pairs import EXACT, Matching
 from e2r_metrics.base.pictures import AS_STORED, Reading
@@ -29,12 +30,23 @@ class Parts:
         matching: how files find their partners.
         view: what of both pictures is scored.
         pooling: how pictures become one number.
+        reference: what restored pictures are set against: metrics say what they mean to be.
     """
 
     reading: Reading = AS_STORED
     matching: Matching = EXACT
     view: View = WHOLE
     pooling: Pooling = "images"
+    reference: Literal["clean", "degraded"] = "clean"
+
+    def check(self, metric: Metric) -> None:
+        """Raise `UsageError` where a metric means other pictures than those it would be given."""
+        if metric.scope == "single" or metric.against == self.reference:
+            return
+        raise UsageError(
+            f"{metric.id} compares with {metric.against} pictures: expected their folder as the "
+            f"last one and --reference {metric.against}, found --reference {self.reference}"
+        )
 
     def told(self, metric: Metric) -> Metric:
         """Return a metric whose protocol says all parts that are not the usual ones."""

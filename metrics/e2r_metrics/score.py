@@ -20,7 +20,7 @@ from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
-from e2r_metrics.pair_pixels import read_pair
+from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
 
@@ -35,22 +35,43 @@ def score_folders(
     parts: Parts = USUAL,
     watch: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Score a folder of restored images against a folder of clean ones.
-
-    A picture that cannot be read or measured is recorded by name, and the rest goes on.
+    """Score a folder of restored images against a folder of clean ones; see `score_pairs`.
 
     Args:
         restored: folder of images; sizes may be mixed.
         clean: folder with a partner of the same size for each.
+        metrics, session, parts, watch: as in `score_pairs`.
+
+    Raises:
+        UsageError: files without partner, folders that are none, or see `score_pairs`.
+    """
+    pairs = pair_folders(restored, clean, parts.matching)
+    return score_pairs(pairs, metrics, session, parts, watch)
+
+
+def score_pairs(
+    pairs: Sequence[Pair | Given],
+    metrics: Sequence[Metric],
+    session: Session,
+    parts: Parts = USUAL,
+    watch: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Score pairs of pictures, in their order.
+
+    A picture that cannot be read or measured is recorded by name, and the rest goes on.
+
+    Args:
+        pairs: of files, or of pixels in memory; sizes may be mixed.
         metrics: rows of the catalog.
         session: weights, networks and the feature store.
         parts: what else the numbers depend on; every protocol says what of it is not usual.
         watch: called with the number of pairs done and their total; None is silent.
 
     Raises:
-        UsageError: files without partner, or folders that are none.
+        UsageError: a metric that means other pictures than `parts.reference`.
     """
-    pairs = pair_folders(restored, clean, parts.matching)
+    for metric in metrics:
+        parts.check(metric)
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
@@ -80,7 +101,7 @@ class _Made:
 
 def _measure(
     made: _Made,
-    pair: Pair,
+    pair: Pair | Given,
     images: _Images,
     metrics: Sequence[Metric],
     light: Mapping[str, float | PictureError],
@@ -135,11 +156,11 @@ def _scores(
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
 
 
-_Decoded = tuple[Pair, "_Images | PictureError", dict[str, "float | PictureError"]]
+_Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | PictureError"]]
 
 
 def _decoded(
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair | Given],
     metrics: Sequence[Metric],
     session: Session,
     parts: Parts,
@@ -147,7 +168,7 @@ def _decoded(
     """Yield pairs in order with their pixels and the values that need no network."""
     light = [m for m in metrics if m.per_image and not m.weights]
 
-    def work(pair: Pair) -> _Decoded:
+    def work(pair: Pair | Given) -> _Decoded:
         try:
             images = read_pair(pair, parts.reading, parts.view)
         except PictureError as error:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
+from e2r_metrics.composites import measured, missing_parts
 from e2r_metrics.features import FeatureStore, content_key, extractor_key
 from e2r_metrics.images import Image, PerImage, check_image, to_uint8
 
@@ -42,6 +43,8 @@ class Session:
 
     def missing(self, metric: Metric) -> Missing | None:
         """Return why `metric` cannot be measured here, None if it can; may download small files."""
+        if metric.composite is not None:
+            return missing_parts(metric, self.missing)
         for name in metric.weights:
             if isinstance(answer := self.weights.find(name), Missing):
                 return answer
@@ -64,6 +67,8 @@ class Session:
         """
         if not metric.per_image:
             raise UsageError(f"{metric.id} compares sets; use features() and set_value()")
+        if metric.composite is not None:
+            return measured(metric.composite, self.per_image, restored, clean)
         if metric.id not in self._per_image:
             module = metric_module(metric)
             files = self._files(metric.weights, metric.id)

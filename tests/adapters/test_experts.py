@@ -147,7 +147,8 @@ def test_what_was_trained_restores_the_same_picture_from_its_file(asked, make_fi
         parameter.data.copy_(tensor)
     pipe.transformer = network
     settings = Settings(50.0, 96, "native", 1)
-    (kept,) = EditorRestorer(FILL.open(pipe), settings).restore([PHOTO], TASKS["denoise25"], [Draw(0, 2)])
+    kept = EditorRestorer(FILL.open(pipe), settings)
+    (kept,) = kept.restore([PHOTO], TASKS["denoise25"], [Draw(0, 2)])
     picture, build = restored(asked, made.adapter)
     assert np.array_equal(picture, kept.pixels)
     assert build.endswith("routing switch")

@@ -42,6 +42,8 @@ INVOCATIONS: dict[str, list[str]] = {
     "methods": ["--offline"],
     "weights": ["--json"],
     "weights fetch": ["kontext-nano"],
+    "data": ["--json"],
+    "data fetch": ["cbsd68", "--to", "{out}/sets"],
     "leakage": ["{other}", "{data}", "--out", "{out}/leaks"],
     "drift": [],
     "train": ["--tasks", "derain", "--data", "derain={pairs}", "--pairs", "16", "--epochs", "1",
@@ -129,6 +131,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     _pictures(root / "data", 3, 0)
     _pictures(root / "other", 3, 1)
     _pictures(root / "clean", 128, 2, 64)
+    # As many as the set has: fetched before, so nothing is asked of the net.
+    _pictures(root / "sets" / "CBSD68", 68, 5, 4)
     for side, seed in (("clean", 3), ("degraded", 4)):
         _pictures(root / "pairs" / side, 16, seed, 32)
     built_in = files("e2r_bench.arms").joinpath("data", "edit2restore.toml").read_text("utf-8")

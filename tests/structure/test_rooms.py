@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "e2r_bench"
 LEVELS = {
-    "commands": 0, "arms": 1, "studies": 2, "run": 2, "report": 3, "maps": 3, "statistics": 4,
-    "store": 4,
+    "commands": 0, "api": 1, "arms": 2, "bundle": 2, "studies": 3, "run": 3, "report": 4,
+    "maps": 4, "statistics": 5, "store": 5,
 }  # fmt: skip
 
 

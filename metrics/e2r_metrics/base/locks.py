@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, SoftFileLock, Timeout
 
@@ -69,9 +70,31 @@ def _myself() -> dict[str, str | int]:
     }
 
 
+def holder(folder: Path) -> str:
+    """Return which living process writes into a folder, "" for none; nothing is locked or changed.
+
+    Of a process on another machine nobody here can say whether it lives.
+    """
+    if not (folder / _HOLDER).is_file():
+        return ""
+    try:
+        told = _told(folder)
+        if told["host"] == socket.gethostname():
+            os.kill(int(told["pid"]), 0)
+    except PermissionError:  # it lives, and is another user's
+        pass
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return ""
+    return _holder(folder)
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+
+
 def _holder(folder: Path) -> str:
     try:
-        told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        told = _told(folder)
         return f"process {told['pid']} on {told['host']} since {told['since']} ({told['command']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

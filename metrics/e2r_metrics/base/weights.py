@@ -245,4 +245,6 @@ def _another(row: WeightFile, path: Path) -> str:
 
 
 def _megabytes(size: int) -> str:
+    if not size:
+        return "size not stated"
     return f"{size / 1e6:.1f} MB" if size < 10_000_000 else f"{size / 1e6:.0f} MB"

@@ -13,6 +13,35 @@ Distance = Literal["frechet", "kid", "mmd_v", "mmd_u", "precision", "recall", "d
 
 
 @dataclass(frozen=True)
+class Term:
+    """One part of a composite: clip(offset + weight * value, low, high).
+
+    Attributes:
+        metric: its id, or the name that nobody gives here.
+        row: what measures it; None where nobody does.
+        offset, weight, low, high: as in the formula.
+        shave: pixels left out at each border before it is measured.
+    """
+
+    metric: str
+    row: "Metric | None"
+    offset: float = 0.0
+    weight: float = 1.0
+    low: float = -inf
+    high: float = inf
+    shave: int = 0
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A number made of others: scale * sum of the terms, or scale * their product."""
+
+    terms: tuple[Term, ...]
+    join: Literal["sum", "product"] = "sum"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class Metric:
     """One row of the catalog.
 
@@ -40,6 +69,10 @@ class Metric:
         extractor: id of the feature extractor, for set metrics.
         distance: which distance a set metric is; its intervals and tests resample that one.
         symmetric: restored and clean may change places without a change of value.
+        composite: the parts that it is made of, None for a metric of its own.
+        against: what restored pictures are compared with.
+        margin: what counts as no difference, where the metric states it; None for ours, whose
+            margins stand in `e2r_bench.statistics.margins`.
     """
 
     name: str
@@ -63,6 +96,9 @@ class Metric:
     extractor: str | None = None
     distance: Distance | None = None
     symmetric: bool = True
+    composite: Composite | None = None
+    against: Literal["clean", "degraded"] = "clean"
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         told = (self.extractor is not None, self.distance is not None)
@@ -83,9 +119,10 @@ class Metric:
     def protocol(self) -> str:
         """Return the line that travels with every value of this metric."""
         weights = f"; weights {'+'.join(self.weights)}" if self.weights else ""
+        against = "" if self.against == "clean" else f"; against the {self.against} pictures"
         return (
-            f"{self.id} v{VERSION} [{self.definition}; colour {self.colour}; crop {self.crop}; "
-            f"resize {self.resize}{weights}]"
+            f"{self.id} v{VERSION} [{self.definition}{against}; colour {self.colour}; "
+            f"crop {self.crop}; resize {self.resize}{weights}]"
         )
 
 

@@ -1,0 +1,1 @@
+"""A run as one file that others can check: publishing it, and verifying what was published."""
