@@ -13,7 +13,8 @@ from e2r_adapters.editors.backbones import (
 )
 from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
-from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, NANO, RELEASES, SIDE
+from e2r_adapters.editors.miniatures import MINIATURES, miniature_of
+from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, read_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
@@ -33,13 +34,11 @@ if TYPE_CHECKING:
     from e2r_adapters.restorer import Settings
     from e2r_adapters.routing import Router
 
-NANO_ADAPTERS = "kontext-nano-adapters"
-
 
 def base_build(backbone: str) -> Build:
     """Return the build of a bare backbone."""
-    if backbone == NANO:
-        return Build(NANO, files=(NANO,), miniature=True)
+    if backbone in MINIATURES:
+        return Build(backbone, files=(backbone,), miniature=True)
     if backbone in RELEASES:
         release = RELEASES[backbone]
         return Build(release.title, files=(release.weights,))
@@ -48,12 +47,12 @@ def base_build(backbone: str) -> Build:
 
 
 def adapted_build(backbone: str, options: AdapterOptions, adapters: Mapping[str, Path]) -> Build:
-    """Return the build of a backbone with adapters, those of the miniature where none are given."""
+    """Return the build of a backbone with adapters, those of a miniature where none are given."""
     base = base_build(backbone)
     given = options.adapter
     if given is None:
-        embedded = (NANO, NANO_ADAPTERS) if backbone == NANO else base.files
-        return Build(base.name, embedded, base.miniature, base.own_files)
+        own = MINIATURES.get(backbone)
+        return base if own is None else replace(base, files=(backbone, own.adapters))
     label = label_of(given)
     if options.alpha is not None:
         label += f" alpha {options.alpha:g}"
@@ -72,7 +71,7 @@ def mixture_build(backbone: str, options: MixtureOptions) -> Build:
 
 def licence_of(backbone: str) -> str:
     """Return the licence of a backbone's weights."""
-    if backbone == NANO:
+    if backbone in MINIATURES:
         return "Apache-2.0"
     return RELEASES[backbone].licence if backbone in RELEASES else "that of its weights"
 
@@ -114,12 +113,15 @@ def open_adapted(
 ) -> Restorer:
     """Open a backbone with a LoRA by task kind, or one for all; see `MethodSpec.open`."""
     given, adapters = chosen
-    if not adapters and NANO_ADAPTERS not in files:
+    own = MINIATURES.get(backbone)
+    if not adapters and own is None:
+        small = miniature_of(family_named(backbone).name)
+        other = f", or run the miniature with --set backbone={small}" if small else ""
         raise UsageError(
             f"{build.name} has no adapter of its own and needs --set adapter=FILE: train one with "
-            f"`e2r-bench train`, or run the miniature, kontext_lora with --set backbone={NANO}"
+            f"`e2r-bench train`{other}"
         )
-    found = adapters or adapters_in(files[NANO_ADAPTERS])
+    found = adapters if own is None or adapters else adapters_in(files[own.adapters])
     return _restorer(backbone, options, sampling, build, files, compute, found, given.alpha)
 
 
@@ -141,8 +143,8 @@ def _restorer(
     router: Router | None = None
     if names:
         router = Unified(names[""]) if "" in names else TaskSpecific(names)
-    settings = _settings(sampling, options, build, files, compute)
     editor = _editor(backbone, options, files, compute)
+    settings = _settings(sampling, options, build, files, compute, editor)
     by_name = {names[kind]: path for kind, path in adapters.items()}
     return EditorRestorer(editor, settings, by_name, router, alpha)
 
@@ -171,7 +173,7 @@ def open_mixture(
     check_base(editor, mixture.record, path)
     put_on(transformer, mixture, routing_of(path, options.routing))
     how = Sampling(options.guidance)
-    return EditorRestorer(editor, _settings(how, options, build, files, compute))
+    return EditorRestorer(editor, _settings(how, options, build, files, compute, editor))
 
 
 def _settings(
@@ -180,10 +182,12 @@ def _settings(
     build: Build,
     files: Mapping[str, Path],
     compute: Compute,
+    editor: "Editor",
 ) -> "Settings":
     from e2r_adapters.restorer import Settings
 
-    length, tile = (LENGTH, SIDE) if build.miniature else (FULL_LENGTH, None)
+    short = max(LENGTH, editor.family.least_length)
+    length, tile = (short, SIDE) if build.miniature else (FULL_LENGTH, None)
     return Settings(
         guidance=how.guidance,
         length=options.max_sequence_length or length,

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any
 
 from e2r_adapters.builds import (
-    NANO_ADAPTERS,
     adapted_build,
     base_build,
     check_family,
@@ -22,7 +21,8 @@ from e2r_adapters.builds import (
 )
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.releases import NANO, SIDE
+from e2r_adapters.editors.miniatures import MINIATURES
+from e2r_adapters.editors.releases import FILL_DEV, SIDE
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in
@@ -45,10 +45,7 @@ from e2r_baselines.method import Build, Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
 
-__all__ = ["METHODS", "NANO_ADAPTERS"]
-
 _KINDS = frozenset(task.kind for task in TASKS.values())
-_NANO_KINDS = frozenset({"denoise", "derain", "dehaze"})
 _KLEIN_NOTE = (
     "the shift of the noise levels depends on the number of steps (mu 2.29 at 4, 2.02 at 50, for "
     "4096 tokens)"
@@ -77,9 +74,14 @@ def _bare(
         open=partial(open_bare, backbone, options, how),
         stochastic=True,
         stepped=True,
-        note=_NANO_NOTE if backbone == NANO else "",
+        note=_NANO_NOTE if backbone in MINIATURES else "",
         peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
     )
+
+
+def _noted(spec: MethodSpec, note: str) -> MethodSpec:
+    """Return a row with a note before what its backbone says."""
+    return replace(spec, note="; ".join(filter(None, (note, spec.note))))
 
 
 def _kontext(options: EditorOptions) -> MethodSpec:
@@ -95,13 +97,11 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize)
     how = Sampling(options.guidance)
     spec = _adapted(bare, backbone, options, options, how)
-    embedded = backbone == NANO and options.adapter is None
     return replace(
         spec,
         name="kontext_lora",
         title="Edit2Restore (Kontext + LoRA)",
         source="Edit2Restore, 2026",
-        tasks=_NANO_KINDS if embedded else _KINDS,
     )
 
 
@@ -114,8 +114,10 @@ def _adapted(
 ) -> MethodSpec:
     """Return an editor's row with adapters on what the bare one runs with."""
     adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
+    embedded = MINIATURES.get(backbone) if given.adapter is None else None
     return replace(
         bare,
+        tasks=_KINDS if embedded is None else embedded.kinds,
         builds=(adapted_build(backbone, given, adapters),),
         open=partial(open_adapted, backbone, options, (given, adapters), how),
     )
@@ -128,7 +130,7 @@ def _klein(options: KleinOptions) -> MethodSpec:
     how = _klein_sampling(options, backbone)
     spec = _bare("klein", "FLUX.2 klein, no adapter", source, backbone, options, how)
     note = _KLEIN_NOTE if options.mu == "own" else "mu fixed at that of 50 steps"
-    return replace(spec, note=note)
+    return _noted(spec, note)
 
 
 def _klein_lora(options: KleinLoraOptions) -> MethodSpec:
@@ -165,22 +167,20 @@ def _icedit(options: IceditOptions) -> MethodSpec:
     how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
     bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
-    return replace(_adapted(bare, backbone, options, options, how), note=_ICEDIT_NOTE)
+    return _noted(_adapted(bare, backbone, options, options, how), _ICEDIT_NOTE)
 
 
 def _icedit_moe(options: MixtureOptions) -> MethodSpec:
-    backbone = resolve_backbone(options.backbone, options.quantize, "fill")
+    # No mixture is embedded with the miniature, and the released one does not fit it.
+    backbone = FILL_DEV if options.backbone == "auto" else options.backbone
     check_family("icedit_moe", backbone, "fill")
     routing = routing_of(options.adapter, options.routing)
     title = f"ICEdit with its mixture, routing {routing}"
     how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
-    return replace(
-        bare,
-        builds=(mixture_build(backbone, options),),
-        open=partial(open_mixture, backbone, options),
-        note=_ICEDIT_NOTE,
-    )
+    mixed = (mixture_build(backbone, options),)
+    spec = replace(bare, builds=mixed, open=partial(open_mixture, backbone, options))
+    return _noted(spec, _ICEDIT_NOTE)
 
 
 def _clean_vae(options: RoundTripOptions) -> MethodSpec:

@@ -19,8 +19,8 @@ def peak_bytes(
         backbone: resolved; of one that is no release, Kontext's numbers are taken.
         resize: decides at what size the model works.
         quantize: how the full model is loaded.
-        build: whose miniatures are measured, and the full model's weights are those of
-            docs/kontext.md with 4 GB of work for a picture of 1024x1024.
+        build: miniatures count as `kontext-nano`, which is measured; the full model's weights are
+            those of docs/kontext.md with 4 GB of work for a picture of 1024x1024.
         height, width: of the picture.
     """
     pixels = height * width if resize == "native" else _MEGAPIXEL

@@ -27,8 +27,8 @@ class RoundTripOptions(ResizeOptions):
     """What the control that goes through the autoencoder runs with.
 
     Attributes:
-        backbone: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder of the
-            method's family; see `resolve_backbone`.
+        backbone: "auto", a miniature's name, a hub id in the local cache, or a pipeline folder, of
+            the method's family; see `resolve_backbone`.
         offload: keep networks on the CPU until they are needed: whole models, or layer by layer.
         quantize: load the large parts in 4 or 8 bits (bitsandbytes, CUDA only).
     """
@@ -68,7 +68,7 @@ class AdapterOptions:
 
     Attributes:
         adapter: a LoRA file, a folder that holds one, or a folder with one folder per task kind
-            (task-specific adapters); None for those embedded with the miniature, one per task kind.
+            (task-specific adapters); None for those embedded with a miniature, one per task kind.
         alpha: what the adapter was trained with, for a file that does not say; in every row then.
     """
 

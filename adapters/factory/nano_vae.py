@@ -1,4 +1,4 @@
-"""The autoencoder of `kontext-nano`: an `AutoencoderKL` that computes a linear code.
+"""The autoencoder of the miniatures: an `AutoencoderKL` that computes a linear code.
 
 An autoencoder of this size trained from scratch spends its first thousands of steps on learning to
 pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted
@@ -20,6 +20,7 @@ from e2r_baselines.method import Pixels
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 
 WIDTHS = (16, 16, 32)
 LATENT = 16
@@ -117,7 +118,12 @@ def build_vae() -> "AutoencoderKL":
     """Return the network with random weights; 4x4 pixels per latent, as the name of its class."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    settings: dict[str, Any] = {
+    # The code of a photograph then has a standard deviation of about 1.
+    return AutoencoderKL(**_settings(), scaling_factor=1.25, shift_factor=0.0)
+
+
+def _settings() -> dict[str, Any]:
+    return {
         "down_block_types": ("DownEncoderBlock2D",) * 3,
         "up_block_types": ("UpDecoderBlock2D",) * 3,
         "block_out_channels": WIDTHS,
@@ -128,11 +134,29 @@ def build_vae() -> "AutoencoderKL":
         "mid_block_add_attention": False,
         "use_quant_conv": False,
         "use_post_quant_conv": False,
-        # The code of a photograph then has a standard deviation of about 1.
-        "scaling_factor": 1.25,
-        "shift_factor": 0.0,
     }
-    return AutoencoderKL(**settings)
+
+
+@torch.no_grad()
+def normalised(vae: "AutoencoderKL", canvases: Sequence[Pixels]) -> "AutoencoderKLFlux2":
+    """Return FLUX.2's class with the same code, its batch statistics taken from pictures.
+
+    Args:
+        vae: fitted; see `write_linear`.
+        canvases: (H, W, 3) float32 pictures of one size in [0, 1].
+    """
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+
+    same = AutoencoderKLFlux2(**_settings())
+    same.load_state_dict(vae.state_dict(), strict=False)
+    pictures = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2) * 2 - 1
+    codes = [vae.encode(part).latent_dist.mode() for part in pictures.split(8)]
+    # Channel 4c + 2y + x is that of a 2x2 patch, as the pipeline packs it.
+    patches = torch.pixel_unshuffle(torch.cat(codes), 2)
+    bn: Any = same.bn
+    bn.running_mean.copy_(patches.mean(dim=(0, 2, 3)))
+    bn.running_var.copy_(patches.var(dim=(0, 2, 3)))
+    return same
 
 
 @torch.no_grad()

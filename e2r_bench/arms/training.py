@@ -161,10 +161,10 @@ def plan_training(
     Raises:
         UsageError: see `train_data`.
     """
-    from e2r_adapters.editors import NANO, is_miniature, resolve_backbone
+    from e2r_adapters.editors import MINIATURES, is_miniature, resolve_backbone
     from e2r_adapters.train.profiles import PROFILES, with_changes
 
     name = resolve_backbone(backbone, base.method.get("quantize", "none"))
-    profile = with_changes(PROFILES["nano" if name == NANO else "g1"], epochs=epochs)
+    profile = with_changes(PROFILES["nano" if name in MINIATURES else "g1"], epochs=epochs)
     chosen = train_data(data, base.tasks, is_miniature(name), name)
     return ArmTraining(name, chosen, profile, base.device, tuple(judged_on(base)), drop_overlap)

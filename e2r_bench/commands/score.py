@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2r_bench.commands import options
+from e2r_bench.commands import options, references
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
 )  # fmt: skip
 @click.option("--out", type=OUTPUT, help="File for what is printed otherwise: .csv .json .parquet.")
 @click.option("--beside", help="Show what papers report of this task or method, below.")
+@references.clean_extractor
+@references.keep_clean
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
@@ -43,6 +45,8 @@ def command(
     """Score folders of RESTORED images against a folder of CLEAN ones, paired by name.
 
     The last folder is the clean one; where several are scored, they are compared with the first.
+    For metrics of sets it may be an .npz of statistics instead (pytorch-fid, clean-fid, or of
+    --keep-clean); nothing is compared then.
     Exit code 1 when a picture failed, or nothing could be measured; both are named.
     """
     if len(folders) < 2:
@@ -71,12 +75,18 @@ def _scored(
     folders: Sequence[Path], asked: Mapping[str, Any]
 ) -> "tuple[list[Scored], Judgement | None]":
     from e2r_bench.api.judge import judge
-    from e2r_bench.commands.folders import measures_of, scored_folders
+    from e2r_bench.commands.folders import measures_of, scored_folders, session_of
     from e2r_bench.console import Console
 
-    measures = measures_of(asked["metrics"], asked)
+    measures, clean = measures_of(asked["metrics"], asked), folders[-1]
     with Console(quiet=True) as console:
-        results = scored_folders(folders[:-1], folders[-1], measures, asked, console.watch)
+        if references.is_file(clean):
+            of_file = references.scored_against
+            return of_file(folders[:-1], clean, measures, asked, console.watch), None
+        references.refuse_folder(clean, asked)
+        results = scored_folders(folders[:-1], clean, measures, asked, console.watch)
+    if asked["keep_clean"] is not None:
+        references.keep(asked["keep_clean"], results[0].entrant, session_of(asked))
     if len(results) == 1:
         return results, None
     return results, judge(*results, margins=flat(asked["margins"]))

@@ -25,7 +25,7 @@ _PLAIN = (
 
 @click.command("train", short_help="Train a few-shot adapter.")
 @click.argument("settings", required=False, type=FILE)
-@click.option("--backbone", help="kontext-nano, a hub id or a folder.  [kontext-nano]")
+@click.option("--backbone", help="A miniature, a hub id or a folder.  [kontext-nano]")
 @click.option("--profile", help="g1 (the paper), g2 (its repository) or nano.  [nano]")
 @click.option("--tasks", type=NAMES, help="Trained together, such as denoise,derain.  [profile's]")
 @click.option(

@@ -21,14 +21,29 @@ from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
+from e2r_metrics.view import parse_crop
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
+_LEAST_SIDE = 32
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
 
 
 def _here(value: Any) -> Any:
     # As a path, an address would lose a slash and name a folder of this machine.
     return fetched(value) if isinstance(value, str) and is_address(value) else value
+
+
+def _cut(value: Any) -> Any:
+    """Return a crop as it is written in run.json: 128, or "x16"."""
+    if value is None:
+        return value
+    try:
+        side, multiple = parse_crop(value)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("--crop: ")) from error
+    if side is not None and side < _LEAST_SIDE:
+        raise ValueError(f"expected squares of {_LEAST_SIDE} pixels or more, found {side}")
+    return f"x{multiple}" if side is None else side
 
 
 class Experiment(BaseModel):
@@ -55,7 +70,10 @@ class Experiment(BaseModel):
         metrics: names such as `psnr` or `psnr:y`.
         profile: which variant a bare metric name means: "default" or "paper".
         variant: metric name to variant, over the profile and the protocol.
-        crop: centre crops of so many pixels square, of any set; part of the protocol.
+        crop: centre crops of so many pixels square, of any set; "x16" for sides that are multiples
+            of 16; part of the protocol.
+        shave: pixels of each border that no metric looks at; None for what the task says.
+        channel: what PSNR and SSIM are computed on; None for the variants' own.
         scenes: a CSV file that says which scene an image shows; see `read_scenes`.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
@@ -90,7 +108,9 @@ class Experiment(BaseModel):
     metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     profile: Literal["default", "paper"] = "default"
     variant: Mapping[str, str] = Field(default_factory=dict)
-    crop: int | None = Field(default=None, ge=32)
+    crop: Annotated[int | str | None, BeforeValidator(_cut)] = None
+    shave: int | None = Field(default=None, ge=0)
+    channel: str | None = None
     scenes: Path | None = None
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from e2r_baselines.tasks import TASKS, Task
@@ -96,7 +97,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
     spec = method.spec
     return MethodInfo(
         method=method.method,
-        options=json.loads(json.dumps(method.options, default=str)),
+        options=json.loads(json.dumps(_said_options(method), default=str)),
         build=method.build.name,
         miniature=method.build.miniature,
         title=spec.title,
@@ -110,6 +111,22 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
         note=spec.note,
         outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
     )
+
+
+def _said_options(method: PlannedMethod) -> dict[str, Any]:
+    """Return a method's options; a path of its files by its last name: hashes say which they are.
+
+    So a folder of arms and their adapters can be moved, and is still what it was made from.
+    """
+    files = [path.resolve() for path in method.build.own_files.values()]
+
+    def said(value: Any) -> Any:
+        if not (value and isinstance(value, str | Path)):
+            return value
+        place = Path(value).expanduser().resolve()
+        return place.name if any(place in (file, *file.parents) for file in files) else value
+
+    return {name: said(value) for name, value in method.options.items()}
 
 
 def _is_for(method: PlannedMethod, task: Task) -> bool:
@@ -139,7 +156,7 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         data=pictures.dataset.name,
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
-        shave=pictures.task.shave,
+        shave=pictures.border,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},

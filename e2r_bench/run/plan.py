@@ -11,7 +11,7 @@ from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
-from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.protocols import Protocol, protocol_of
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
 from e2r_metrics.base.errors import UsageError, unknown
@@ -76,7 +76,7 @@ def make_plan(
         UsageError: an unknown task, metric, protocol, method or option, a data set that cannot be
             read, or a method whose weights are not to be had.
     """
-    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
+    protocol = protocol_of(experiment)
     tasks = tuple(task_sets(experiment, protocol))
     if experiment.shard is not None:
         tasks = cut(tasks, parse_shard(experiment.shard))
@@ -207,4 +207,4 @@ def _planned(instance: Instance, resolver: Resolver) -> PlannedMethod:
 
 def _metrics(experiment: Experiment, pictures: TaskSet) -> tuple[Metric, ...]:
     variants = {**pictures.protocol.variants(pictures.task.kind), **experiment.variant}
-    return resolve(experiment.metrics, experiment.profile, variants)
+    return resolve(experiment.metrics, experiment.profile, variants, experiment.channel)

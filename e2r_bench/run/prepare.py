@@ -1,6 +1,6 @@
 """From sources to pairs: crop, degrade and round as the protocol says, once, onto disk."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,8 +46,14 @@ class TaskSet:
 
     def degradation(self) -> str:
         """Describe in one string how the degraded pictures came to be."""
-        shaved = f", {self.task.shave} pixels of each border not scored" if self.task.shave else ""
+        border = self.border
+        shaved = f", {border} pixels of each border not scored" if border else ""
         return f"{self._made()}{shaved}"
+
+    @property
+    def border(self) -> int:
+        """Return how many pixels of each border no metric looks at."""
+        return self.protocol.border(self.task.shave)
 
     def _made(self) -> str:
         if self.from_files():
@@ -164,40 +170,18 @@ def _legacy_noise(
 
 def crop(image: EightBit, protocol: Protocol) -> EightBit:
     """Crop (H, W, 3) as the protocol says; PictureError for one smaller than its squares."""
-    return image[_window(image.shape[:2], protocol)]
+    return protocol.view.box(*image.shape[:2]).of(image)
 
 
 def crop_any(plane: Pixels, protocol: Protocol) -> Pixels:
     """Crop a float plane, (H, W) or (H, W, 3), as the protocol says."""
-    return plane[_window(plane.shape[:2], protocol)]
+    return protocol.view.box(*plane.shape[:2]).of(plane)
 
 
 def cropped_size(size: tuple[int, int], protocol: Protocol) -> tuple[int, int]:
     """Return the (height, width) that is left of a picture of `size`."""
-    rows, columns = _window(size, protocol)
-    return rows.stop - rows.start, columns.stop - columns.start
-
-
-def _window(size: Sequence[int], protocol: Protocol) -> tuple[slice, slice]:
-    spare = [_spare(side, protocol) for side in size]
-    if min(spare) < 0:
-        height, width = size
-        raise PictureError(
-            f"expected at least {protocol.side}x{protocol.side} pixels for --crop "
-            f"{protocol.side}, found {width}x{height}"
-        )
-    rows, columns = (
-        slice(extra // 2, side - extra + extra // 2)
-        for side, extra in zip(size, spare, strict=True)
-    )
-    return rows, columns
-
-
-def _spare(side: int, protocol: Protocol) -> int:
-    """Return how many pixels of a side are cut away; negative where it is too short."""
-    if protocol.side is not None:
-        return side - protocol.side
-    return side % 16 if protocol.crop == "centre-x16" else 0
+    box = protocol.view.box(*size)
+    return box.bottom - box.top, box.right - box.left
 
 
 def to_float(image: EightBit) -> Pixels:

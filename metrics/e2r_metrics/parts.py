@@ -61,7 +61,9 @@ class Parts:
         )
 
     def _cuts(self) -> Iterator[str]:
-        if self.view.crop > 1:
+        if self.view.side is not None:
+            yield f"to squares of {self.view.side} pixels around the centre"
+        elif self.view.crop > 1:
             yield f"to multiples of {self.view.crop} around the centre"
         if self.view.shave:
             yield f"{self.view.shave} pixels at each border"

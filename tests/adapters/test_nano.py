@@ -1,27 +1,35 @@
-"""The miniature: its linear autoencoder, its prompts, its edits, and the embedded folder."""
+"""The miniatures: their linear autoencoder, prompts and edits, and the embedded folders."""
 
 import hashlib
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import make_kontext_nano
-from e2r_adapters.catalog import NANO_ADAPTERS
-from e2r_adapters.editors import NANO, open_editor
-from e2r_adapters.editors.backbones import nano_folder
-from e2r_adapters.editors.flux_inputs import read_text
-from e2r_adapters.editors.kontext import KONTEXT
+import e2r_baselines
+import make_nano
+from e2r_adapters.catalog import METHODS
+from e2r_adapters.editors import MINIATURES, NANO, Instruction, open_editor, resolve_backbone
+from e2r_adapters.editors.backbones import fingerprint_of
+from e2r_adapters.editors.families import family_of
+from e2r_adapters.editors.fill import FILL, PROMPT
+from e2r_adapters.editors.miniatures import miniature_folder
 from e2r_adapters.editors.releases import LENGTH
-from e2r_baselines.tasks import PROMPTS
+from e2r_adapters.lora.inspection import inspect
+from e2r_adapters.lora.places import adapters_in
+from e2r_baselines.method import Compute, Draw, Photo, spec_of
+from e2r_baselines.tasks import PROMPTS, TASKS
 from e2r_metrics.base.draws import rng_for
-from make_kontext_nano import save_pipeline
-from nano_base import BaseSettings, Edited, build_transformer, train_base
+from make_nano import save_pipeline
+from nano_base import BaseSettings, EditSettings, encode_edits, train_base
 from nano_edits import EDITS, draw_edit
-from nano_text import build_text
-from nano_vae import LinearCode, build_vae, fit_linear, write_linear
+from nano_networks import TOKEN, build_transformer, build_transformer_2, widened
+from nano_recipes import RECIPES, phrases
+from nano_text import build_chat, build_text
+from nano_vae import LinearCode, build_vae, fit_linear, normalised, write_linear
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -52,17 +60,48 @@ def test_fitting_the_code_lowers_its_error():
     assert error(later) < 0.5 * error(first)
 
 
+def test_flux2s_class_has_the_same_code_of_unit_spread_as_its_pipeline_packs_it(make_klein):
+    torch.manual_seed(0)
+    vae = build_vae().eval()
+    write_linear(vae, LinearCode())
+    rng = np.random.default_rng(0)
+    pictures = [rng.random((32, 48, 3), np.float32) for _ in range(4)]
+    pipe = make_klein()
+    pipe.vae = normalised(vae, pictures).eval()
+    editor = family_of("Flux2KleinPipeline", "test").open(pipe)
+    latents = editor.encode(pictures, pictures)
+    assert latents.shape[1:] == (TOKEN, 4, 6)
+    assert torch.allclose(latents.mean(dim=(0, 2, 3)), torch.zeros(TOKEN), atol=1e-3)
+    assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(TOKEN), atol=1e-2)
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) * 2 - 1
+    with torch.no_grad():
+        same = vae.decode(vae.encode(pixels).latent_dist.mode()).sample
+    again = torch.from_numpy(np.stack(editor.decode(latents))).permute(0, 3, 1, 2)
+    assert torch.allclose(again, (same / 2 + 0.5).clamp(0, 1), atol=1e-3)
+
+
 def test_prompts_stay_apart_and_any_text_can_be_typed():
-    text = build_text(PROMPTS["g1"].values(), seed=0)
     said = [
         "remove the noise from the image",
         "remove the rain from the image",
         "Entferne Rauschen",
     ]
-    tokens = [text.tokenizer_2(one).input_ids for one in said]
-    assert len({tuple(one) for one in tokens}) == 3
-    unknown = text.tokenizer_2.unk_token_id
-    assert all(unknown not in one and len(one) <= LENGTH for one in tokens)
+    kontext = build_text(PROMPTS["g1"].values(), seed=0).tokenizer_2
+    qwen, klein = build_chat(PROMPTS["g1"].values(), seed=0)
+    for tokenizer in (kontext, klein):
+        tokens = [tokenizer(one).input_ids for one in said]
+        assert len({tuple(one) for one in tokens}) == 3
+        unknown = tokenizer.unk_token_id
+        assert all(unknown not in one and len(one) <= LENGTH for one in tokens)
+    assert qwen.config.vocab_size >= len(klein)
+
+
+def test_icedits_words_leave_room_for_every_instruction():
+    words = [PROMPT.format(instruction=said) for said in phrases()]
+    text = build_text(words, seed=0)
+    lengths = [len(text.tokenizer_2(one).input_ids) for one in words]
+    assert LENGTH < max(lengths) <= FILL.least_length
+    assert max(len(text.tokenizer(one).input_ids) for one in words) <= 77
 
 
 def test_edits_change_what_they_say_and_draws_are_a_function_of_the_generator():
@@ -75,29 +114,82 @@ def test_edits_change_what_they_say_and_draws_are_a_function_of_the_generator():
     assert draw_edit(rng_for(0, "a", "t"))[1] == draw_edit(rng_for(0, "a", "t"))[1]
 
 
-def test_the_base_learns_and_leaves_a_log(tiny_pipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("nano_base.LENGTH", 8)
-    latents = torch.randn(8, 4, 4, 4).half()
-    before = tiny_pipe.transformer.proj_out.weight.clone()
-    pairs = Edited(latents, latents, torch.zeros(8, dtype=torch.long))
-    train_base(KONTEXT.open(tiny_pipe), pairs, BaseSettings(50, batch=2, warmup=2), tmp_path)
+@pytest.fixture(params=["kontext", "klein", "fill"])
+def tiny_any(request, make_tiny_pipe, make_klein, make_fill):
+    """A tiny pipeline of each family that has a miniature."""
+    return {"kontext": make_tiny_pipe, "klein": make_klein, "fill": make_fill}[request.param]()
+
+
+def test_the_base_learns_and_leaves_a_log(tiny_any, tmp_path):
+    editor = family_of(type(tiny_any).__name__, "test").open(tiny_any)
+    before = tiny_any.transformer.proj_out.weight.clone()
+    canvases = [np.random.default_rng(0).random((256, 256, 3), np.float32)]
+    shown = EditSettings(16, 256, guidance=(1.0, 5.0), silent=0.5)
+    pairs = encode_edits(editor, canvases, 4, 0, shown)
+    train_base(editor, pairs, BaseSettings(50, batch=2, warmup=2), tmp_path)
     assert '"step": 50' in (tmp_path / "base.jsonl").read_text()
-    assert not torch.equal(tiny_pipe.transformer.proj_out.weight, before)
+    assert not torch.equal(tiny_any.transformer.proj_out.weight, before)
 
 
-def test_the_transformer_is_the_size_that_is_said():
-    count = sum(value.numel() for value in build_transformer(0).parameters())
-    assert count == pytest.approx(1.76e6, rel=0.01)
+def test_pairs_are_a_function_of_the_seed_and_guidance_is_drawn_as_asked(make_fill):
+    canvases = [np.random.default_rng(0).random((256, 256, 3), np.float32)]
+    editor = FILL.open(make_fill())
+    shown = EditSettings(16, 256, guidance=(1.0, 64.0))
+    one, same = (encode_edits(editor, canvases, 8, 0, shown) for _ in range(2))
+    assert torch.equal(one.target, same.target)
+    drawn = editor.together(one.given).guidance
+    assert torch.equal(drawn, editor.together(same.given).guidance)
+    assert drawn.min() >= 1
+    assert 5 < drawn.max() <= 64
 
 
-def test_a_saved_pipeline_says_nothing_of_this_machine(tiny_pipe, tmp_path):
-    save_pipeline(tiny_pipe, tmp_path / "nano")
+def test_an_empty_prompt_is_shown_as_often_as_asked(make_klein):
+    canvases = [np.random.default_rng(0).random((256, 256, 3), np.float32)]
+    editor = family_of("Flux2KleinPipeline", "test").open(make_klein())
+    (empty,) = editor.condition(Photo("a", canvases[0][:16, :16]), [Instruction("", 1.0, 64)])
+    for share, wanted in ((0.0, 0), (1.0, 4)):
+        pairs = encode_edits(editor, canvases, 4, 0, EditSettings(16, 64, silent=share))
+        assert sum(torch.equal(one.states, empty.states) for one in pairs.given) == wanted
+
+
+@pytest.mark.parametrize(
+    ("build", "wanted"),
+    [
+        (lambda: build_transformer(0), 1_764_288),
+        (lambda: build_transformer(0, 2 * TOKEN), 1_780_672),
+        (lambda: build_transformer_2(0), 1_646_976),
+    ],
+)
+def test_the_transformers_are_the_size_that_is_said(build, wanted):
+    assert sum(value.numel() for value in build().parameters()) == wanted
+
+
+def test_a_widened_transformer_says_what_the_plain_one_says_at_any_guidance():
+    plain = build_transformer(3)
+    wide = widened(plain, 2 * TOKEN)
+    tokens = torch.randn(1, 6, TOKEN)
+    given = {
+        "timestep": torch.tensor([0.4]),
+        "pooled_projections": torch.randn(1, 64), "encoder_hidden_states": torch.randn(1, 5, 64),
+        "txt_ids": torch.zeros(5, 3), "img_ids": torch.zeros(6, 3), "return_dict": False,
+    }  # fmt: skip
+    with torch.no_grad():
+        said = plain(hidden_states=tokens, guidance=torch.tensor([2.5]), **given)[0]
+        joined = torch.cat([tokens, torch.randn(1, 6, 2 * TOKEN)], dim=2)
+        for scale in (1.0, 50.0):
+            again = wide(hidden_states=joined, guidance=torch.tensor([scale]), **given)[0]
+            assert torch.allclose(again, said, atol=1e-5)
+
+
+def test_a_saved_pipeline_says_nothing_of_this_machine(tiny_any, tmp_path):
+    save_pipeline(tiny_any, tmp_path / "nano")
     for path in (tmp_path / "nano").rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
-    again = open_editor(str(tmp_path / "nano"), torch.float32, "cpu").pipe
-    assert again.transformer.dtype == torch.float32
-    expected = read_text(again, "a", 8)
-    assert torch.isfinite(expected.states).all()
+    again = open_editor(str(tmp_path / "nano"), torch.float32, "cpu")
+    assert again.networks["transformer"].dtype == torch.float32
+    photo = Photo("a", np.full((16, 16, 3), 0.5, np.float32))
+    (given,) = again.condition(photo, [Instruction("a", 1.0, 96)])
+    assert torch.isfinite(given.states).all()
 
 
 def declared() -> dict:
@@ -106,41 +198,110 @@ def declared() -> dict:
     return tomllib.loads(files("e2r_adapters").joinpath("weights.toml").read_text())
 
 
-@pytest.mark.parametrize("name", [NANO, NANO_ADAPTERS])
+EMBEDDED = [name for key, one in MINIATURES.items() for name in (key, one.adapters)]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_files_are_the_declared_ones(name):
     row = declared()[name]
-    folder = nano_folder().parents[1] / row["sources"][0]["path"]
+    folder = miniature_folder(NANO).parents[1] / row["sources"][0]["path"]
     found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+    found.pop("card.json", None)
     assert {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in found.items()} == row["files"]
     assert sum(p.stat().st_size for p in found.values()) == row["size"]
 
 
-def test_the_card_names_every_embedded_file():
-    home = nano_folder().parent
+def test_the_cards_name_every_embedded_file():
+    home = miniature_folder(NANO).parent
     every = {str(p.relative_to(home)): p for p in home.rglob("*") if p.is_file()}
-    told = json.loads(every.pop("card.json").read_text())["files"]
+    told: dict[str, str] = {}
+    for card in [name for name in every if name.endswith("card.json")]:
+        told |= json.loads(every.pop(card).read_text())["files"]
     del every["README.md"]
     assert {k: hashlib.sha256(p.read_bytes()).hexdigest() for k, p in every.items()} == told
-    assert sum(path.stat().st_size for path in every.values()) < 26_000_000
+
+
+def test_the_embedded_weights_of_the_whole_project_stay_under_40_megabytes():
+    homes = [miniature_folder(NANO).parent, Path(e2r_baselines.__file__).parent / "embedded"]
+    sizes = [p.stat().st_size for home in homes for p in home.rglob("*") if p.is_file()]
+    assert 10_000_000 < sum(sizes) < 40_000_000
 
 
 @pytest.mark.slow
-def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "sys.argv",
-        ["make", "--out", str(tmp_path / "base"), "--log", str(tmp_path), "--fraction", "0.004"],
-    )
-    make_kontext_nano.main()
-    pipe = open_editor(str(tmp_path / "base"), torch.float32, "cpu").pipe
-    assert sum(p.numel() for p in pipe.transformer.parameters()) == 1_764_288
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch, name):
+    asked = f"make {name} --out {tmp_path / 'base'} --log {tmp_path} --fraction 0.004"
+    monkeypatch.setattr("sys.argv", asked.split())
+    make_nano.main()
+    editor = open_editor(str(tmp_path / "base"), torch.float32, "cpu")
+    assert editor.family.name == name.removesuffix("-nano")
     told = json.loads((tmp_path / "base" / "card.json").read_text())
-    assert [stage["settings"]["steps"] for stage in told["stages"]] == [18, 20]
-    assert set(told["files"]) == set(declared()[NANO]["files"])
+    steps = [round(0.004 * stage.settings.steps) for stage in RECIPES[name].stages]
+    assert [stage["settings"]["steps"] for stage in told["stages"]] == steps
+    if name in MINIATURES:
+        assert set(told["files"]) == set(declared()[name]["files"])
 
 
-def test_prompts_of_the_tasks_differ_in_the_embedded_encoders():
-    pipe = open_editor(NANO, torch.float32, "cpu").pipe
-    said = [read_text(pipe, text, LENGTH) for text in PROMPTS["g1"].values()]
+@pytest.mark.parametrize("name", list(MINIATURES))
+def test_prompts_of_the_tasks_differ_in_the_embedded_encoders(name):
+    editor = open_editor(name, torch.float32, "cpu")
+    length = max(LENGTH, editor.family.least_length)
+    photo = Photo("a", np.full((16, 16, 3), 0.5, np.float32))
+    said = [Instruction(text, 1.0, length) for text in PROMPTS["g1"].values()]
+    states = [given.states for given in editor.condition(photo, said)]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert (said[one].states - said[other].states).abs().max() > 0.5
-        assert (said[one].pooled - said[other].pooled).abs().max() > 0.5
+        assert (states[one] - states[other]).abs().max() > 0.5
+
+
+@pytest.mark.parametrize("name", list(MINIATURES))
+def test_auto_is_a_familys_miniature_without_weights_and_every_row_says_so(name, monkeypatch):
+    monkeypatch.setattr("e2r_adapters.editors.backbones._cached", lambda hub_id: False)
+    assert resolve_backbone("auto", family=MINIATURES[name].family) == name
+    method = {"kontext": "kontext_lora", "klein": "klein_lora", "fill": "icedit"}
+    spec = spec_of(METHODS[method[MINIATURES[name].family]])
+    (build,) = spec.builds
+    assert (build.name, build.miniature) == (name, True)
+    assert build.files == (name, MINIATURES[name].adapters)
+    assert spec.tasks == MINIATURES[name].kinds
+    assert spec.licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize("name", list(MINIATURES))
+def test_adapters_are_of_their_miniature(name):
+    row = declared()[MINIATURES[name].adapters]
+    folder = miniature_folder(NANO).parents[1] / row["sources"][0]["path"]
+    paths = adapters_in(folder)
+    assert set(paths) == MINIATURES[name].kinds
+    for path in paths.values():
+        told = inspect(path)
+        assert told.problems == ()
+        assert told.record["base"] == name
+        assert told.record["base_fingerprint"] == fingerprint_of(name)
+
+
+def _clean() -> list[np.ndarray]:
+    from e2r_baselines.procedural import dead_leaves
+
+    return [dead_leaves(rng_for(5, str(i), "nano-test"), 128)[0] for i in range(4)]
+
+
+@pytest.mark.parametrize("name", list(MINIATURES))
+def test_a_miniature_with_its_adapter_restores_strong_noise(name):
+    method = {"kontext": "kontext_lora", "klein": "klein_lora", "fill": "icedit"}
+    spec = spec_of(METHODS[method[MINIATURES[name].family]], {"backbone": name})
+    home, rows = miniature_folder(NANO).parents[1], declared()
+    files = {key: home / rows[key]["sources"][0]["path"] for key in spec.builds[0].files}
+    clean, task = _clean(), TASKS["denoise50"]
+    noisy = [
+        np.clip(one + rng_for(5, str(i), "noise").normal(size=one.shape) * 50 / 255, 0, 1)
+        for i, one in enumerate(clean)
+    ]
+    photos = [Photo(str(i), one.astype(np.float32)) for i, one in enumerate(noisy)]
+    restorer = spec.open(spec.builds[0], files, Compute())
+    found = {one.photo_id: one.pixels for one in restorer.restore(photos, task, [Draw(0, 4)])}
+
+    def psnr(one, other):
+        return -10 * np.log10(np.square(one - other).mean())
+
+    gains = [psnr(found[str(i)], one) - psnr(noisy[i], one) for i, one in enumerate(clean)]
+    assert np.mean(gains) > 4

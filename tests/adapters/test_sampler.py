@@ -130,7 +130,7 @@ def test_guidance_and_prompt_reach_the_transformer(tiny_pipe, picture):
 
 def test_a_folder_that_is_no_pipeline_is_one_line(tmp_path):
     for where in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(UsageError, match="expected kontext-nano, a pipeline folder") as caught:
+        with pytest.raises(UsageError, match="-nano, a pipeline folder") as caught:
             open_editor(str(where), torch.float32, "cpu")
         assert "\n" not in str(caught.value)
 

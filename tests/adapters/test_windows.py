@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2r_adapters.catalog import METHODS, NANO_ADAPTERS
-from e2r_adapters.editors import Instruction
-from e2r_adapters.editors.backbones import nano_folder
+from e2r_adapters.catalog import METHODS
+from e2r_adapters.editors import MINIATURES, NANO, Instruction
 from e2r_adapters.editors.editor import Sizes
 from e2r_adapters.editors.fill import FILL
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.editors.miniatures import miniature_folder
 from e2r_adapters.restorer import EditorRestorer, Settings
 from e2r_adapters.sampling import noise_for, sample
 from e2r_adapters.windows import Windowed, windows_of
@@ -171,7 +171,8 @@ def test_the_miniature_restores_a_photograph_better_in_windows_than_at_once():
 
     clean = np.float32(data.astronaut()[100:340, 100:484]) / 255
     noisy = clean + np.random.default_rng(0).normal(0, 25 / 255, clean.shape).astype(np.float32)
-    files = {"kontext-nano": nano_folder(), NANO_ADAPTERS: nano_folder().parent / "adapters"}
+    own = miniature_folder(NANO)
+    files = {NANO: own, MINIATURES[NANO].adapters: own.parent / "adapters"}
     found = {}
     for tile in (None, 128, 384):
         spec = spec_of(METHODS["kontext_lora"], {})

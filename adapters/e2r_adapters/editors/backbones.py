@@ -8,7 +8,8 @@ from typing import Any
 
 from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.families import FAMILIES, family_of
-from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, NANO, RELEASES, Quantize
+from e2r_adapters.editors.miniatures import MINIATURES, miniature_folder, miniature_of
+from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, RELEASES, Quantize
 from e2r_metrics.base.errors import UsageError
 
 
@@ -16,7 +17,7 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     """Return what a backbone's name means on this machine.
 
     Args:
-        name: "auto", "kontext-nano", a hub id in the local cache, or a pipeline folder.
+        name: "auto", a miniature's, a hub id in the local cache, or a pipeline folder.
         quantize: how the full model would be loaded.
         family: whose methods ask.
 
@@ -26,9 +27,10 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     """
     if name != "auto":
         return name
-    if family != "kontext":
-        return {"klein": KLEIN_BASE, "fill": FILL_DEV}[family]
-    return FULL if _cached(FULL) and _fits_cuda(RELEASES[FULL].needed[quantize]) else NANO
+    release = {"kontext": FULL, "klein": KLEIN_BASE, "fill": FILL_DEV}[family]
+    if _cached(release) and _fits_cuda(RELEASES[release].needed[quantize]):
+        return release
+    return miniature_of(family) or release
 
 
 def _cached(hub_id: str) -> bool:
@@ -55,15 +57,10 @@ def _fits_cuda(needed: int) -> bool:
     return torch.cuda.get_device_properties(0).total_memory >= needed
 
 
-def nano_folder() -> Path:
-    """Return the folder of the embedded miniature."""
-    return Path(__file__).parents[1] / "embedded" / NANO
-
-
 def folder_of(name: str) -> Path | None:
     """Return the pipeline folder of a resolved name, None where it is not on this machine."""
-    if name == NANO:
-        return nano_folder()
+    if name in MINIATURES:
+        return miniature_folder(name)
     return Path(name) if Path(name).is_dir() else _snapshot(name)
 
 
@@ -87,9 +84,10 @@ def family_named(name: str) -> Family:
     Raises:
         UsageError: see `read_family`.
     """
-    if name != NANO and name not in RELEASES:
+    known = MINIATURES.get(name) or RELEASES.get(name)
+    if known is None:
         return read_family(name)
-    wanted = "kontext" if name == NANO else RELEASES[name].family
+    wanted = known.family
     return next(family for family in FAMILIES.values() if family.name == wanted)
 
 
@@ -103,8 +101,8 @@ def _pipeline_folder(name: str) -> Path:
     if folder is None or not (folder / "model_index.json").is_file():
         found = "no such folder or cached id" if folder is None else "no model_index.json in it"
         raise UsageError(
-            f"backbone {name}: expected {NANO}, a pipeline folder, or a hub id in the local "
-            f"cache, found {found}; `hf download {name}` fetches a hub id"
+            f"backbone {name}: expected {', '.join(MINIATURES)}, a pipeline folder, or a hub id "
+            f"in the local cache, found {found}; `hf download {name}` fetches a hub id"
         )
     return folder
 
@@ -123,8 +121,8 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def is_miniature(name: str) -> bool:
     """Return whether a resolved backbone has a narrower transformer than its family's real one."""
-    if name == NANO or name in RELEASES:
-        return name == NANO
+    if name in MINIATURES or name in RELEASES:
+        return name in MINIATURES
     folder = folder_of(name)
     path = None if folder is None else folder / "transformer" / "config.json"
     if path is None or not path.is_file():
@@ -139,7 +137,7 @@ def own_files(name: str) -> Mapping[str, Path]:
 
     Empty for the declared ones, whose hashes are known, and for what is not on this machine.
     """
-    folder = None if name == NANO or name in RELEASES else folder_of(name)
+    folder = None if name in MINIATURES or name in RELEASES else folder_of(name)
     if folder is None:
         return {}
     kept = {".json", ".safetensors", ".bin", ".model", ".txt"}

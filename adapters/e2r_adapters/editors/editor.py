@@ -1,7 +1,6 @@
 """The seam to an instruction-editing model: everything that differs between families.
 
-A sampler and a training step see a function, velocity(x, sigma), as k-diffusion's do. Tokens,
-positions, text encoders and guidance live behind it, inside the family.
+A sampler and a training step see velocity(x, sigma), as k-diffusion's do; the rest is behind it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -234,6 +233,7 @@ class Family:
         lora: see `LoraFacts`.
         open: from a loaded pipeline to its editor.
         guidance: the scale of inference unless another is set.
+        least_length: text tokens; fewer would cut instructions off after a family's own words.
         training_guidance: the scale that is seen in training, None for what the profile says; 1
             where guidance is classifier-free, so that a step is one pass.
     """
@@ -247,3 +247,4 @@ class Family:
     open: Callable[[Any], Editor]
     guidance: float
     training_guidance: float | None = None
+    least_length: int = 0

@@ -105,4 +105,5 @@ FILL = Family(
     open=_open,
     guidance=50.0,
     training_guidance=1.0,
+    least_length=48,
 )

@@ -22,7 +22,7 @@ def open_editor(
     """Load a model from this machine.
 
     Args:
-        name: "kontext-nano", a folder as diffusers saves it, or a hub id in the local hub cache;
+        name: a miniature's, a folder as diffusers saves it, or a hub id in the local hub cache;
             see `resolve_backbone` for "auto".
         dtype: of all its networks.
         device: where they go.

@@ -14,11 +14,11 @@ Constraint = Literal["task", "low-band"]
 """What a sample is held to; see `e2r_adapters.fidelity`."""
 
 NANO = "kontext-nano"
-"""The embedded miniature; see docs/kontext.md."""
+"""Kontext's embedded miniature; see `miniatures` for the others."""
 LENGTH = 32
-"""Text tokens that the miniature and its adapters are trained with."""
+"""Text tokens that miniatures and their adapters are trained with."""
 SIDE = 128
-"""Pixels on a side of the largest pictures that the miniature was trained on."""
+"""Pixels on a side of the largest pictures that miniatures were trained on."""
 FULL = "black-forest-labs/FLUX.1-Kontext-dev"
 FULL_LENGTH = 512
 FILL_DEV = "black-forest-labs/FLUX.1-Fill-dev"

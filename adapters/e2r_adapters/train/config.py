@@ -25,7 +25,7 @@ class TrainConfig:
         profile: how to train; see `PROFILES`.
         tasks: trained together into one adapter.
         pairs: pairs per task, a divisor of the profile's exposure.
-        backbone: "auto", "kontext-nano", a folder, or a hub id; see `resolve_backbone`.
+        backbone: "auto", a miniature's name, a folder, or a hub id; see `resolve_backbone`.
         data: task -> folder of pairs, in a layout that `dataset_pairs` knows; for denoise and
             dehaze also a folder of clean pictures, which are degraded; or `PAINTED`. Tasks without
             an entry are painted for a miniature, and refused for a full-size backbone.

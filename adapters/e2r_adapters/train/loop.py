@@ -21,7 +21,7 @@ from e2r_adapters.train import checkpoint, journal
 from e2r_adapters.train.checks import check
 from e2r_adapters.train.config import TrainConfig, TrainResult
 from e2r_adapters.train.experts import save_trained
-from e2r_adapters.train.profiles import Profile
+from e2r_adapters.train.profiles import Profile, for_family
 from e2r_adapters.train.record import Record, digest_of, is_finished, record_of, write_papers
 from e2r_adapters.train.samples import draw_samples, sample_path
 from e2r_adapters.train.selection import select
@@ -63,15 +63,14 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
 
 
 def made_concrete(config: TrainConfig) -> TrainConfig:
-    """Return a training on the backbone that is meant, at the guidance of that one's family.
+    """Return a training on the backbone that is meant, as its family is guided and told.
 
     Raises:
         UsageError: settings that do not go together.
     """
     config = replace(config, backbone=resolve_backbone(config.backbone))
     check(config)
-    own = family_named(config.backbone).training_guidance
-    profile = config.profile if own is None else replace(config.profile, guidance=own)
+    profile = for_family(config.profile, family_named(config.backbone))
     return replace(config, profile=profile)
 
 

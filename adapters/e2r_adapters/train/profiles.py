@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.releases import LENGTH
 from e2r_baselines.tasks import PROMPTS, TASKS, Kind, Prompts, Task
 from e2r_metrics.base.errors import UsageError, unknown
@@ -38,7 +39,7 @@ class Profile:
         clip: largest norm of the gradient.
         guidance: the guidance scale seen in training, embedded; families with another kind of
             guidance put their own in its place.
-        sequence: length of the T5 sequence in tokens.
+        sequence: length of the text in tokens; families that need more take more.
         dtype: of the frozen weights; what is trained is always float32.
         checkpointing: recompute activations in the backward pass to save memory.
     """
@@ -102,6 +103,16 @@ def with_changes(
         return profile
     name = "+".join([profile.name, *(f"{key}={value}" for key, value in changed.items())])
     return replace(profile, name=name, **changed)
+
+
+def for_family(profile: Profile, family: Family) -> Profile:
+    """Return the profile with a family's own guidance and no shorter text than it needs."""
+    own = family.training_guidance
+    return replace(
+        profile,
+        guidance=profile.guidance if own is None else own,
+        sequence=max(profile.sequence, family.least_length),
+    )
 
 
 def prompt_for(profile: Profile, task: str) -> str:
