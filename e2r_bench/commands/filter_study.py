@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--candidates", type=click.IntRange(min=2), default=6, show_default=True)
 @click.option("--filter-steps", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), default=28, show_default=True)
-@click.option("--seeds", type=WHOLE, default="0,1", show_default=True)
+@click.option("--seeds", type=WHOLE, default="0,1,2,3", show_default=True)
 @options.study_tasks
 @click.option("--metrics", type=NAMES, default="psnr,lpips", show_default=True)
 @options.studied
