@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from e2r_bench.api.run_maps import trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
     from e2r_bench.api.session import open_session
+    from e2r_bench.api.studies import Study, study_seeds, study_steps
     from e2r_metrics.base.errors import PictureError, UsageError
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "PictureMaps",
     "Ran",
     "Scored",
+    "Study",
     "UsageError",
     "__version__",
     "judge",
@@ -34,6 +36,8 @@ __all__ = [
     "open_session",
     "run",
     "score",
+    "study_seeds",
+    "study_steps",
     "trust_maps",
     "write_maps",
 ]
@@ -45,12 +49,15 @@ _HOME = {
     "PictureMaps": "e2r_bench.api.maps",
     "Ran": "e2r_bench.api.run",
     "Scored": "e2r_bench.api.score",
+    "Study": "e2r_bench.api.studies",
     "UsageError": "e2r_metrics.base.errors",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",
     "open_session": "e2r_bench.api.session",
     "score": "e2r_bench.api.score",
+    "study_seeds": "e2r_bench.api.studies",
+    "study_steps": "e2r_bench.api.studies",
     "trust_maps": "e2r_bench.api.run_maps",
     "write_maps": "e2r_bench.api.run_maps",
 }

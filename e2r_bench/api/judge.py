@@ -135,7 +135,7 @@ def judge(
         >>> judgement.verdicts[0].verdict.label
         'worse'
 
-        With weights (LPIPS), of two folders::
+        With weights (LPIPS), of two folders:
 
             e2r_bench.judge("results/old", "results/new", clean="data/clean")
     """
@@ -216,7 +216,7 @@ def judge_runs(
         UsageError: runs that may not be compared, an unknown name, or fewer than two arms.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             e2r_bench.judge_runs("results/run", methods=["nlm", "bm3d"], metrics=["psnr"])
     """

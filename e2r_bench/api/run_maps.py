@@ -43,7 +43,7 @@ def write_maps(
         UsageError: an unknown method, task or map, or no run.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             e2r_bench.write_maps("results/run", methods=["promptir"], names=["invented", "lost"])
     """
@@ -83,7 +83,7 @@ def trust_maps(
         UsageError: maps that are not there, or a bad bound or level.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             written = e2r_bench.write_maps("results/run")
             e2r_bench.trust_maps("results/run", written.cells, bound=3.0)

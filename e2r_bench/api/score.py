@@ -184,7 +184,7 @@ def score(
         >>> round(scored["psnr"].value, 2), scored["psnr"].n
         (38.59, 2)
 
-        With weights (LPIPS), of two folders::
+        With weights (LPIPS), of two folders:
 
             e2r_bench.score("results/mine", "data/clean", ["psnr", "lpips"])
     """
