@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.run import Ran, open_run, run
-    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.run_maps import carry_trust, trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
     from e2r_bench.api.session import open_session
     from e2r_bench.api.studies import Study, study_seeds, study_steps
@@ -29,6 +29,7 @@ __all__ = [
     "Study",
     "UsageError",
     "__version__",
+    "carry_trust",
     "judge",
     "judge_runs",
     "maps",
@@ -51,6 +52,7 @@ _HOME = {
     "Scored": "e2r_bench.api.score",
     "Study": "e2r_bench.api.studies",
     "UsageError": "e2r_metrics.base.errors",
+    "carry_trust": "e2r_bench.api.run_maps",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",

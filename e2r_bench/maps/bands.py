@@ -83,6 +83,12 @@ def band_split(restored: EightBit, clean: EightBit) -> Bands:
     return Bands(unfaithful, np.sqrt(lost), np.sqrt(invented), np.sqrt(noise))
 
 
+def texture(restored: EightBit) -> Map:
+    """Return the local RMS of an output's finest detail band, luma, levels: it needs no truth."""
+    fine = _details(restored.astype(np.float32) @ LUMA)[0]
+    return np.sqrt(_blur(fine * fine, _WINDOWS[0]))
+
+
 def _blur(values: Map, sigma: float) -> Map:
     if sigma == 0:
         return values
