@@ -12,6 +12,7 @@ from e2r_bench.commands.types import ABOVE_ZERO, FILE, NAMES, SHARE
 if TYPE_CHECKING:
     from e2r_bench.api.run import Ran
     from e2r_bench.store.cell import Cell
+    from e2r_bench.store.store import Store
 
 
 @click.command("maps", short_help="Write error, invention and trust maps of a run.")
@@ -55,6 +56,7 @@ def command(
 
     _check(bound, score, carry)
     made = open_run(run)
+    _say_blind(made.store, bound is not None)
     if bound is not None:
         known = [task for task in tasks or () if task in made.store.info.tasks]
         for line in too_few(made.store, known, level):
@@ -71,6 +73,18 @@ def command(
     for cell, reason in mapped.failed.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if mapped.failed else 0
+
+
+def _say_blind(store: "Store", calibrates: bool) -> None:
+    """Say which tasks have no truth, and what is left of the maps."""
+    from e2r_bench.maps.trust import SCORES, refuse_blind
+    from e2r_bench.store.info import NO_TRUTH
+
+    if calibrates:
+        refuse_blind(store)
+    blind = ", ".join(task for task, told in store.info.tasks.items() if not told.truth)
+    if blind:
+        click.echo(f"{blind}: {NO_TRUTH}; of all maps only {', '.join(SCORES)} need none")
 
 
 def _check(bound: float | None, score: str | None, carry: Path | None) -> None:

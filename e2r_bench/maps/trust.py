@@ -31,6 +31,7 @@ from e2r_bench.maps.write import (
     write_trust,
 )
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import Store
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
@@ -98,6 +99,13 @@ def too_few(store: Store, tasks: Sequence[str], level: float) -> Iterator[str]:
             )
 
 
+def refuse_blind(store: Store) -> None:
+    """Raise `UsageError` where a task of the run has no truth to calibrate on."""
+    blind = ", ".join(task for task, told in store.info.tasks.items() if not told.truth)
+    if blind:
+        raise UsageError(f"trust mask: expected a truth to calibrate on; {blind}: {NO_TRUTH}")
+
+
 def trust_masks(
     store: Store, cells: Sequence[Cell], bound: float, level: float, score: str | None
 ) -> list[Checked]:
@@ -111,8 +119,9 @@ def trust_masks(
         score: a name in `SCORES`; None for the first.
 
     Raises:
-        UsageError: maps that are not there, or a bad bound or level.
+        UsageError: maps that are not there, no truth, or a bad bound or level.
     """
+    refuse_blind(store)
     found: list[Checked] = []
     for method, task in dict.fromkeys((cell.method, cell.task) for cell in cells):
         here = [cell for cell in cells if (cell.method, cell.task) == (method, task)]
