@@ -5,19 +5,24 @@ The commands as functions, imported when they are first used: `score`, `judge`, 
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError as _Absent
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.run import Ran, open_run, run
-    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.run_maps import carry_trust, trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
     from e2r_bench.api.session import open_session
     from e2r_bench.api.studies import Study, study_seeds, study_steps
     from e2r_metrics.base.errors import PictureError, UsageError
 
-__version__ = "0.1.0"
+try:
+    __version__ = _version("e2r-bench")
+except _Absent:  # the sources lie on the path, and nothing was installed
+    __version__ = "unknown"
 
 __all__ = [
     "Judgement",
@@ -29,6 +34,7 @@ __all__ = [
     "Study",
     "UsageError",
     "__version__",
+    "carry_trust",
     "judge",
     "judge_runs",
     "maps",
@@ -51,6 +57,7 @@ _HOME = {
     "Scored": "e2r_bench.api.score",
     "Study": "e2r_bench.api.studies",
     "UsageError": "e2r_metrics.base.errors",
+    "carry_trust": "e2r_bench.api.run_maps",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",

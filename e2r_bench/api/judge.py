@@ -155,9 +155,13 @@ def judge(
 
 
 def score_folders(
-    folders: Sequence[Path], clean: Path, measures: Measures, session: "Session", watch: Watch
+    folders: Sequence[Path],
+    clean: Path | None,
+    measures: Measures,
+    session: "Session",
+    watch: Watch,
 ) -> list[Scored]:
-    """Score folders of results against one folder of clean pictures, each under a name of its own.
+    """Score folders of results against clean pictures or without any, each under its own name.
 
     Raises:
         UsageError: the same folder twice, or files without partner.

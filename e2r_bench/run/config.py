@@ -13,6 +13,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from e2r_bench.run.tasks import TaskTable
@@ -24,6 +25,8 @@ from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
 from e2r_metrics.view import parse_crop
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
+BLIND_METRICS = ("niqe", "brisque", "clip_iqa")
+"""The default where there is no truth."""
 _LEAST_SIDE = 32
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
 
@@ -75,6 +78,8 @@ class Experiment(BaseModel):
         shave: pixels of each border that no metric looks at; None for what the task says.
         channel: what PSNR and SSIM are computed on; None for the variants' own.
         scenes: a CSV file that says which scene an image shows; see `read_scenes`.
+        no_truth: the pictures are inputs that nobody knows the truth of: they are restored as they
+            are, and only what needs no truth is measured.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
         prompt: one prompt for all tasks instead, for the study of prompts.
@@ -112,6 +117,7 @@ class Experiment(BaseModel):
     shave: int | None = Field(default=None, ge=0)
     channel: str | None = None
     scenes: Path | None = None
+    no_truth: bool = False
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"
     prompt: str | None = None
@@ -123,6 +129,13 @@ class Experiment(BaseModel):
     offline: bool = False
     shard: str | None = None
     out: Path = Path("results/run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blind_by_default(cls, said: Any) -> Any:
+        if isinstance(said, dict) and said.get("no_truth") is True and "metrics" not in said:
+            return {**said, "metrics": BLIND_METRICS}
+        return said
 
     def reading(self) -> Reading:
         """Return how files become pixels; UsageError for a colour that is none."""

@@ -18,7 +18,7 @@ from e2r_bench.run.binding import (
 from e2r_bench.run.config import ADDITIVE, NEUTRAL, Experiment
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
-from e2r_bench.store.info import MethodInfo, MetricInfo, RunInfo, TaskInfo
+from e2r_bench.store.info import NO_TRUTH, MethodInfo, MetricInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import RUN_JSON, Store, create_store, open_store
 from e2r_bench.versions import git_revision, package_versions
 from e2r_metrics.base.digests import sha256_of, sha256_of_all
@@ -78,7 +78,7 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         protocol=plan.protocol.describe(),
         methods=describe_methods(plan, hashes),
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
-        metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
+        metrics={k: _metric_info(m, plan, hashes) for k, m in distinct.items()} | _shares(plan),
         seeds=experiment.seeds,
         steps=experiment.steps,
         device=device,
@@ -156,10 +156,18 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
         shave=pictures.border,
+        truth=pictures.truth,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
     )
+
+
+def _shares(plan: Plan) -> dict[str, MetricInfo]:
+    """Return the shares of every run; without a truth, with the reason why they have no number."""
+    if plan.truth:
+        return dict(SHARES)
+    return {key: one.model_copy(update={"missing": NO_TRUTH}) for key, one in SHARES.items()}
 
 
 def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
@@ -173,7 +181,7 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
         protocol=metric.protocol,
         weights={} if gone else {name: hashes(name) for name in metric.weights},
         missing=gone.reason if gone else None,
-        fetch=gone.command if gone else None,
+        fetch=(gone.command or None) if gone else None,
         margin=metric.margin,
     )
 

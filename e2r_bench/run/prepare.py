@@ -38,8 +38,15 @@ class TaskSet:
     noise_seed: int
     reading: Reading = AS_STORED
 
+    @property
+    def truth(self) -> bool:
+        """Return whether the pictures have a ground truth."""
+        return self.dataset.truth
+
     def from_files(self) -> bool:
         """Say whether the degraded pictures are the set's own, not made by us."""
+        if not self.truth:
+            return True
         if self.task.kind == "denoise":
             return self.protocol.noise == "files"
         return self.dataset.sources[0].degraded is not None
@@ -57,7 +64,7 @@ class TaskSet:
 
     def _made(self) -> str:
         if self.from_files():
-            return f"files of {self.dataset.name}"
+            return f"files of {self.dataset.name}" + ("" if self.truth else ", without a truth")
         if self.task.kind == "denoise":
             named = {"per-image": f"PCG64 by (seed {self.noise_seed}, image, sigma)"}
             drawn = named.get(self.protocol.noise, f"legacy seed 0, {self.protocol.noise}")
@@ -68,6 +75,8 @@ class TaskSet:
 
 def prepare(pictures: TaskSet, folder: Path) -> Iterator[tuple[str, PictureError | None]]:
     """Write clean/ and degraded/ PNG pairs, yielding each image's name as it is done.
+
+    Where there is no truth, degraded/ stands alone.
 
     What is on disk already is kept. Every file is decoded here, so that a broken one is known
     before anything is restored; it comes with its error, and the rest goes on.
@@ -91,22 +100,26 @@ class _Made:
 
     def __init__(self, pictures: TaskSet, folder: Path) -> None:
         self._pictures, self._folder = pictures, folder
-        streamed = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
+        drawn = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
+        streamed = drawn and pictures.truth
         todo = {s.id for s in pictures.sources if not self._there(s)}
         self._stream = _stream(pictures, todo) if streamed and todo else None
         self._truncate = pictures.protocol.rounding == "truncate" and not pictures.from_files()
 
     def _there(self, source: Source) -> bool:
-        return all(path.is_file() for path in _pair(self._folder, source.id))
+        clean, degraded = _pair(self._folder, source.id)
+        return degraded.is_file() and (source.clean is None or clean.is_file())
 
     def write(self, source: Source) -> None:
         if self._there(source):
             return
         pictures = self._pictures
         clean_path, degraded_path = _pair(self._folder, source.id)
-        clean = crop(read_clean(source, pictures.reading), pictures.protocol)
+        known = source.clean is not None
+        clean = crop(read_clean(source, pictures.reading), pictures.protocol) if known else None
         made = next(self._stream) if self._stream else degraded_pixels(pictures, source)
-        write_png(clean_path, clean)
+        if clean is not None:
+            write_png(clean_path, clean)
         write_png(degraded_path, to_eight_bit(made, self._truncate))
 
 

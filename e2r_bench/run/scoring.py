@@ -55,7 +55,7 @@ def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
     index = store.rows().index
     for method in plan.methods:
         for task, metrics in plan.metrics.items():
-            keys = [*_measured(plan, metrics), *SHARES]
+            keys = [*_measured(plan, metrics), *(SHARES if plan.truth else ())]
             for draw in store.draws(method.name):
                 there = {key: index.images((method.name, task, draw, key)) for key in keys}
                 for image in store.images(task):
@@ -112,10 +112,12 @@ def rows_of(
         note = store.failure(cell) or _NO_PICTURE
         yield from (_row(store, cell, key, None, note) for key in keys)
         return
-    view = View(shave=store.info.tasks[cell.task].shave)
-    pictures = read_image(store.path(cell)), read_image(store.clean_path(cell.task, cell.image))
+    info = store.info.tasks[cell.task]
+    view = View(shave=info.shave)
+    # Without a truth, what is measured looks at the picture alone, or at its input.
+    truth = store.clean_path(cell.task, cell.image) if info.truth else store.path(cell)
     try:
-        restored, clean = map(view.apply, pictures)
+        restored, clean = map(view.apply, (read_image(store.path(cell)), read_image(truth)))
     except PictureError as error:
         yield from (_row(store, cell, key, None, one_line(error)) for key in keys)
         return
