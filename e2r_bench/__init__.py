@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.run import Ran, open_run, run
-    from e2r_bench.api.run_maps import trust_maps, write_maps
+    from e2r_bench.api.run_maps import carry_trust, trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
     from e2r_bench.api.session import open_session
+    from e2r_bench.api.studies import Study, study_seeds, study_steps
     from e2r_metrics.base.errors import PictureError, UsageError
 
 __version__ = "0.1.0"
@@ -25,8 +26,10 @@ __all__ = [
     "PictureMaps",
     "Ran",
     "Scored",
+    "Study",
     "UsageError",
     "__version__",
+    "carry_trust",
     "judge",
     "judge_runs",
     "maps",
@@ -34,6 +37,8 @@ __all__ = [
     "open_session",
     "run",
     "score",
+    "study_seeds",
+    "study_steps",
     "trust_maps",
     "write_maps",
 ]
@@ -45,12 +50,16 @@ _HOME = {
     "PictureMaps": "e2r_bench.api.maps",
     "Ran": "e2r_bench.api.run",
     "Scored": "e2r_bench.api.score",
+    "Study": "e2r_bench.api.studies",
     "UsageError": "e2r_metrics.base.errors",
+    "carry_trust": "e2r_bench.api.run_maps",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",
     "open_session": "e2r_bench.api.session",
     "score": "e2r_bench.api.score",
+    "study_seeds": "e2r_bench.api.studies",
+    "study_steps": "e2r_bench.api.studies",
     "trust_maps": "e2r_bench.api.run_maps",
     "write_maps": "e2r_bench.api.run_maps",
 }

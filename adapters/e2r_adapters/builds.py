@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.backbones import (
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from e2r_adapters.editors.editor import Editor
     from e2r_adapters.restorer import Settings
     from e2r_adapters.routing import Router
+
+BARE = MappingProxyType(
+    {"kontext": "kontext", "klein": "klein", "fill": "icedit", "qwen-edit": "qwen_edit"}
+)
+"""Family -> the method that runs a bare model of it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def check_family(method: str, backbone: str, family: str) -> None:
     if found != family:
         raise UsageError(
             f"method {method}: expected a backbone of the family {family}, found {backbone} of "
-            f"{found}; run {method.replace(family, found)} with it"
+            f"{found}; run {BARE[found]} with it"
         )
 
 

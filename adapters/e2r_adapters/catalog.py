@@ -16,9 +16,8 @@ from e2r_adapters.builds import (
     open_adapted,
     open_bare,
     open_mixture,
-    open_resized,
-    open_round_trip,
 )
+from e2r_adapters.controls import clean_resized, clean_vae
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.miniatures import MINIATURES
@@ -35,11 +34,13 @@ from e2r_adapters.options import (
     KleinOptions,
     KontextLoraOptions,
     MixtureOptions,
+    QwenLoraOptions,
+    QwenOptions,
     ResizeOptions,
     RoundTripOptions,
     SampledOptions,
 )
-from e2r_baselines.method import Build, Method, MethodSpec
+from e2r_baselines.method import Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
 
@@ -49,6 +50,10 @@ _KLEIN_NOTE = (
     "4096 tokens)"
 )
 
+_QWEN_NOTE = (
+    "otherwise than its pipeline, which makes every picture 1 megapixel first: that is "
+    "resize=megapixel"
+)
 _NANO_NOTE = (
     f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
 )
@@ -154,6 +159,27 @@ def _klein_sampling(options: KleinOptions, backbone: str) -> Sampling:
     return Sampling(1.0 if distilled else chosen, options.mu)
 
 
+def _qwen(options: QwenOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
+    check_family("qwen_edit", backbone, "qwen-edit")
+    if options.max_sequence_length is not None:
+        raise UsageError(
+            f"--set max_sequence_length={options.max_sequence_length}: expected none for "
+            "Qwen-Image-Edit, whose pipelines cut texts to no length; leave it out"
+        )
+    title, source = "Qwen-Image-Edit, no adapter", "Wu et al., Qwen-Image, 2025"
+    spec = _bare("qwen_edit", title, source, backbone, options, Sampling(options.guidance))
+    return replace(spec, note=_QWEN_NOTE if options.resize != "megapixel" else "")
+
+
+def _qwen_lora(options: QwenLoraOptions) -> MethodSpec:
+    bare = _qwen(options)
+    backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
+    spec = _adapted(bare, backbone, options, options, Sampling(options.guidance))
+    title = "Edit2Restore's recipe on Qwen-Image-Edit (with LoRA)"
+    return replace(spec, name="qwen_edit_lora", title=title)
+
+
 def _icedit(options: IceditOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "fill")
     check_family("icedit", backbone, "fill")
@@ -180,36 +206,6 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     return _noted(spec, _ICEDIT_NOTE)
 
 
-def _clean_vae(options: RoundTripOptions) -> MethodSpec:
-    backbone = resolve_backbone(options.backbone, options.quantize)
-    return MethodSpec(
-        name="clean_vae",
-        title="ground truth through the autoencoder (control)",
-        source="control",
-        licence=licence_of(backbone),
-        builds=(base_build(backbone),),
-        tasks=_KINDS,
-        open=partial(open_round_trip, backbone, options),
-        feed="clean",
-        control=True,
-        peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
-    )
-
-
-def _clean_resized(options: ResizeOptions) -> MethodSpec:
-    return MethodSpec(
-        name="clean_resized",
-        title=f"ground truth through resize={options.resize} (control)",
-        source="control",
-        licence="none needed",
-        builds=(Build("control"),),
-        tasks=_KINDS,
-        open=partial(open_resized, options.resize),
-        feed="clean",
-        control=True,
-    )
-
-
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         row.name: row
@@ -218,10 +214,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("kontext_lora", KontextLoraOptions, _kontext_lora),
             Method("klein", KleinOptions, _klein),
             Method("klein_lora", KleinLoraOptions, _klein_lora),
+            Method("qwen_edit", QwenOptions, _qwen),
+            Method("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
             Method("icedit", IceditOptions, _icedit),
             Method("icedit_moe", MixtureOptions, _icedit_moe),
-            Method("clean_vae", RoundTripOptions, _clean_vae),
-            Method("clean_resized", ResizeOptions, _clean_resized),
+            Method("clean_vae", RoundTripOptions, clean_vae),
+            Method("clean_resized", ResizeOptions, clean_resized),
         )
     }
 )

@@ -1,7 +1,8 @@
 """How much memory an editor takes, so that what does not fit is refused before it starts."""
 
+from e2r_adapters.editors.backbones import family_named
 from e2r_adapters.editors.editor import Resize
-from e2r_adapters.editors.releases import FULL, RELEASES, WORK, Quantize
+from e2r_adapters.editors.releases import RELEASES, WORK, Quantize, Release
 from e2r_baselines.method import Build
 
 _MEGAPIXEL = 1024 * 1024
@@ -16,7 +17,7 @@ def peak_bytes(
     """Return the estimated peak memory in bytes of one picture.
 
     Args:
-        backbone: resolved; of one that is no release, Kontext's numbers are taken.
+        backbone: resolved; of one that is no release, its family's numbers are taken.
         resize: decides at what size the model works.
         quantize: how the full model is loaded.
         build: miniatures count as `kontext-nano`, which is measured; the full model's weights are
@@ -26,5 +27,10 @@ def peak_bytes(
     pixels = height * width if resize == "native" else _MEGAPIXEL
     if build.miniature:
         return _NANO + _NANO_PIXEL * pixels
-    needed = RELEASES.get(backbone, RELEASES[FULL]).needed[quantize]
+    needed = (RELEASES.get(backbone) or _released(backbone)).needed[quantize]
     return needed - WORK + WORK * pixels // _MEGAPIXEL
+
+
+def _released(backbone: str) -> Release:
+    family = family_named(backbone).name
+    return next(release for release in RELEASES.values() if release.family == family)

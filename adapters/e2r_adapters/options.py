@@ -98,6 +98,23 @@ class KleinLoraOptions(KleinOptions, AdapterOptions):
 
 
 @dataclass(frozen=True)
+class QwenOptions(SampledOptions):
+    """What bare Qwen-Image-Edit runs with; a `max_sequence_length` is refused, see the docs.
+
+    Attributes:
+        guidance: the scale of classifier-free guidance; 1 halves the passes, and is what adapters
+            that were distilled to few steps are for.
+    """
+
+    guidance: float = 4.0
+
+
+@dataclass(frozen=True)
+class QwenLoraOptions(QwenOptions, AdapterOptions):
+    """What Qwen-Image-Edit with adapters runs with."""
+
+
+@dataclass(frozen=True)
 class IceditOptions(SampledOptions, AdapterOptions):
     """What ICEdit with a plain adapter runs with.
 

@@ -135,7 +135,7 @@ def judge(
         >>> judgement.verdicts[0].verdict.label
         'worse'
 
-        With weights (LPIPS), of two folders::
+        With weights (LPIPS), of two folders:
 
             e2r_bench.judge("results/old", "results/new", clean="data/clean")
     """
@@ -155,9 +155,13 @@ def judge(
 
 
 def score_folders(
-    folders: Sequence[Path], clean: Path, measures: Measures, session: "Session", watch: Watch
+    folders: Sequence[Path],
+    clean: Path | None,
+    measures: Measures,
+    session: "Session",
+    watch: Watch,
 ) -> list[Scored]:
-    """Score folders of results against one folder of clean pictures, each under a name of its own.
+    """Score folders of results against clean pictures or without any, each under its own name.
 
     Raises:
         UsageError: the same folder twice, or files without partner.
@@ -216,7 +220,7 @@ def judge_runs(
         UsageError: runs that may not be compared, an unknown name, or fewer than two arms.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             e2r_bench.judge_runs("results/run", methods=["nlm", "bm3d"], metrics=["psnr"])
     """

@@ -70,7 +70,7 @@ def open_run(run: "Ran | str | Path") -> Ran:
         UsageError: no run folder.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             e2r_bench.open_run("results/run").frame()
     """

@@ -9,6 +9,7 @@ from e2r_bench.api.run import Ran, open_run
 from e2r_bench.api.session import Watch, logged, open_session, unwatched
 
 if TYPE_CHECKING:
+    from e2r_bench.maps.carry import Carried
     from e2r_bench.maps.trust import Checked
     from e2r_bench.maps.write import Mapped
     from e2r_bench.store.cell import Cell
@@ -43,7 +44,7 @@ def write_maps(
         UsageError: an unknown method, task or map, or no run.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             e2r_bench.write_maps("results/run", methods=["promptir"], names=["invented", "lost"])
     """
@@ -77,13 +78,13 @@ def trust_maps(
         cells: the pictures, as in `write_maps(...).cells`.
         bound: mean CIEDE2000 allowed inside a mask.
         level: the chance, at most, that a new scene breaks it.
-        score: what is trusted by; None for the first that the task has.
+        score: what is trusted by; None for the output's texture.
 
     Raises:
         UsageError: maps that are not there, or a bad bound or level.
 
     Example:
-        Of a run that was made::
+        Of a run that was made:
 
             written = e2r_bench.write_maps("results/run")
             e2r_bench.trust_maps("results/run", written.cells, bound=3.0)
@@ -94,3 +95,31 @@ def trust_maps(
     store = open_run(run).store
     with locked(store.folder):
         return trust_masks(store, cells, bound, level, score)
+
+
+def carry_trust(
+    run: Ran | str | Path, cells: "Sequence[Cell]", path: str | Path
+) -> "list[Carried]":
+    """Draw trust masks by thresholds that were calibrated on another run.
+
+    Args:
+        run: what `run` returned, or a run folder, whose maps `write_maps` has written.
+        cells: the pictures, as in `write_maps(...).cells`.
+        path: the other run's `maps/trust.json`.
+
+    Raises:
+        UsageError: no such file, or pictures that differ from those of the calibration in task,
+            degradation, protocol, method or looks; nothing was written.
+
+    Example:
+        Of a run that was made, by the threshold of another::
+
+            written = e2r_bench.write_maps("results/other")
+            e2r_bench.carry_trust("results/other", written.cells, "results/run/maps/trust.json")
+    """
+    from e2r_bench.maps.carry import carry
+    from e2r_metrics.base.locks import locked
+
+    store = open_run(run).store
+    with locked(store.folder):
+        return carry(store, cells, Path(path))

@@ -184,7 +184,7 @@ def score(
         >>> round(scored["psnr"].value, 2), scored["psnr"].n
         (38.59, 2)
 
-        With weights (LPIPS), of two folders::
+        With weights (LPIPS), of two folders:
 
             e2r_bench.score("results/mine", "data/clean", ["psnr", "lpips"])
     """
@@ -229,7 +229,7 @@ def measures_of(
     asked = [part.strip() for part in names.split(",")] if isinstance(names, str) else names
     ids = {info.name: key for key, info in SHARES.items()}
     shares = tuple(ids.get(one, one) for one in asked if one in ids or one in SHARES)
-    if shares and parts.reference != "clean":
+    if shares and parts.reference == "degraded":
         raise UsageError(f"{', '.join(shares)}: expected --reference clean, found degraded")
     rest = [one for one in asked if one not in ids and one not in SHARES]
     return Measures(resolve(rest, profile, variant, channel), shares, parts)

@@ -89,11 +89,11 @@ def csv_text(entrants: "Sequence[Entrant]", contest: "Contest | None") -> str:
 
 def json_text(entrants: "Sequence[Entrant]", contest: "Contest | None") -> str:
     """Return all numbers; of several folders by name, with the comparison."""
-    if contest is None:
+    if len(entrants) == 1:
         content = _content(entrants[0])
     else:
         scored = {one.name: _content(one) for one in entrants}
-        content = {"scores": scored, **json_content(contest)}
+        content = {"scores": scored, **(json_content(contest) if contest else {})}
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 

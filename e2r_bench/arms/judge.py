@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from e2r_bench.arms.claims import Claim, Claims
+from e2r_bench.arms.claims import Arm, Claim, Claims
 from e2r_bench.arms.dry import dry_arms
 from e2r_bench.arms.foresee import Foreseen, Needs, foreseen
 from e2r_bench.arms.forest import forest
 from e2r_bench.arms.power import Known, cost_words, found_lines, plan_lines
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
+from e2r_bench.arms.sharing import make_shard
 from e2r_bench.arms.tables import TableReading
 from e2r_bench.arms.verdicts import PROXIES, Conditions, Judged, asked_of, judge_claim, tasks_of
+from e2r_bench.run.shards import Shard
 from e2r_bench.statistics.margins import Fixed, fixed_margins
 from e2r_bench.statistics.ruling import Family, family
 from e2r_bench.studies.sides import Criteria, Side
@@ -85,14 +87,32 @@ def dry_claims(claims: Claims, reading: Reading) -> Iterator[str]:
     """
     before, fixed = _before(claims, reading)
     yield from _lines_before(claims, reading, before, fixed)
-    wanted = [
+    yield from dry_arms(reading.runner, _wanted(claims, reading, before))
+
+
+def share_claims(claims: Claims, reading: Reading, shard: Shard) -> Iterator[str]:
+    """Make one shard of the arms that claims need, and yield what was made; see `make_shard`.
+
+    The margins are written before anything is trained, as by `judge_claims`.
+
+    Raises:
+        UsageError: the user's mistakes.
+    """
+    before, fixed = _before(claims, reading)
+    yield from _lines_before(claims, reading, before, fixed)
+    yield from _fix(fixed, reading.out / "margins.json")
+    yield from make_shard(reading.runner, _wanted(claims, reading, before), shard)
+
+
+def _wanted(claims: Claims, reading: Reading, before: Foreseen) -> list[tuple[Arm, str]]:
+    """Return every arm of the claims that can be measured, with the tasks that it is asked on."""
+    return [
         (one, task)
         for claim in _run(claims, before)
         for task in tasks_of(claim, reading.runner.base.tasks)
         for name in claim.arms()
         for one in reading.repeats.every(claims.arms[name])
     ]
-    yield from dry_arms(reading.runner, wanted)
 
 
 def _before(claims: Claims, reading: Reading) -> tuple[Foreseen, Fixed]:

@@ -87,13 +87,16 @@ class ArmRunner:
         experiment = self.base.model_copy(update=changes)
         make_plan(experiment, session.weights, session, self.catalog)
 
-    def _key(self, arm: Arm, task: str) -> str:
-        """Return the name of the run folder that holds an arm."""
+    def name_of(self, arm: Arm) -> str:
+        """Return what an arm stands on, as a name of folders: its adapter, or its method."""
         if arm.method != _TRAINED:
             # A run of its own: a method whose weights are missing stops no other arm.
-            name = re.sub(r"[^\w.-]+", "-", arm.method)
-        else:
-            name = "built-in" if arm.training is None else self.training.folder_name(arm.training)
+            return re.sub(r"[^\w.-]+", "-", arm.method)
+        return "built-in" if arm.training is None else self.training.folder_name(arm.training)
+
+    def _key(self, arm: Arm, task: str) -> str:
+        """Return the name of the run folder that holds an arm."""
+        name = self.name_of(arm)
         if arm.prompt == "right":
             return name
         # A wrong prompt differs from task to task, and a run has one prompt for all.

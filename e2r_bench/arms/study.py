@@ -10,6 +10,8 @@ from e2r_bench.arms.foresee import Needs, foreseen
 from e2r_bench.arms.parts import Asked, Part, judged
 from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
+from e2r_bench.arms.sharing import make_shard
+from e2r_bench.run.shards import Shard
 from e2r_bench.statistics.margins import fixed_margins
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import write_study
@@ -69,10 +71,20 @@ class ArmStudy:
             UsageError: the user's mistakes.
         """
         yield from self._before()
+        yield from dry_arms(self.runner, self._wanted(arms))
+
+    def share(self, arms: Mapping[str, Arm], shard: Shard) -> Iterator[str]:
+        """Make one shard of the arms, and yield what was made; see `make_shard`.
+
+        Raises:
+            UsageError: the user's mistakes.
+        """
+        yield from self._before()
+        yield from make_shard(self.runner, self._wanted(arms), shard)
+
+    def _wanted(self, arms: Mapping[str, Arm]) -> list[tuple[Arm, str]]:
         every = [one for arm in arms.values() for one in self.repeats.every(arm)]
-        yield from dry_arms(
-            self.runner, [(arm, task) for arm in every for task in self.runner.base.tasks]
-        )
+        return [(arm, task) for arm in every for task in self.runner.base.tasks]
 
     def _before(self) -> Iterator[str]:
         base = self.runner.base

@@ -9,7 +9,7 @@ from e2r_bench.bundle.reading import Finding
 from e2r_bench.run import mini
 from e2r_bench.run.config import make_experiment
 from e2r_bench.run.prepare import TaskSet, prepare
-from e2r_bench.run.protocols import protocol_named
+from e2r_bench.run.protocols import protocol_of
 from e2r_bench.run.task_sets import task_sets
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import PictureError, UsageError
@@ -75,7 +75,7 @@ def _task_sets(store: Store, data: Sequence[str]) -> Iterable[TaskSet]:
         "weights": (),
     }
     experiment = make_experiment(told, "run.json")
-    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
+    protocol = protocol_of(experiment)
     return task_sets(experiment, protocol)
 
 

@@ -29,7 +29,8 @@ def no_pictures(store: Store, cell: Cell) -> str:
         return ""
     if not store.has(cell):
         return "the picture is in the bundle by hash alone"
-    if not store.clean_path(cell.task, cell.image).is_file():
+    truth = store.info.tasks[cell.task].truth
+    if truth and not store.clean_path(cell.task, cell.image).is_file():
         return "the clean picture is in the bundle by hash alone; give --data with its set"
     return ""
 

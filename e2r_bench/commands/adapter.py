@@ -1,4 +1,4 @@
-"""`e2r-bench adapter inspect`: what stands in a LoRA file and what diffusers makes of it."""
+"""`e2r-bench adapter`: what stands in a LoRA file, and the same as diffusers writes it."""
 
 import json
 from collections import Counter
@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from e2r_adapters.lora import AdapterReport, PartReport
 
 
-@click.group("adapter", short_help="Inspect a LoRA adapter file.")
+@click.group("adapter", short_help="Inspect or convert a LoRA adapter file.")
 def command() -> None:
-    """Inspect a LoRA adapter file."""
+    """Inspect a LoRA adapter file, or convert it to diffusers' own form."""
+
+
+_alpha = click.option(
+    "--alpha", type=ABOVE_ZERO, help="What it was trained with, for a file that does not say."
+)
 
 
 @command.command("inspect", short_help="Rank, alpha, scale, targets, problems.")
 @click.argument("file", type=FILE)
-@click.option(
-    "--alpha", type=ABOVE_ZERO, help="What it was trained with, for a file that does not say."
-)
+@_alpha
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
     """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
@@ -40,6 +43,25 @@ def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
     else:
         _print(report)
     return 1 if report.problems else 0
+
+
+@command.command("convert", short_help="Rewrite it as diffusers does, alpha kept.")
+@click.argument("file", type=FILE)
+@click.argument("out", type=FILE)
+@_alpha
+@click.option(
+    "--family", help="Whose names they are, where several families have them (kontext, klein, ...)."
+)
+def convert_file(file: Path, out: Path, alpha: float | None, family: str | None) -> None:
+    """Write FILE to OUT as diffusers writes adapters, with the alpha of every layer.
+
+    FILE is a safetensors file of kohya, ComfyUI or ai-toolkit, or PEFT's folder; OUT a
+    .safetensors file or a folder. What cannot be converted whole is refused.
+    """
+    from e2r_adapters.editors.families import family_called
+    from e2r_adapters.lora import convert
+
+    _print(convert(file, out, alpha, None if family is None else family_called(family)))
 
 
 def _print(report: "AdapterReport") -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @options.trained
 @options.margin
 @options.dry_run
+@options.shard
 @click.option("--out", type=OUTPUT, default=Path("results/pairs"), show_default=True)
 def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
     """Train on 16 to 128 pairs and test whether fewer are as good."""
@@ -44,6 +45,8 @@ def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
         return _dry(study, paired_arms(pairs, specific))
     with locked(asked["out"]), Console(quiet=True) as console:
         study.runner.watch = console.watch
+        if asked["shard"]:
+            return _share(study, paired_arms(pairs, specific), asked["shard"])
         parts = study_pairs(study, pairs, specific)
     return _told(study, parts, "pairs")
 
@@ -57,6 +60,7 @@ def pairs_command(pairs: Sequence[int], specific: bool, **asked: Any) -> int:
 @options.seeds
 @options.margin
 @options.dry_run
+@options.shard
 @click.option("--out", type=OUTPUT, default=Path("results/prompts"), show_default=True)
 def prompts_command(**asked: Any) -> int:
     """Compare the right prompt with a wrong one and with none."""
@@ -69,6 +73,8 @@ def prompts_command(**asked: Any) -> int:
         return _dry(study, study_arms())
     with locked(asked["out"]), Console(quiet=True) as console:
         study.runner.watch = console.watch
+        if asked["shard"]:
+            return _share(study, study_arms(), asked["shard"])
         parts = study_prompts(study)
     return _told(study, parts, "prompts")
 
@@ -88,6 +94,15 @@ def _dry(study: "ArmStudy", arms: "Mapping[str, Arm]") -> int:
     for line in study.dry_run(arms):
         click.echo(line)
     return 0
+
+
+def _share(study: "ArmStudy", arms: "Mapping[str, Arm]", shard: str) -> int:
+    from e2r_bench.commands.arms import finish
+    from e2r_bench.run.shards import parse_shard
+
+    for line in study.share(arms, parse_shard(shard)):
+        click.echo(line)
+    return finish(study.runner)
 
 
 def _told(study: "ArmStudy", parts: "Sequence[Part]", name: str) -> int:

@@ -30,6 +30,7 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
 @options.training_seeds
 @options.seeds
 @options.dry_run
+@options.shard
 @click.option(
     "--power",
     is_flag=True,
@@ -77,10 +78,11 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 
 
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
-    from e2r_bench.arms.judge import Reading, dry_claims, judge_claims
+    from e2r_bench.arms.judge import Reading, dry_claims, judge_claims, share_claims
     from e2r_bench.arms.power import known_spreads
     from e2r_bench.commands.arms import criteria_of, finish, repeats_of, runner_of
     from e2r_bench.console import Console
+    from e2r_bench.run.shards import parse_shard
     from e2r_bench.statistics.margins import margin_of
     from e2r_metrics.base.locks import locked
 
@@ -100,6 +102,9 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
         return 0
     with locked(runner.base.out), Console(quiet=True) as console:
         runner.watch = console.watch
-        for line in judge_claims(claims, readings, reading):
+        lines = judge_claims(claims, readings, reading)
+        if asked["shard"]:
+            lines = share_claims(claims, reading, parse_shard(asked["shard"]))
+        for line in lines:
             click.echo(line)
     return finish(runner)

@@ -42,10 +42,10 @@ def session_of(asked: Mapping[str, Any]) -> "Session":
 
 
 def scored_folders(
-    folders: Sequence[Path], clean: Path, measures: "Measures", asked: Mapping[str, Any],
+    folders: Sequence[Path], clean: Path | None, measures: "Measures", asked: Mapping[str, Any],
     watch: "Watch",
 ) -> "list[Scored]":  # fmt: skip
-    """Score folders against one folder of clean pictures."""
+    """Score folders against one folder of clean pictures, or without any."""
     from e2r_bench.api.judge import score_folders
 
     return score_folders(folders, clean, measures, session_of(asked), watch)

@@ -21,8 +21,10 @@ def command(
     """Write what one run would have written, from the run folders of all its shards, in any order.
 
     Shards that were made by other settings, versions or weights are refused, and what differs is
-    named. Exit code 1 when a picture failed in a shard.
+    named. Exit code 1 when a picture failed in a shard. Shards of claims and studies are laid into
+    one folder, in which their command without --shard then judges.
     """
+    from e2r_bench.arms.sharing import are_arms, join_arms
     from e2r_bench.console import Console
     from e2r_bench.report.page import write_report
     from e2r_bench.run.merge import join
@@ -32,6 +34,11 @@ def command(
     from e2r_metrics import FeatureStore, Session
     from e2r_metrics.base.locks import locked
 
+    if all(are_arms(folder) for folder in shards):
+        with locked(out):
+            for line in join_arms(shards, out):
+                click.echo(line)
+        return 0
     with Console() as console, locked(out):
         resolver = open_resolver(weights, offline, console.say)
         store = join(shards, out, resolver)

@@ -17,6 +17,7 @@ from e2r_bench.commands.types import (
     WHOLE,
     Folders,
 )
+from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     from e2r_metrics.base.pairs import Matching
@@ -85,11 +86,30 @@ reading = _all(
 """How folders are paired too; see `matching_of`."""
 
 
+class _Crop(click.ParamType):
+    """A crop: "128" is squares of 128 pixels, "x16" sides that are multiples of 16."""
+
+    name = "N|xN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from e2r_metrics.view import parse_crop
+
+        try:
+            parse_crop(value)
+        except UsageError as error:
+            self.fail(str(error).removeprefix("--crop: "), param, ctx)
+        return str(value)
+
+
+crop = click.option(
+    "--crop", type=_Crop(), help="N: central squares of N pixels. xN: sides cut to multiples of N."
+)
+"""Which part of a picture is there; `score` cuts what it is given, a run before it degrades."""
+
 cuts = _all(
     click.option("--channel", help="Of PSNR and SSIM: rgb, gray, y, y_full, y709, y709_full, or a "
                  "luma rounded to 8 bits, such as y_rounded."),
-    click.option("--crop", type=click.IntRange(min=1),
-                 help="Cut both sides to multiples of it, around the centre."),
+    crop,
     click.option("--shave", type=click.IntRange(min=0), help="Pixels cut at each border."),
 )  # fmt: skip
 """What of the pictures is scored; see `view_of`."""
@@ -123,9 +143,10 @@ def parts_of(asked: Mapping[str, Any]) -> "Parts":
 
 def view_of(asked: Mapping[str, Any]) -> "View":
     """Return what of the pictures is scored; absent flags leave all of it."""
-    from e2r_metrics.view import View
+    from e2r_metrics.view import View, parse_crop
 
-    return View(asked.get("shave") or 0, asked.get("crop") or 1, asked.get("depth") or "stored")
+    side, multiple = (None, 1) if asked.get("crop") is None else parse_crop(asked["crop"])
+    return View(asked.get("shave") or 0, multiple, asked.get("depth") or "stored", side)
 
 
 def reading_of(asked: Mapping[str, Any]) -> "Reading":
@@ -167,17 +188,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="JSON instead of 
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what it takes; write, fetch, train, restore nothing."
 )
+shard = click.option(
+    "--shard", help="i/n: make this part of the arms and judge nothing, for `e2r-bench merge`."
+)
 training_seeds = click.option(
     "--training-seeds", type=WHOLE,
     help="Train every arm once with each; one training speaks of that adapter only.",
 )  # fmt: skip
 seeds = click.option("--seeds", type=WHOLE, help="Sample every arm once with each.")
 
-cut = _all(
-    click.option("--crop", type=click.IntRange(min=32),
-                 help="Centre crops of so many pixels square, of any set."),
-    click.option("--scenes", type=FILE, help="CSV of image,scene: what shows the same."),
-)  # fmt: skip
+scenes = click.option("--scenes", type=FILE, help="CSV of image,scene: what shows the same.")
+cut = _all(crop, scenes)
 """Which part of a picture is looked at, and which pictures are of one scene."""
 
 study_tasks = click.option(

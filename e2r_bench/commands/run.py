@@ -49,7 +49,9 @@ if TYPE_CHECKING:
 @click.option("--metrics", type=NAMES, help="e.g. psnr,ssim,lpips,fid,cmmd,clip_iqa.")
 @click.option("--profile", help="Which variant a bare metric name means: default or paper.")
 @options.variant
-@options.cut
+@options.cuts
+@options.scenes
+@click.option("--no-truth", is_flag=True, default=None, help="--data holds inputs alone.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many images of each set.")
 @click.option("--prompts", help="Edit2Restore's prompts: g1 (paper) or g2 (repository).  [g1]")
 @click.option("--prompt", help="One prompt for all tasks instead.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2r_bench.commands import options
+from e2r_bench.commands import options, references
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
 
 if TYPE_CHECKING:
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 _HEAD = 10
 """Bytes by which files of each format are known; run.json differs in them."""
+_USUAL, _BLIND = ("psnr", "ssim", "lpips"), ("niqe", "brisque", "clip_iqa")
 _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "table"}
 
 
 @click.command("score", short_help="Score folders of results.")
 @click.argument("folders", nargs=-1, required=True, type=FILE, metavar="RESTORED... CLEAN")
-@click.option("--metrics", type=NAMES, default="psnr,ssim,lpips", show_default=True,
-              help="Names, by comma; invented_share and its like too.")  # fmt: skip
+@click.option("--metrics", type=NAMES, help="Names, by comma; invented_share and its like too.  "
+              "[psnr,ssim,lpips; without a reference niqe,brisque,clip_iqa]")  # fmt: skip
+@click.option("--no-reference", is_flag=True, help="There is no CLEAN: all folders are RESTORED.")
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
@@ -34,6 +36,8 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
 )  # fmt: skip
 @click.option("--out", type=OUTPUT, help="File for what is printed otherwise: .csv .json .parquet.")
 @click.option("--beside", help="Show what papers report of this task or method, below.")
+@references.clean_extractor
+@references.keep_clean
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
@@ -43,10 +47,19 @@ def command(
     """Score folders of RESTORED images against a folder of CLEAN ones, paired by name.
 
     The last folder is the clean one; where several are scored, they are compared with the first.
+    With --no-reference there is none, and only what needs none is measured.
+    For metrics of sets it may be an .npz of statistics instead (pytorch-fid, clean-fid, or of
+    --keep-clean); nothing is compared then.
     Exit code 1 when a picture failed, or nothing could be measured; both are named.
     """
-    if len(folders) < 2:
-        raise click.UsageError("expected folders of results and one of clean pictures, found one")
+    if len(folders) < 2 and not asked["no_reference"]:
+        raise click.UsageError(
+            "expected folders of results and one of clean pictures, found one; where "
+            "there are no clean ones, --no-reference"
+        )
+    if asked["no_reference"]:
+        _refuse_reference(asked)
+        asked["reference"] = "none"
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet needs --out FILE")
@@ -61,6 +74,15 @@ def command(
     return 1 if any(one.failed for one in results) or not measured else 0
 
 
+def _refuse_reference(asked: Mapping[str, Any]) -> None:
+    """Refuse what speaks of clean pictures where there are none."""
+    for name, flag in (("keep_clean", "--keep-clean"), ("clean_extractor", "--clean-extractor")):
+        if asked[name] is not None:
+            raise click.UsageError(f"expected one of {flag} and --no-reference, found both")
+    if asked["reference"] != "clean":
+        raise click.UsageError("expected one of --reference and --no-reference, found both")
+
+
 def _published(name: str) -> tuple[str, ...]:
     from e2r_bench.report.beside import lines_beside, rows_beside
 
@@ -71,12 +93,20 @@ def _scored(
     folders: Sequence[Path], asked: Mapping[str, Any]
 ) -> "tuple[list[Scored], Judgement | None]":
     from e2r_bench.api.judge import judge
-    from e2r_bench.commands.folders import measures_of, scored_folders
+    from e2r_bench.commands.folders import measures_of, scored_folders, session_of
     from e2r_bench.console import Console
 
-    measures = measures_of(asked["metrics"], asked)
+    restored, clean = (folders[:-1], folders[-1]) if not asked["no_reference"] else (folders, None)
+    measures = measures_of(asked["metrics"] or (_USUAL if clean else _BLIND), asked)
     with Console(quiet=True) as console:
-        results = scored_folders(folders[:-1], folders[-1], measures, asked, console.watch)
+        if clean is not None and references.is_file(clean):
+            of_file = references.scored_against
+            return of_file(restored, clean, measures, asked, console.watch), None
+        if clean is not None:
+            references.refuse_folder(clean, asked)
+        results = scored_folders(restored, clean, measures, asked, console.watch)
+    if asked["keep_clean"] is not None:
+        references.keep(asked["keep_clean"], results[0].entrant, session_of(asked))
     if len(results) == 1:
         return results, None
     return results, judge(*results, margins=flat(asked["margins"]))

@@ -11,8 +11,9 @@ from e2r_bench.commands import arm_studies, options, plan_study, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
+    from e2r_bench.api.run import Ran
+    from e2r_bench.api.studies import Study
     from e2r_bench.run.config import Experiment
-    from e2r_bench.store.store import Store
 
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
 
@@ -40,7 +41,7 @@ def _experiment(asked: dict[str, Any], more: dict[str, Any]) -> "Experiment":
 
 
 def _dry(asked: dict[str, Any], **more: Any) -> int:
-    """Say what a new run of a study would take; see `_store`."""
+    """Say what a new run of a study would take; see `_run`."""
     from e2r_bench.arms.foresee import few_scenes
     from e2r_bench.run.dry import dry_run, pretending_session
 
@@ -52,9 +53,9 @@ def _dry(asked: dict[str, Any], **more: Any) -> int:
     return 0
 
 
-def _store(
+def _run(
     folder: Path | None, used: Sequence[str], asked: dict[str, Any], **more: Any
-) -> "tuple[Store, int]":
+) -> "tuple[Ran, int]":
     """Open the run that was given, or make the one that was asked for; with the exit code.
 
     Args:
@@ -63,25 +64,30 @@ def _store(
         asked: the flags of a new run.
         more: settings of a new run.
     """
+    from e2r_bench.api import run
     from e2r_bench.arms.foresee import few_scenes
     from e2r_bench.commands.arms import settings_of
     from e2r_bench.console import Console
-    from e2r_bench.run.runner import run_experiment
     from e2r_bench.run.services import open_services
-    from e2r_bench.store.store import open_store
 
     if folder is not None:
         _refuse_idle(used)
-        return open_store(folder), 0
+        return run.open_run(folder), 0
     settings, experiment = settings_of(asked) | more, _experiment(asked, more)
     _, session, _ = open_services(experiment, _unsaid)
     for line in few_scenes(experiment, session):
         click.echo(line)
     with Console(quiet=True) as console:
-        outcome = run_experiment(experiment, settings, console.watch, click.echo)
-    for cell, reason in outcome.failures.items():
+        ran = run.run(experiment, say=click.echo, watch=console.watch, passed=settings)
+    for cell, reason in ran.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
-    return outcome.store, 1 if outcome.failures else 0
+    return ran, 1 if ran.failures else 0
+
+
+def _told(study: "Study") -> None:
+    for line in study.lines:
+        click.echo(line)
+    click.echo(f"written: {study.folder}")
 
 
 def _unsaid(line: str) -> None:
@@ -97,23 +103,6 @@ def _enough(name: str, values: Sequence[int], least: int, run: Path | None) -> N
 def _given(name: str) -> bool:
     context = click.get_current_context()
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def _chosen(store: "Store", seeds: Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds that a finished run is studied at; UsageError where it lacks one."""
-    lacking = sorted(set(seeds) - set(store.info.seeds))
-    if lacking:
-        every = sorted({*seeds, *store.info.seeds})
-        raise click.UsageError(
-            f"--seeds: expected seeds of {store.folder}, which has {_listed(store.info.seeds)}, "
-            f"found {_listed(lacking)} too; give the command that made it once more, with "
-            f"--seeds {','.join(map(str, every))}: only the missing pictures are restored"
-        )
-    return tuple(dict.fromkeys(seeds))
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds))
 
 
 def _refuse_idle(used: Sequence[str]) -> None:
@@ -146,26 +135,17 @@ def seeds_command(
     RUN is a finished run folder with several seeds, of which --seeds names some; without it one is
     made in --out.
     """
+    from e2r_bench.api.studies import study_seeds
     from e2r_bench.commands.arms import margins_of
-    from e2r_bench.studies.seeds import study_seeds
-    from e2r_metrics.base.locks import locked
 
     margins = margins_of(asked["margins"])
     _enough("seeds", seeds, 2, None if _given("seeds") else run)
     new = {"methods": methods, "seeds": seeds, "steps": [steps]}
     if asked["dry_run"] and run is None:
         return _dry(asked, **new)
-    store, code = _store(run, ("steps", "seeds"), asked, **new)
-    chosen = _chosen(store, seeds) if _given("seeds") else store.info.seeds
-    with locked(store.folder):
-        rows = study_seeds(store, steps, margins, chosen)
-    for row in rows:
-        click.echo(
-            f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
-            f"{row.seeds}, spread of the mean over seeds {row.spread_of_mean:.3g}, of one image "
-            f"{row.per_image_spread:.3g}, seeds for +-{row.half_width:.3g}: {row.words}"
-        )
-    click.echo(f"written: {store.folder / 'studies' / 'seeds'}")
+    ran, code = _run(run, ("steps", "seeds"), asked, **new)
+    chosen = seeds if _given("seeds") else ()
+    _told(study_seeds(ran, steps=steps, seeds=chosen, margins=margins))
     return code
 
 
@@ -187,23 +167,14 @@ def steps_command(
 
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
+    from e2r_bench.api.studies import study_steps
     from e2r_bench.commands.arms import margins_of
-    from e2r_bench.studies.steps import study_steps
-    from e2r_metrics.base.locks import locked
 
     margins = margins_of(asked["margins"])
     _enough("steps", steps, 3, run)
     new = {"methods": methods, "seeds": [seed], "steps": steps}
     if asked["dry_run"] and run is None:
         return _dry(asked, **new)
-    store, code = _store(run, ("seed",), asked, **new)
-    with locked(store.folder):
-        rows = study_steps(store, seed, margins)
-    for name in dict.fromkeys((row.method, row.task, row.metric) for row in rows):
-        row = next(r for r in rows if (r.method, r.task, r.metric) == name)
-        click.echo(
-            f"{' '.join(name)}: {row.words}; margin {row.margin:.3g}, "
-            f"best at {row.best}, n {row.n}, {row.scenes} scenes, {row.build}"
-        )
-    click.echo(f"written: {store.folder / 'studies' / 'steps'}")
+    ran, code = _run(run, ("seed",), asked, **new)
+    _told(study_steps(ran, seed=seed, margins=margins))
     return code

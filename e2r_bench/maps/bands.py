@@ -89,6 +89,12 @@ def band_split(restored: EightBit, clean: EightBit) -> Bands:
     return Bands(unfaithful, np.sqrt(lost), np.sqrt(invented), np.sqrt(noise))
 
 
+def texture(restored: EightBit) -> Map:
+    """Return the local RMS of an output's finest detail band, luma, levels: it needs no truth."""
+    fine = _details(restored.astype(np.float32) @ LUMA)[0]
+    return np.sqrt(_blur(fine * fine, _WINDOWS[0]))
+
+
 def check_pair(restored: EightBit, clean: EightBit) -> None:
     """Raise `PictureError` unless both are (H, W, 3) uint8 of one size and large enough."""
     same = restored.shape == clean.shape and restored.dtype == clean.dtype == np.uint8

@@ -51,14 +51,15 @@ class Sample:
 
     Attributes:
         task: names the degradation.
-        restored, clean, degraded: (H, W, 3) uint8 RGB.
+        restored, degraded: (H, W, 3) uint8 RGB.
+        clean: the same, None where there is no truth.
         seeds: the outputs of all seeds for this input, the shown one included.
         truncate: the protocol truncated noisy inputs to 8 bits.
     """
 
     task: Task
     restored: EightBit
-    clean: EightBit
+    clean: EightBit | None
     degraded: EightBit
     seeds: Sequence[EightBit] = ()
     truncate: bool = False
@@ -124,18 +125,38 @@ def _placed(values: Map, whole: EightBit, window: tuple[slice, slice]) -> Map:
 
 
 def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
-    """Return every map that the sample allows; `lpips` is left out where there are no weights."""
-    found = with_truth(sample.restored, sample.clean)
-    placed = after_alignment(sample.restored, sample.clean)
+    """Return every map that the sample allows.
+
+    `lpips` is left out where there are no weights; without a truth, whatever compares with it is.
+    """
+    against = Maps({}, {}) if sample.clean is None else _against(sample, sample.clean, lpips)
+    blind = without_truth(sample)
+    values, scores = {**against.values, **blind.values}, {**against.scores, **blind.scores}
+    if len(sample.seeds) >= MIN_SAMPLES and sample.clean is not None:
+        index = hallucination(sample.seeds, sample.clean)
+        values["hallucination"] = index.values
+        scores |= {"hallucination_index": index.index, "hallucination_floor": index.floor}
+    return Maps(values, scores, against.left_out)
+
+
+def _against(sample: Sample, clean: EightBit, lpips: SpatialLpips | None) -> Maps:
+    found, placed = with_truth(sample.restored, clean), after_alignment(sample.restored, clean)
     values = {**found.values, **placed.values}
     scores = {**found.scores, **placed.scores}
     left_out: dict[str, str] = {}
     if lpips is not None:
         try:
-            values["lpips"] = lpips(sample.restored, sample.clean)
+            values["lpips"] = lpips(sample.restored, clean)
             scores["lpips_spatial"] = _mean(values["lpips"])
         except PictureError as error:
             left_out["lpips"] = str(error)
+    return Maps(values, scores, left_out)
+
+
+def without_truth(sample: Sample) -> Maps:
+    """Return the maps that need no truth: of a degradation with a model, and of several seeds."""
+    values: dict[str, Map] = {}
+    scores: dict[str, float] = {}
     if has_model(sample.task.kind):
         seen = consistency(sample.task, sample.restored, sample.degraded, sample.truncate)
         values["unexplained" if seen.unit == "levels" else "inconsistency"] = seen.values
@@ -143,11 +164,7 @@ def all_maps(sample: Sample, lpips: SpatialLpips | None = None) -> Maps:
     if len(sample.seeds) > 1:
         values["seed_deviation"] = seed_deviation(sample.seeds)
         scores["seed_deviation"] = _mean(values["seed_deviation"])
-    if len(sample.seeds) >= MIN_SAMPLES:
-        index = hallucination(sample.seeds, sample.clean)
-        values["hallucination"] = index.values
-        scores |= {"hallucination_index": index.index, "hallucination_floor": index.floor}
-    return Maps(values, scores, left_out)
+    return Maps(values, scores)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -19,15 +19,16 @@ from e2r_bench.maps.compute import (
     all_maps,
     check_names,
 )
+from e2r_bench.maps.consistency import has_model
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
 from e2r_bench.maps.sheet import contact_sheet, head
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.info import Row
+from e2r_bench.store.info import NO_TRUTH, Row
 from e2r_bench.store.names import cell_folder, cell_of
 from e2r_bench.store.rows import RowFile, Rows
 from e2r_bench.store.store import Store
-from e2r_metrics.base.errors import PictureError, unknown
+from e2r_metrics.base.errors import PictureError, UsageError, unknown
 from e2r_metrics.base.files import write_bytes, write_text
 from e2r_metrics.base.pictures import read_image, write_png
 
@@ -73,10 +74,12 @@ def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: 
     `maps/per_image.jsonl`, as rows like those of the metrics; rows of other pictures stay.
 
     Raises:
-        UsageError: an unknown method, task or map, or a folder that cannot be written.
+        UsageError: an unknown method, task or map, a folder that cannot be written, or pictures
+            without a truth that no map can be made of.
     """
     check_names(wanted.maps)
     cells = tuple(_cells(store, wanted))
+    _refuse_blind(store, cells)
     rows: list[Row] = []
     mapped: list[Cell] = []
     failed: dict[Cell, str] = {}
@@ -92,6 +95,25 @@ def write_maps(store: Store, wanted: Wanted, lpips: SpatialLpips | None, watch: 
         watch("maps", count, len(cells))
     _write_rows(store, rows, set(cells))
     return Mapped(tuple(mapped), failed)
+
+
+def _refuse_blind(store: Store, cells: Sequence[Cell]) -> None:
+    """Refuse where not one picture can have a map: no truth, no model, and a single seed."""
+    for cell in cells:
+        told, seeds = store.info.tasks[cell.task], seeds_of(store, cell.method)
+        if told.truth or has_model(_task(cell.task).kind) or len(seeds) > 1:
+            return
+    if cells:
+        raise UsageError(
+            f"{store.folder}: expected pictures that a map can be made of: {NO_TRUTH}, no model "
+            "of their degradation is known, and there is one seed; run a task with a model, such "
+            "as --tasks dehaze or derain, or several --seeds"
+        )
+
+
+def _task(name: str) -> Task:
+    # Of a task that is data no model of its degradation is known.
+    return TASKS.get(name, Task(name, name, ""))
 
 
 def _write_one(store: Store, cell: Cell, names: Collection[str], found: Maps) -> list[Row]:
@@ -133,8 +155,9 @@ def write_sheet(store: Store, cell: Cell, maps: Mapping[str, Map]) -> None:
     photos = {
         "input": store.degraded_path(cell.task, cell.image),
         "restored": store.path(cell),
-        "ground truth": store.clean_path(cell.task, cell.image),
     }
+    if store.info.tasks[cell.task].truth:
+        photos["ground truth"] = store.clean_path(cell.task, cell.image)
     pixels = {name: read_image(path) for name, path in photos.items()}
     ordered = {name: maps[name] for name in SCALES if name in maps}
     draw = f"seed {cell.draw.seed}, {cell.draw.steps} steps"
@@ -187,12 +210,12 @@ def _chosen(
 
 
 def _sample(store: Store, cell: Cell) -> Sample:
+    info = store.info.tasks[cell.task]
     drawn = [replace(cell, draw=draw) for draw in seeds_of(store, cell.method)]
     return Sample(
-        # Of a task that is data no model of its degradation is known.
-        task=TASKS.get(cell.task, Task(cell.task, cell.task, "")),
+        task=_task(cell.task),
         restored=read_image(store.path(cell)),
-        clean=read_image(store.clean_path(cell.task, cell.image)),
+        clean=read_image(store.clean_path(cell.task, cell.image)) if info.truth else None,
         degraded=read_image(store.degraded_path(cell.task, cell.image)),
         seeds=[read_image(store.path(one)) for one in drawn if store.has(one)],
         truncate="rounding=truncate" in store.info.protocol,

@@ -113,7 +113,6 @@ def write_figure(store: Store, cases: Sequence[Wanted], boxes: Sequence[Box]) ->
 
 
 def _row(store: Store, case: Wanted) -> Iterator[_Shown]:
-    truth = store.clean_path(case.task, case.image)
     yield _Shown("input", "", read_image(store.degraded_path(case.task, case.image)))
     others = (name for name in restorers(store) if name != case.method)
     for method in (case.method, *others):
@@ -122,7 +121,9 @@ def _row(store: Store, case: Wanted) -> Iterator[_Shown]:
             build = label_build(method, store.info.methods[method])
             note = "\n".join(part for part in (build, _scores(store, cell)) if part)
             yield _Shown(method, note, read_image(store.path(cell)))
-    yield _Shown("ground truth", "", read_image(truth))
+    if store.info.tasks[case.task].truth:
+        truth = read_image(store.clean_path(case.task, case.image))
+        yield _Shown("ground truth", "", truth)
 
 
 def _scores(store: Store, cell: Cell) -> str:

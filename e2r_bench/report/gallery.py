@@ -84,7 +84,7 @@ def gallery(cases: Sequence[Case], album: Album, run: str) -> dict[str, Any]:
 
 def _row(case: Case, album: Album) -> dict[str, Any]:
     store, cell = case.store, case.cell
-    clean = store.clean_path(cell.task, cell.image)
+    info = store.info.tasks[cell.task]
     pixels = read_image(store.path(cell))
     maps, scores = maps_of(case, pixels)
     return {
@@ -97,7 +97,7 @@ def _row(case: Case, album: Album) -> dict[str, Any]:
         "size": [pixels.shape[1], pixels.shape[0]],
         "scores": _json({**case.scores, **unmeasured(scores, case.scores)}),
         "input": album.photo(store.degraded_path(cell.task, cell.image)),
-        "truth": album.photo(clean),
+        "truth": album.photo(store.clean_path(cell.task, cell.image)) if info.truth else None,
         "restored": album.photo(store.path(cell)),
         "maps": _overlays(maps, album),
         "has": [name for name in OVERLAYS if name in maps],
@@ -110,7 +110,8 @@ def maps_of(case: Case, restored: EightBit) -> tuple[dict[str, Map], dict[str, f
     stored = read_arrays(case.store, case.cell)
     if {"invented", "lost", "unfaithful"} <= stored.keys():
         return stored, {}
-    if min(restored.shape[:2]) < MIN_SIDE:
+    truth = case.store.info.tasks[case.cell.task].truth
+    if not truth or min(restored.shape[:2]) < MIN_SIDE:
         return stored, {}
     clean = read_image(case.store.clean_path(case.cell.task, case.cell.image))
     bands = band_split(restored, clean)

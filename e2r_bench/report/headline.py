@@ -24,6 +24,7 @@ from e2r_bench.report.roles import FIDELITY, INVENTION, PERCEPTION, ROLES, Role,
 from e2r_bench.report.standings import Ranking, Sets, Standing, mean
 from e2r_bench.report.words import Word, overall, printed, word_of
 from e2r_bench.statistics.judge import MIN_SCENES
+from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import Store
 
 
@@ -91,6 +92,7 @@ class Card:
         said: the arms' words, all parts together.
         parts: one for each role that was measured.
         missing: roles that no metric of the run speaks of.
+        why: what keeps them from being measured.
         plane: perception against distortion, None where either was not measured.
     """
 
@@ -101,6 +103,7 @@ class Card:
     said: tuple[Said, ...]
     parts: tuple[Part, ...]
     missing: tuple[str, ...]
+    why: str
     plane: Plane | None
 
     def part(self, role: Role) -> Part | None:
@@ -186,6 +189,7 @@ def _card(field: _Field, sets: Sets, bench: Bench, places: Mapping[Arm, int]) ->
         said=tuple(_said(field, ranked, places)),
         parts=tuple(_part(role, ranking) for role, ranking in ranked.items()),
         missing=tuple(role.title for role in ROLES if role not in ranked),
+        why="no metric of this run speaks of it" if info.truth else f"not measured, {NO_TRUTH}",
         plane=_plane(field, sets, places),
     )
 

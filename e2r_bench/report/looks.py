@@ -59,7 +59,8 @@ def _pictures(same: Sequence[Case], middle: Case, score: str, album: Album) -> I
         said = "" if value is None else f"{score} {number(value)}"
         note = "; ".join(part for part in (_build(case), said) if part)
         yield _look(album, case.store.path(case.cell), _named(case), note)
-    yield _look(album, store.clean_path(task, image), "clean", "ground truth")
+    if store.info.tasks[task].truth:
+        yield _look(album, store.clean_path(task, image), "clean", "ground truth")
 
 
 def _look(album: Album, path: Path, title: str, note: str) -> Look:

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from e2r_bench.maps.paint import ramp_tables
+from e2r_bench.maps.unseen import UNSEEN
 from e2r_bench.report import palette, plane
 from e2r_bench.report.arms import arms_of, shares_of
 from e2r_bench.report.cases import bytes_of, cases_of
@@ -113,6 +114,7 @@ def _html(content: Mapping[str, Any]) -> str:
         roles=ROLES,
         flag_step=FLAG_STEP,
         min_scenes=MIN_SCENES,
+        unseen=UNSEEN,
         orders_say=f"{ORDERS[0].upper()}{ORDERS[1:]}.",
     )
 

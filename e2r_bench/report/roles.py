@@ -42,9 +42,10 @@ PERCEPTION = Role(
     "Perception",
     "best perception",
     "how it looks to a viewer",
-    "how it looks to a network trained on viewers; made-up detail can score well",
-    ("lpips", "dists", "clip_iqa", "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
-)
+    "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
+    ("lpips", "dists", "clip_iqa", "niqe", "brisque",
+     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
+)  # fmt: skip
 INVENTION = Role(
     "Invented",
     "least invented",

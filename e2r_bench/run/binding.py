@@ -90,7 +90,7 @@ def inputs_of(plan: Plan) -> Inputs:
 
 def _sources(pictures: TaskSet) -> Iterator[tuple[str, tuple[str, ...]]]:
     for source in pictures.sources:
-        files = (source.clean, source.degraded) if pictures.from_files() else (source.clean,)
+        files = (source.clean, source.degraded if pictures.from_files() else None)
         yield source.id, tuple(_digest(file) for file in files if file is not None)
 
 

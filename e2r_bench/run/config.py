@@ -13,6 +13,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from e2r_bench.run.tasks import TaskTable
@@ -21,14 +22,31 @@ from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
+from e2r_metrics.view import parse_crop
 
 DEFAULT_TASKS = ("denoise15", "denoise25", "denoise50", "derain", "dehaze")
+BLIND_METRICS = ("niqe", "brisque", "clip_iqa")
+"""The default where there is no truth."""
+_LEAST_SIDE = 32
 DEFAULT_METRICS = ("psnr", "ssim", "lpips", "fd_effnet", "mmd_effnet", "fid", "cmmd", "clip_iqa")
 
 
 def _here(value: Any) -> Any:
     # As a path, an address would lose a slash and name a folder of this machine.
     return fetched(value) if isinstance(value, str) and is_address(value) else value
+
+
+def _cut(value: Any) -> Any:
+    """Return a crop as it is written in run.json: 128, or "x16"."""
+    if value is None:
+        return value
+    try:
+        side, multiple = parse_crop(value)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("--crop: ")) from error
+    if side is not None and side < _LEAST_SIDE:
+        raise ValueError(f"expected squares of {_LEAST_SIDE} pixels or more, found {side}")
+    return f"x{multiple}" if side is None else side
 
 
 class Experiment(BaseModel):
@@ -55,8 +73,13 @@ class Experiment(BaseModel):
         metrics: names such as `psnr` or `psnr:y`.
         profile: which variant a bare metric name means: "default" or "paper".
         variant: metric name to variant, over the profile and the protocol.
-        crop: centre crops of so many pixels square, of any set; part of the protocol.
+        crop: centre crops of so many pixels square, of any set; "x16" for sides that are multiples
+            of 16; part of the protocol.
+        shave: pixels of each border that no metric looks at; None for what the task says.
+        channel: what PSNR and SSIM are computed on; None for the variants' own.
         scenes: a CSV file that says which scene an image shows; see `read_scenes`.
+        no_truth: the pictures are inputs that nobody knows the truth of: they are restored as they
+            are, and only what needs no truth is measured.
         limit: the first so many images of each set.
         prompts: which generation of Edit2Restore's prompts.
         prompt: one prompt for all tasks instead, for the study of prompts.
@@ -90,8 +113,11 @@ class Experiment(BaseModel):
     metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     profile: Literal["default", "paper"] = "default"
     variant: Mapping[str, str] = Field(default_factory=dict)
-    crop: int | None = Field(default=None, ge=32)
+    crop: Annotated[int | str | None, BeforeValidator(_cut)] = None
+    shave: int | None = Field(default=None, ge=0)
+    channel: str | None = None
     scenes: Path | None = None
+    no_truth: bool = False
     limit: int | None = Field(default=None, ge=1)
     prompts: Literal["g1", "g2"] = "g1"
     prompt: str | None = None
@@ -103,6 +129,13 @@ class Experiment(BaseModel):
     offline: bool = False
     shard: str | None = None
     out: Path = Path("results/run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blind_by_default(cls, said: Any) -> Any:
+        if isinstance(said, dict) and said.get("no_truth") is True and "metrics" not in said:
+            return {**said, "metrics": BLIND_METRICS}
+        return said
 
     def reading(self) -> Reading:
         """Return how files become pixels; UsageError for a colour that is none."""

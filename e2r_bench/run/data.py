@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from e2r_baselines.degrade import Depth
+from e2r_bench.store.info import NO_TRUTH
 from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pictures import AS_STORED, EightBit, Reading, picture_size, read_image
 
 
 @dataclass(frozen=True)
 class Source:
-    """One clean photograph, or a crop of one, and its degraded partner where there is one.
+    """One photograph, or a crop of one: clean, degraded, or both.
 
     Attributes:
         id: the image's name in every row; a file stem, or photograph and corner.
         scene: what it is a picture of; images of one scene are not independent.
-        clean: the clean file.
+        clean: the clean file, None where there is no truth.
         degraded: the degraded file, None where the degradation is ours to make.
         box: (top, left, side) of a crop, None for the whole picture.
         disparity: file of true disparities, None where depth is the stated model.
@@ -25,10 +26,22 @@ class Source:
 
     id: str
     scene: str
-    clean: Path
+    clean: Path | None
     degraded: Path | None = None
     box: tuple[int, int, int] | None = None
     disparity: Path | None = None
+
+    @property
+    def file(self) -> Path:
+        """Return the file that says name and size: the clean one, or the input where it is alone.
+
+        Raises:
+            ValueError: it has neither.
+        """
+        found = self.clean or self.degraded
+        if found is None:
+            raise ValueError(f"source {self.id!r} has no file")
+        return found
 
     def window(self) -> tuple[slice, slice]:
         """Return the rows and columns of the whole picture that this source is."""
@@ -39,7 +52,7 @@ class Source:
 
     def size(self) -> tuple[int, int]:
         """Return (height, width) without decoding."""
-        return picture_size(self.clean) if self.box is None else (self.box[2], self.box[2])
+        return picture_size(self.file) if self.box is None else (self.box[2], self.box[2])
 
 
 @dataclass(frozen=True)
@@ -48,15 +61,27 @@ class Dataset:
 
     Attributes:
         name: as every table and record says it; an embedded set's has its edition in it.
-        sources: the pictures.
+        sources: the pictures; all of them have a truth, or none.
     """
 
     name: str
     sources: tuple[Source, ...]
 
+    @property
+    def truth(self) -> bool:
+        """Return whether the pictures have a ground truth."""
+        return self.sources[0].clean is not None
+
 
 def read_clean(source: Source, reading: Reading = AS_STORED) -> EightBit:
-    """Decode the clean picture, cropped to the source's box: (H, W, 3) uint8 RGB."""
+    """Decode the clean picture, cropped to the source's box: (H, W, 3) uint8 RGB.
+
+    Raises:
+        UsageError: there is no truth.
+        PictureError: it cannot be read.
+    """
+    if source.clean is None:
+        raise UsageError(f"{source.file}: {NO_TRUTH}; give pairs, or clean pictures")
     return read_image(source.clean, reading)[source.window()]
 
 
@@ -69,15 +94,14 @@ def read_degraded(source: Source, reading: Reading = AS_STORED) -> EightBit:
     """
     if source.degraded is None:
         raise UsageError(
-            f"{source.clean.name}: the protocol takes degraded files, and this set has only clean "
+            f"{source.file.name}: the protocol takes degraded files, and this set has only clean "
             "ones; give pairs, or another --protocol"
         )
     degraded = read_image(source.degraded, reading)
     if degraded.shape[:2] != source.size():
         expected, found = (f"{w}x{h}" for h, w in (source.size(), degraded.shape[:2]))
         raise PictureError(
-            f"{source.degraded}: expected {expected}, the size of {source.clean.name}, found "
-            f"{found}"
+            f"{source.degraded}: expected {expected}, the size of {source.file.name}, found {found}"
         )
     return degraded
 
@@ -91,7 +115,7 @@ def read_depth(source: Source) -> Depth:
     its top row.
     """
     if source.disparity is None:
-        height, width = picture_size(source.clean)
+        height, width = picture_size(source.file)
         rows = np.linspace(1, 0.25, height, dtype=np.float32)
         return np.broadcast_to(rows[:, None], (height, width))[source.window()]
     from scipy.ndimage import distance_transform_edt

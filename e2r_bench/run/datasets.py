@@ -16,6 +16,7 @@ from e2r_metrics.base.addresses import fetched, is_address
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import (
+    CLEAN_FOLDERS,
     EXACT,
     SUFFIXES,
     Matching,
@@ -42,7 +43,32 @@ def folder(path: Path, matching: Matching = EXACT) -> Dataset:
         found = list_pictures(path)
         sources = [Source(name, name, file) for name, file in found.items()]
     else:
+        if degraded and not (clean or matching.recursive):
+            raise UsageError(
+                f"{path}: expected two folders of pairs, found only {degraded.name}/; put the "
+                f"clean pictures beside it, as {CLEAN_FOLDERS[0]}/ or the like, or give --no-truth "
+                "where there are none"
+            )
         sources = [_paired(pair) for pair in dataset_pairs(path, matching)]
+    return Dataset(_name(path.resolve()), tuple(sources))
+
+
+def inputs(path: Path, recursive: bool = False) -> Dataset:
+    """Read a folder of degraded pictures that have no truth: flat, or one such side of a set.
+
+    Raises:
+        UsageError: not a folder, no images, or clean pictures beside or instead of them.
+    """
+    if not path.is_dir():
+        raise UsageError(f"--data {path}: expected a folder of images, found no such folder")
+    degraded, clean = sides_of(path)
+    if clean is not None:
+        raise UsageError(
+            f"--no-truth: expected pictures without a truth in {path}, found {clean.name}/; leave "
+            "--no-truth out, or give the folder of the inputs itself"
+        )
+    found = list_pictures(degraded or path, recursive)
+    sources = [Source(n, n.rpartition("/")[0] or n, None, file) for n, file in found.items()]
     return Dataset(_name(path.resolve()), tuple(sources))
 
 
@@ -58,12 +84,24 @@ def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}" if split else path.name
 
 
-def load_dataset(where: str, matching: Matching = EXACT) -> Dataset:
-    """Return `mini`, or the folder at a path or an address; UsageError if it is none of them."""
+def load_dataset(where: str, matching: Matching = EXACT, truth: bool = True) -> Dataset:
+    """Return `mini`, or the folder at a path or an address.
+
+    Args:
+        where: "mini", a path, or an address.
+        matching: how files find their partners.
+        truth: False for a folder of inputs alone.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if not truth and (where == "mini" or matching.pattern is not None):
+        found = "mini, all clean" if where == "mini" else "--pair, a rule for partners"
+        raise UsageError(f"--no-truth: expected --data FOLDER of inputs, found {found}")
     if where == "mini":
         return mini()
     place = fetched(where) if is_address(where) else Path(where).expanduser()
-    found = folder(place, matching)
+    found = folder(place, matching) if truth else inputs(place, matching.recursive)
     for source in found.sources:
         _check_name(source)
     return found
@@ -77,7 +115,7 @@ def _check_name(source: Source) -> None:
         encoding = sys.getfilesystemencoding()
         remedy = "rename it" if encoding == "utf-8" else f"set PYTHONUTF8=1, not {encoding}"
         raise UsageError(
-            f"{str(source.clean)!a}: expected a file name in UTF-8, found bytes that are none; "
+            f"{str(source.file)!a}: expected a file name in UTF-8, found bytes that are none; "
             f"{remedy}"
         ) from error
 
@@ -95,7 +133,7 @@ def datasets_of(experiment: Experiment) -> dict[str, Dataset]:
         task_named(name, experiment.task)
         where = _data_for(name, experiment)
         if where not in loaded:
-            read = load_dataset(where, experiment.matching())
+            read = load_dataset(where, experiment.matching(), not experiment.no_truth)
             loaded[where] = with_scenes(read, scenes)
         found[name] = loaded[where]
     check_scenes(scenes, loaded.values())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from e2r_baselines.tasks import TASKS, Task
@@ -17,7 +18,7 @@ from e2r_bench.run.binding import (
 from e2r_bench.run.config import ADDITIVE, NEUTRAL, Experiment
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
-from e2r_bench.store.info import MethodInfo, MetricInfo, RunInfo, TaskInfo
+from e2r_bench.store.info import NO_TRUTH, MethodInfo, MetricInfo, RunInfo, TaskInfo
 from e2r_bench.store.store import RUN_JSON, Store, create_store, open_store
 from e2r_bench.versions import git_revision, package_versions
 from e2r_metrics.base.digests import sha256_of, sha256_of_all
@@ -77,7 +78,7 @@ def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]
         protocol=plan.protocol.describe(),
         methods=describe_methods(plan, hashes),
         tasks={t.task.name: _task_info(t, plan.metrics[t.task.name]) for t in plan.tasks},
-        metrics={key: _metric_info(m, plan, hashes) for key, m in distinct.items()} | dict(SHARES),
+        metrics={k: _metric_info(m, plan, hashes) for k, m in distinct.items()} | _shares(plan),
         seeds=experiment.seeds,
         steps=experiment.steps,
         device=device,
@@ -96,7 +97,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
     spec = method.spec
     return MethodInfo(
         method=method.method,
-        options=json.loads(json.dumps(method.options, default=str)),
+        options=json.loads(json.dumps(_said_options(method), default=str)),
         build=method.build.name,
         miniature=method.build.miniature,
         title=spec.title,
@@ -109,6 +110,22 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
         note=spec.note,
         outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
     )
+
+
+def _said_options(method: PlannedMethod) -> dict[str, Any]:
+    """Return a method's options; a path of its files by its last name: hashes say which they are.
+
+    So a folder of arms and their adapters can be moved, and is still what it was made from.
+    """
+    files = [path.resolve() for path in method.build.own_files.values()]
+
+    def said(value: Any) -> Any:
+        if not (value and isinstance(value, str | Path)):
+            return value
+        place = Path(value).expanduser().resolve()
+        return place.name if any(place in (file, *file.parents) for file in files) else value
+
+    return {name: said(value) for name, value in method.options.items()}
 
 
 def _is_for(method: PlannedMethod, task: Task) -> bool:
@@ -138,11 +155,19 @@ def _task_info(pictures: TaskSet, metrics: Sequence[Metric]) -> TaskInfo:
         data=pictures.dataset.name,
         degradation=pictures.degradation(),
         prompt=pictures.task.prompt,
-        shave=pictures.task.shave,
+        shave=pictures.border,
+        truth=pictures.truth,
         images=tuple(source.id for source in pictures.sources),
         scenes=tuple(source.scene for source in pictures.sources),
         variants={one.name: one.variant for one in (*metrics, *SHARES.values())},
     )
+
+
+def _shares(plan: Plan) -> dict[str, MetricInfo]:
+    """Return the shares of every run; without a truth, with the reason why they have no number."""
+    if plan.truth:
+        return dict(SHARES)
+    return {key: one.model_copy(update={"missing": NO_TRUTH}) for key, one in SHARES.items()}
 
 
 def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
@@ -156,7 +181,7 @@ def _metric_info(metric: Metric, plan: Plan, hashes: Hashes) -> MetricInfo:
         protocol=metric.protocol,
         weights={} if gone else {name: hashes(name) for name in metric.weights},
         missing=gone.reason if gone else None,
-        fetch=gone.command if gone else None,
+        fetch=(gone.command or None) if gone else None,
         margin=metric.margin,
     )
 

@@ -155,7 +155,7 @@ def _cells(found: Survey) -> Iterator[str]:
     yield (
         f"in all {sum(found.left.values())} pictures to restore; metrics: "
         + ", ".join(f"{task} {count}" for task, count in asked.items())
-        + " and three shares for each picture"
+        + (" and three shares for each picture" if plan.truth else "")
     )
 
 

@@ -148,7 +148,8 @@ def _joined(infos: Sequence[RunInfo], out: Path) -> RunInfo:
     }
     metrics = {key: metric for info in infos for key, metric in info.metrics.items()}
     # As `describe` orders them: a later shard's task may have metrics of its own.
-    own["metrics"] = {k: m for k, m in metrics.items() if k not in SHARES} | dict(SHARES)
+    last = {key: metrics.pop(key) for key in SHARES if key in metrics}
+    own["metrics"] = metrics | last
     own["methods"] = {name: _everywhere(name, infos) for name in first.methods}
     return first.model_copy(update={"tasks": tasks, **own})
 

@@ -13,7 +13,7 @@ from e2r_bench.run.data import Source
 from e2r_bench.run.estimates import BUILDS, REACHED, check_gpu, estimated_seconds
 from e2r_bench.run.plan import CONTROLS, Catalog, Instance, instances_of
 from e2r_bench.run.prepare import cropped_size
-from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.protocols import Protocol, protocol_of
 from e2r_bench.run.shards import Shard
 from e2r_bench.run.task_sets import task_sets
 from e2r_bench.run.tasks import task_named, task_names
@@ -134,7 +134,7 @@ def plan_on_paper(experiment: Experiment, asked: Asked, catalog: Catalog) -> Pap
     """
     if asked.gpu is not None:
         check_gpu(asked.gpu)
-    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
+    protocol = protocol_of(experiment)
     sets = tuple(_sets(experiment, protocol, asked))
     lines = tuple(
         _line(instance, one, experiment, asked)

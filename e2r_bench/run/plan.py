@@ -11,9 +11,10 @@ from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
-from e2r_bench.run.protocols import Protocol, protocol_named
+from e2r_bench.run.protocols import Protocol, protocol_of
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
+from e2r_bench.store.info import NO_TRUTH
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Catalog = Mapping[str, Method]
 CONTROLS = ("degraded", "clean")
+_BLIND_CONTROLS = ("degraded",)
+"""Where there is no truth."""
 _INSTANCE = re.compile(r"([a-z][a-z0-9_-]*)=(.+)", re.DOTALL)
 
 
@@ -60,6 +63,11 @@ class Plan:
     missing: Mapping[str, Missing]
     """Why a metric, by id, is not measured."""
 
+    @property
+    def truth(self) -> bool:
+        """Return whether the pictures have a ground truth."""
+        return not self.experiment.no_truth
+
 
 def make_plan(
     experiment: Experiment, resolver: Resolver, session: "Session", catalog: Catalog | None = None
@@ -76,16 +84,28 @@ def make_plan(
         UsageError: an unknown task, metric, protocol, method or option, a data set that cannot be
             read, or a method whose weights are not to be had.
     """
-    protocol = protocol_named(experiment.protocol).cropped(experiment.crop)
+    protocol = protocol_of(experiment)
     tasks = tuple(task_sets(experiment, protocol))
     if experiment.shard is not None:
         tasks = cut(tasks, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
-    methods = tuple(_planned(instance, resolver) for instance in instances_of(experiment, known))
+    methods = tuple(
+        _planned(instance, resolver, not experiment.no_truth)
+        for instance in instances_of(experiment, known)
+    )
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
     distinct = {metric.id: metric for row in metrics.values() for metric in row}
-    missing = {key: gone for key, metric in distinct.items() if (gone := session.missing(metric))}
+    found = {key: _why_missing(metric, experiment, session) for key, metric in distinct.items()}
+    missing = {key: gone for key, gone in found.items() if gone is not None}
     return Plan(experiment, protocol, methods, tasks, metrics, missing)
+
+
+def _why_missing(metric: Metric, experiment: Experiment, session: "Session") -> Missing | None:
+    """Return why a metric is not measured; where nothing could use them, no weights are sought."""
+    against_input = metric.scope == "image" and metric.against == "degraded"
+    if experiment.no_truth and metric.scope != "single" and not against_input:
+        return Missing(metric.id, NO_TRUTH, "", 0)
+    return session.missing(metric)
 
 
 # Methods
@@ -114,7 +134,8 @@ class Instance:
 def instances_of(experiment: Experiment, known: Catalog) -> Iterator[Instance]:
     """Yield the controls and the methods asked for, each with the options that are set for it."""
     found: dict[str, Method] = {}
-    for entry in (*CONTROLS, *experiment.methods):
+    controls = _BLIND_CONTROLS if experiment.no_truth else CONTROLS
+    for entry in (*controls, *experiment.methods):
         name, method = instance_of(entry, known)
         if name in found and found[name] is not method:
             raise UsageError(
@@ -189,9 +210,14 @@ def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
     return f"needs {', '.join(spec.builds[-1].files)}"
 
 
-def _planned(instance: Instance, resolver: Resolver) -> PlannedMethod:
+def _planned(instance: Instance, resolver: Resolver, truth: bool) -> PlannedMethod:
     """Choose the first build whose files are all here, or may be fetched unasked."""
     spec = instance.spec()
+    if spec.feed == "clean" and not truth:
+        raise UsageError(
+            f"method {instance.name!r} is given the ground truth: expected another one under "
+            "--no-truth"
+        )
     reasons: list[str] = []
     for build in spec.builds:
         answers = {name: resolver.find(name) for name in build.files}
@@ -207,4 +233,4 @@ def _planned(instance: Instance, resolver: Resolver) -> PlannedMethod:
 
 def _metrics(experiment: Experiment, pictures: TaskSet) -> tuple[Metric, ...]:
     variants = {**pictures.protocol.variants(pictures.task.kind), **experiment.variant}
-    return resolve(experiment.metrics, experiment.profile, variants)
+    return resolve(experiment.metrics, experiment.profile, variants, experiment.channel)

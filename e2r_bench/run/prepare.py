@@ -1,6 +1,6 @@
 """From sources to pairs: crop, degrade and round as the protocol says, once, onto disk."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,20 +38,33 @@ class TaskSet:
     noise_seed: int
     reading: Reading = AS_STORED
 
+    @property
+    def truth(self) -> bool:
+        """Return whether the pictures have a ground truth."""
+        return self.dataset.truth
+
     def from_files(self) -> bool:
         """Say whether the degraded pictures are the set's own, not made by us."""
+        if not self.truth:
+            return True
         if self.task.kind == "denoise":
             return self.protocol.noise == "files"
         return self.dataset.sources[0].degraded is not None
 
     def degradation(self) -> str:
         """Describe in one string how the degraded pictures came to be."""
-        shaved = f", {self.task.shave} pixels of each border not scored" if self.task.shave else ""
+        border = self.border
+        shaved = f", {border} pixels of each border not scored" if border else ""
         return f"{self._made()}{shaved}"
+
+    @property
+    def border(self) -> int:
+        """Return how many pixels of each border no metric looks at."""
+        return self.protocol.border(self.task.shave)
 
     def _made(self) -> str:
         if self.from_files():
-            return f"files of {self.dataset.name}"
+            return f"files of {self.dataset.name}" + ("" if self.truth else ", without a truth")
         if self.task.kind == "denoise":
             named = {"per-image": f"PCG64 by (seed {self.noise_seed}, image, sigma)"}
             drawn = named.get(self.protocol.noise, f"legacy seed 0, {self.protocol.noise}")
@@ -62,6 +75,8 @@ class TaskSet:
 
 def prepare(pictures: TaskSet, folder: Path) -> Iterator[tuple[str, PictureError | None]]:
     """Write clean/ and degraded/ PNG pairs, yielding each image's name as it is done.
+
+    Where there is no truth, degraded/ stands alone.
 
     What is on disk already is kept. Every file is decoded here, so that a broken one is known
     before anything is restored; it comes with its error, and the rest goes on.
@@ -85,22 +100,26 @@ class _Made:
 
     def __init__(self, pictures: TaskSet, folder: Path) -> None:
         self._pictures, self._folder = pictures, folder
-        streamed = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
+        drawn = pictures.task.kind == "denoise" and pictures.protocol.noise == "stream"
+        streamed = drawn and pictures.truth
         todo = {s.id for s in pictures.sources if not self._there(s)}
         self._stream = _stream(pictures, todo) if streamed and todo else None
         self._truncate = pictures.protocol.rounding == "truncate" and not pictures.from_files()
 
     def _there(self, source: Source) -> bool:
-        return all(path.is_file() for path in _pair(self._folder, source.id))
+        clean, degraded = _pair(self._folder, source.id)
+        return degraded.is_file() and (source.clean is None or clean.is_file())
 
     def write(self, source: Source) -> None:
         if self._there(source):
             return
         pictures = self._pictures
         clean_path, degraded_path = _pair(self._folder, source.id)
-        clean = crop(read_clean(source, pictures.reading), pictures.protocol)
+        known = source.clean is not None
+        clean = crop(read_clean(source, pictures.reading), pictures.protocol) if known else None
         made = next(self._stream) if self._stream else degraded_pixels(pictures, source)
-        write_png(clean_path, clean)
+        if clean is not None:
+            write_png(clean_path, clean)
         write_png(degraded_path, to_eight_bit(made, self._truncate))
 
 
@@ -164,40 +183,18 @@ def _legacy_noise(
 
 def crop(image: EightBit, protocol: Protocol) -> EightBit:
     """Crop (H, W, 3) as the protocol says; PictureError for one smaller than its squares."""
-    return image[_window(image.shape[:2], protocol)]
+    return protocol.view.box(*image.shape[:2]).of(image)
 
 
 def crop_any(plane: Pixels, protocol: Protocol) -> Pixels:
     """Crop a float plane, (H, W) or (H, W, 3), as the protocol says."""
-    return plane[_window(plane.shape[:2], protocol)]
+    return protocol.view.box(*plane.shape[:2]).of(plane)
 
 
 def cropped_size(size: tuple[int, int], protocol: Protocol) -> tuple[int, int]:
     """Return the (height, width) that is left of a picture of `size`."""
-    rows, columns = _window(size, protocol)
-    return rows.stop - rows.start, columns.stop - columns.start
-
-
-def _window(size: Sequence[int], protocol: Protocol) -> tuple[slice, slice]:
-    spare = [_spare(side, protocol) for side in size]
-    if min(spare) < 0:
-        height, width = size
-        raise PictureError(
-            f"expected at least {protocol.side}x{protocol.side} pixels for --crop "
-            f"{protocol.side}, found {width}x{height}"
-        )
-    rows, columns = (
-        slice(extra // 2, side - extra + extra // 2)
-        for side, extra in zip(size, spare, strict=True)
-    )
-    return rows, columns
-
-
-def _spare(side: int, protocol: Protocol) -> int:
-    """Return how many pixels of a side are cut away; negative where it is too short."""
-    if protocol.side is not None:
-        return side - protocol.side
-    return side % 16 if protocol.crop == "centre-x16" else 0
+    box = protocol.view.box(*size)
+    return box.bottom - box.top, box.right - box.left
 
 
 def to_float(image: EightBit) -> Pixels:

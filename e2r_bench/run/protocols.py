@@ -7,9 +7,14 @@ evaluation code of the projects named in `source`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.pictures import AS_STORED, Reading
+from e2r_metrics.view import WHOLE, View, parse_crop
+
+if TYPE_CHECKING:
+    from e2r_bench.run.config import Experiment
 
 Variants = Mapping[str, str]
 
@@ -22,7 +27,10 @@ class Protocol:
         name: as on the command line and in every row.
         source: whose evaluation code it follows.
         crop: "none", or "centre-x16": centre crop of both images to multiples of 16.
-        side: centre crop of both images to squares of so many pixels, before `crop`; None for none.
+        cut: a crop that was asked for instead: squares, or other multiples; and how many pixels of
+            each border no metric looks at.
+        shaved: whether that border was asked for; else it is the task's.
+        reading: how the files of pictures are read; no part of it is a protocol's own.
         noise: where Gaussian noise comes from. "per-image": a generator named by (noise seed, image
             id, sigma). "stream": one legacy NumPy stream, seed 0, over the sorted images at sigma
             15, then 25, then 50 (the original follows the directory's order, which no one can
@@ -35,7 +43,9 @@ class Protocol:
     name: str
     source: str
     crop: Literal["none", "centre-x16"] = "none"
-    side: int | None = None
+    cut: View = WHOLE
+    shaved: bool = False
+    reading: Reading = AS_STORED
     noise: Literal["per-image", "stream", "reseeded", "files"] = "per-image"
     rounding: Literal["round", "truncate", "unclipped"] = "round"
     denoise: Variants = field(default_factory=dict[str, str])
@@ -49,20 +59,49 @@ class Protocol:
 
     def describe(self) -> str:
         """Return what travels with every number: the protocol in one string."""
-        crop = self.crop if self.side is None else f"centre-{self.side}"
-        return f"{self.name}(crop={crop},noise={self.noise},rounding={self.rounding})"
+        parts = [f"crop={self._crop()}", f"noise={self.noise}", f"rounding={self.rounding}"]
+        parts += [f"shave={self.cut.shave}"] if self.shaved else []
+        white, ground = self.reading.value_range, self.reading.flatten
+        parts += [] if white is None else [f"range={white:g}"]
+        parts += [] if ground is None else ["flatten=#{:02x}{:02x}{:02x}".format(*ground)]
+        return f"{self.name}({','.join(parts)})"
 
-    def cropped(self, side: int | None) -> "Protocol":
-        """Return the protocol on centre crops of `side` pixels; None changes nothing.
+    def _crop(self) -> str:
+        if self.cut.side is not None:
+            return f"centre-{self.cut.side}"
+        return f"centre-x{self.cut.crop}" if self.cut.crop > 1 else self.crop
+
+    @property
+    def view(self) -> View:
+        """Return what stays of a picture before it is degraded or restored."""
+        if self.cut.side is None and self.cut.crop == 1 and self.crop == "centre-x16":
+            return View(crop=16)
+        return View(crop=self.cut.crop, side=self.cut.side)
+
+    def cropped(self, crop: int | str | None) -> "Protocol":
+        """Return the protocol on other crops: squares of N pixels, or "xN"; None changes nothing.
 
         Raises:
-            UsageError: the protocol crops to multiples of 16, and `side` is none.
+            UsageError: neither; or the protocol crops to multiples of 16, and `crop` does not.
         """
-        if side is not None and self.crop == "centre-x16" and side % 16:
+        if crop is None:
+            return self
+        side, multiple = parse_crop(crop)
+        if self.crop == "centre-x16" and (multiple if side is None else side) % 16:
             raise UsageError(
-                f"--crop: expected a multiple of 16 under protocol {self.name!r}, found {side}"
+                f"--crop: expected a multiple of 16 under protocol {self.name!r}, found {crop}"
             )
-        return replace(self, side=side)
+        return replace(self, cut=replace(self.cut, side=side, crop=multiple))
+
+    def without_border(self, shave: int | None) -> "Protocol":
+        """Return the protocol with a border that no metric looks at; None leaves the task's."""
+        if shave is None:
+            return self
+        return replace(self, cut=replace(self.cut, shave=shave), shaved=True)
+
+    def border(self, shave: int) -> int:
+        """Return how many pixels of each border are not scored, where a task says `shave`."""
+        return self.cut.shave if self.shaved else shave
 
 
 _UNIFORM: Variants = MappingProxyType({"psnr": "rgb", "ssim": "uniform7"})
@@ -116,6 +155,16 @@ _ALL = (
     ),
 )
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({row.name: row for row in _ALL})
+
+
+def protocol_of(experiment: "Experiment") -> Protocol:
+    """Return an experiment's protocol, with the parts that it sets itself.
+
+    Raises:
+        UsageError: an unknown protocol, a crop or colour that is none.
+    """
+    named = protocol_named(experiment.protocol).cropped(experiment.crop)
+    return replace(named.without_border(experiment.shave), reading=experiment.reading())
 
 
 def protocol_named(name: str) -> Protocol:

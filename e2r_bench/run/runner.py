@@ -18,6 +18,7 @@ from e2r_bench.run.services import open_services
 from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import Store, create_store
 from e2r_metrics.base.locks import locked
 
@@ -135,5 +136,12 @@ def banner(plan: Plan) -> Iterator[str]:
             f"{pictures.task.name}: {len(pictures.sources)} images of {pictures.dataset.name}, "
             f"{pictures.degradation()}; protocol {plan.protocol.describe()}"
         )
+    untold = [name for name, gone in plan.missing.items() if gone.reason == NO_TRUTH]
+    if not plan.truth:
+        yield (
+            f"{NO_TRUTH}: fidelity, and what was invented or lost, cannot be measured"
+            f"{'; not measured: ' if untold else ''}{', '.join(untold)}"
+        )
     for name, gone in plan.missing.items():
-        yield f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"
+        if name not in untold:
+            yield f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"

@@ -13,6 +13,7 @@ from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import E2RError, PictureError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric
+from e2r_metrics.view import View
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -54,7 +55,7 @@ def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
     index = store.rows().index
     for method in plan.methods:
         for task, metrics in plan.metrics.items():
-            keys = [*_measured(plan, metrics), *SHARES]
+            keys = [*_measured(plan, metrics), *(SHARES if plan.truth else ())]
             for draw in store.draws(method.name):
                 there = {key: index.images((method.name, task, draw, key)) for key in keys}
                 for image in store.images(task):
@@ -111,12 +112,18 @@ def rows_of(
         note = store.failure(cell) or _NO_PICTURE
         yield from (_row(store, cell, key, None, note) for key in keys)
         return
-    shave = store.info.tasks[cell.task].shave
-    restored = shaved(read_image(store.path(cell)), shave)
-    clean = shaved(read_image(store.clean_path(cell.task, cell.image)), shave)
+    info = store.info.tasks[cell.task]
+    view = View(shave=info.shave)
+    # Without a truth, what is measured looks at the picture alone, or at its input.
+    truth = store.clean_path(cell.task, cell.image) if info.truth else store.path(cell)
+    try:
+        restored, clean = map(view.apply, (read_image(store.path(cell)), read_image(truth)))
+    except PictureError as error:
+        yield from (_row(store, cell, key, None, one_line(error)) for key in keys)
+        return
     for metric in metrics:
         try:
-            reference = _reference(store, cell, metric, clean)
+            reference = _reference(store, cell, metric, view, clean)
             value = _value(session, metric, restored, reference)
         except E2RError as error:
             yield _row(store, cell, metric.id, None, one_line(error))
@@ -125,17 +132,11 @@ def rows_of(
     yield from _share_rows(store, cell, shares, restored, clean)
 
 
-def _reference(store: Store, cell: Cell, metric: Metric, clean: EightBit) -> EightBit:
+def _reference(store: Store, cell: Cell, metric: Metric, view: View, clean: EightBit) -> EightBit:
     """Return what a metric compares with: few look at what was restored."""
     if metric.against == "clean":
         return clean
-    path = store.degraded_path(cell.task, cell.image)
-    return shaved(read_image(path), store.info.tasks[cell.task].shave)
-
-
-def shaved(picture: EightBit, border: int) -> EightBit:
-    """Return a picture without its border; one that is all border is left empty."""
-    return picture[border : picture.shape[0] - border, border : picture.shape[1] - border]
+    return view.apply(read_image(store.degraded_path(cell.task, cell.image)))
 
 
 def _share_rows(

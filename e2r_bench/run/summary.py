@@ -69,7 +69,7 @@ def summary_line(store: Store, session: "Session", group: Group) -> dict[str, An
     method, task, draw, key = group
     metric = store.info.metrics[key]
     if metric.missing is not None:
-        made = {"status": "not measured", "note": f"{metric.missing}; {metric.fetch}"}
+        made = {"status": "not measured", "note": _why(metric)}
     elif metric.per_image:
         made = _per_image(store.rows().groups.get(group, ()))
     else:
@@ -88,6 +88,10 @@ def _named(store: Store, method: str, task: str, draw: Draw, metric: MetricInfo)
         "n": 0, "unit": metric.unit, "higher_is_better": metric.higher_is_better,
         "protocol": f"{store.info.protocol} {metric.protocol}", "status": "ok",
     }  # fmt: skip
+
+
+def _why(metric: MetricInfo) -> str:
+    return "; ".join(filter(None, (metric.missing, metric.fetch)))
 
 
 def _per_image(rows: Sequence[Row]) -> dict[str, Any]:

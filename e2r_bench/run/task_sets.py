@@ -32,7 +32,8 @@ def _made(pictures: TaskSet) -> TaskSet:
     if pictures.task.degradation is None and not pictures.from_files():
         raise UsageError(
             f"task {pictures.task.name!r} has no degradation of its own: expected pairs, found "
-            f"only clean pictures in {pictures.dataset.name}; give --data with degraded ones"
+            f"only clean pictures in {pictures.dataset.name}; give --data with degraded ones, or "
+            "--no-truth where these are the inputs"
         )
     return pictures
 

@@ -5,6 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+NO_TRUTH = "the pictures have no ground truth"
+"""Why whatever compares with it is not measured; said on every screen."""
 Status = Literal["ok", "failed", "not measured"]
 
 
@@ -64,6 +66,8 @@ class TaskInfo(_Frozen):
     scenes: tuple[str, ...]
     variants: Mapping[str, str]
     """Metric name to the variant that the protocol or the user chose for this task."""
+    truth: bool = True
+    """Whether the pictures have a ground truth; without one little can be measured."""
     shave: int = 0
     """Pixels of each border that no metric of single pictures looks at."""
     unreadable: Mapping[str, str] = {}

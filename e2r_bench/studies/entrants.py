@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_bench.maps.shares import SHARES, measure_shares
 from e2r_metrics.base.errors import PictureError, UsageError
-from e2r_metrics.base.pairs import Pair, pair_folders
+from e2r_metrics.base.pairs import Matching, Pair, list_pictures, pair_folders
 from e2r_metrics.catalog import CATALOG, Metric
 from e2r_metrics.images import to_uint8
 from e2r_metrics.pair_pixels import Given, read_pair
@@ -44,7 +44,8 @@ class Entrant:
     Attributes:
         name: short, and of no other folder.
         scores: of the catalog's metrics.
-        partners: picture -> its clean file; or, of pixels in memory, their digest.
+        partners: picture -> its clean file; of pixels in memory, their digest; where there is no
+            reference, its own name.
         shares: id -> picture -> share.
         failed: picture -> why it has no share.
         parts: what else its numbers depend on.
@@ -83,22 +84,35 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 def enter(
     folders: Sequence[Path],
-    clean: Path,
+    clean: Path | None,
     measures: Measures,
     session: "Session",
     watch: Watch,
 ) -> list[Entrant]:
-    """Score folders of results against one folder of clean pictures.
+    """Score folders of results against one folder of clean pictures, or without any.
 
     Raises:
         UsageError: see `pair_folders`; or folders that hold other pictures than the first.
     """
+    pairs = [pairs_of(folder, clean, measures.parts.matching) for folder in folders]
     return [
-        enter_pairs(
-            name, pair_folders(folder, clean, measures.parts.matching), measures, session, watch
-        )
-        for name, folder in zip(names_of(folders), folders, strict=True)
+        enter_pairs(name, own, measures, session, watch)
+        for name, own in zip(names_of(folders), pairs, strict=True)
     ]
+
+
+def pairs_of(restored: Path, clean: Path | None, matching: Matching) -> list[Pair]:
+    """Return what is measured together; without a reference each picture stands with itself.
+
+    Raises:
+        UsageError: see `pair_folders`; or a rule for partners where there are none.
+    """
+    if clean is not None:
+        return pair_folders(restored, clean, matching)
+    if matching.pattern is not None or matching.order != "name":
+        raise UsageError(f"{restored}: expected no rule for partners without them, found one")
+    found = list_pictures(restored, matching.recursive)
+    return [Pair(name, path, path) for name, path in found.items()]
 
 
 def enter_pairs(
@@ -109,13 +123,18 @@ def enter_pairs(
     watch: Watch,
 ) -> Entrant:
     """Score pairs under one name."""
-    from e2r_metrics.score import score_pairs
+    from e2r_metrics.score import NO_REFERENCE, score_pairs
 
     parts = measures.parts
     scores = score_pairs(
         pairs, measures.metrics, session, parts,
         lambda done, total: watch(f"score {name}", done, total),
     )  # fmt: skip
+    if parts.reference == "none":
+        # Namesakes of several folders are one picture.
+        untold = {**scores.unmeasured, **dict.fromkeys(measures.shares, NO_REFERENCE)}
+        partners = {pair.name: pair.name for pair in pairs}
+        return Entrant(name, replace(scores, unmeasured=untold), partners, parts=parts)
     partners = {pair.name: _identity(pair) for pair in pairs}
     shares, failed = _shares(pairs, measures.shares, parts) if measures.shares else ({}, {})
     return Entrant(name, scores, partners, shares, failed, parts)

@@ -127,6 +127,8 @@ class _Judge:
             if info.key in one.scores.missing:
                 gone = one.scores.missing[info.key]
                 raise UsageError(f"not measured, {gone.reason}; to fetch: {gone.command}")
+            if info.key in one.scores.unmeasured:
+                raise UsageError(one.scores.unmeasured[info.key])
         if info.metric is not None and not info.metric.per_image:
             return self._set(name, info, info.metric, first, second), None
         ours, theirs = (one.by_metric.get(info.key, {}) for one in (first, second))
@@ -191,7 +193,10 @@ def _levels(entrants: Sequence[Entrant], infos: Sequence[_Info]) -> Iterator[Lev
 
 def _facts(entrants: Sequence[Entrant], infos: Sequence[_Info], judge_: _Judge) -> Iterator[str]:
     for one in entrants:
-        yield f"{one.name}: {len(one.partners)} pictures; each clean picture is a scene"
+        said = (
+            "each clean picture is" if one.parts.reference != "none" else "pictures of one name are"
+        )
+        yield f"{one.name}: {len(one.partners)} pictures; {said} a scene"
     yield from (info.protocol for info in infos)
     yield f"margins: {margins_words([info.key for info in infos], judge_.margins)}"
     yield f"e2r-bench {__version__}; {judge_.permutations} permutations"

@@ -85,7 +85,8 @@ def metric_of(store: Store, name: str, task: str) -> tuple[str, MetricInfo]:
         raise UsageError(f"{store.folder}: {name} was not asked for; give --metrics {bare}")
     info = store.info.metrics[key]
     if info.missing is not None:
-        raise UsageError(f"{key} not measured: {info.missing}; to fetch: {info.fetch}")
+        command = f"; to fetch: {info.fetch}" if info.fetch else ""
+        raise UsageError(f"{key} not measured: {info.missing}{command}")
     return key, info
 
 

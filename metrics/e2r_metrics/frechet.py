@@ -39,6 +39,31 @@ def frechet_distance(X: Features, Y: Features) -> float:
     return max(float(np.sum((mean_x - mean_y) ** 2) + traces - 2 * root), 0.0)
 
 
+def frechet_to_moments(X: Features, mean: Float64, covariance: Float64) -> float:
+    """Return the same distance of features from a mean and a covariance that are known.
+
+    Args:
+        X: (n, D) features, float32 or float64; n >= 2.
+        mean: (D,) of the other set.
+        covariance: (D, D) of it, symmetric, with its n - 1.
+
+    Returns:
+        The distance, not below 0.
+
+    Raises:
+        UsageError: another dimension, fewer than two samples, NaN or infinity.
+    """
+    check_features(X, mean[None].repeat(2, axis=0))
+    mine = X.mean(0, dtype=np.float64)
+    A = (X - mine) / np.sqrt(len(X) - 1)
+    # tr (S_x S_y)^(1/2), from the smaller of two matrices with its eigenvalues but for zeros.
+    product = A @ covariance @ A.T if len(X) <= X.shape[1] else _conjugated(A.T @ A, covariance)
+    eigenvalues = eigvalsh(product, check_finite=False, overwrite_a=True)
+    root = float(np.sqrt(np.maximum(eigenvalues, 0.0)).sum())
+    traces = np.vdot(A, A) + np.trace(covariance)
+    return max(float(np.sum((mine - mean) ** 2) + traces - 2 * root), 0.0)
+
+
 def check_features(X: Features, Y: Features) -> None:
     """Raise `UsageError` unless (n, D) and (m, D) float arrays with n, m >= 2, all finite."""
     for name, Z in (("first", X), ("second", Y)):
@@ -69,10 +94,13 @@ def _eigen(X: Float64, Y: Float64) -> float:
     They are those of S_x S_y. A Cholesky factor costs a tenth of a symmetric root; where S_x is
     not of full rank its eigenvectors give R.
     """
-    S_x, S_y = X.T @ X, Y.T @ Y
-    R = _factor(S_x)
-    eigenvalues = eigvalsh(R @ S_y @ R.T, check_finite=False, overwrite_a=True)
+    eigenvalues = eigvalsh(_conjugated(X.T @ X, Y.T @ Y), check_finite=False, overwrite_a=True)
     return float(np.sqrt(np.maximum(eigenvalues, 0.0)).sum())
+
+
+def _conjugated(S_x: Float64, S_y: Float64) -> Float64:
+    R = _factor(S_x)
+    return R @ S_y @ R.T
 
 
 def _factor(S: Float64) -> Float64:

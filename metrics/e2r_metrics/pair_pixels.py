@@ -36,7 +36,8 @@ def read_pair(pair: Pair | Given, reading: Reading, view: View) -> tuple[Pixels,
     Raises:
         PictureError: a file that cannot be read, two sizes, or nothing left by the view.
     """
-    first, clean = (_pixels(side, reading) for side in (pair.first, pair.clean))
+    first = _pixels(pair.first, reading)
+    clean = first if pair.clean is pair.first else _pixels(pair.clean, reading)
     if first.shape != clean.shape:
         raise PictureError(
             f"{pair.name}: expected restored and clean of one size, found {_size(first)} and "

@@ -30,18 +30,19 @@ class Parts:
         matching: how files find their partners.
         view: what of both pictures is scored.
         pooling: how pictures become one number.
-        reference: what restored pictures are set against: metrics say what they mean to be.
+        reference: what restored pictures are set against: metrics say what they mean to be. Of
+            "none", only metrics of one picture are measured.
     """
 
     reading: Reading = AS_STORED
     matching: Matching = EXACT
     view: View = WHOLE
     pooling: Pooling = "images"
-    reference: Literal["clean", "degraded"] = "clean"
+    reference: Literal["clean", "degraded", "none"] = "clean"
 
     def check(self, metric: Metric) -> None:
         """Raise `UsageError` where a metric means other pictures than those it would be given."""
-        if metric.scope == "single" or metric.against == self.reference:
+        if metric.scope == "single" or self.reference in (metric.against, "none"):
             return
         raise UsageError(
             f"{metric.id} compares with {metric.against} pictures: expected their folder as the "
@@ -61,7 +62,9 @@ class Parts:
         )
 
     def _cuts(self) -> Iterator[str]:
-        if self.view.crop > 1:
+        if self.view.side is not None:
+            yield f"to squares of {self.view.side} pixels around the centre"
+        elif self.view.crop > 1:
             yield f"to multiples of {self.view.crop} around the centre"
         if self.view.shave:
             yield f"{self.view.shave} pixels at each border"

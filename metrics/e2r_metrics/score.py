@@ -7,7 +7,7 @@ a few pictures are in memory at a time.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
 
+NO_REFERENCE = "it compares with a clean picture, and there is none"
 _AHEAD = 4
 
 
@@ -72,8 +73,9 @@ def score_pairs(
     """
     for metric in metrics:
         parts.check(metric)
-    missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
-    here = [parts.told(m) for m in metrics if m.id not in missing]
+    blind = [m for m in metrics if parts.reference == "none" and m.scope != "single"]
+    missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
+    here = [parts.told(m) for m in metrics if m not in blind and m.id not in missing]
     made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
@@ -82,7 +84,9 @@ def score_pairs(
             _measure(made, pair, images, here, light, session)
         if watch:
             watch(done, len(pairs))
-    return _scores(made, here, missing, session, parts.pooling)
+    found = _scores(made, here, missing, session, parts.pooling)
+    untold = {m.id: NO_REFERENCE for m in blind}
+    return replace(found, unmeasured={**untold, **found.unmeasured})
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]

@@ -110,6 +110,27 @@ class Session:
         function: SetFunction = module.open_set(metric.variant)
         return function(restored, clean)
 
+    def moments_value(
+        self,
+        metric: Metric,
+        restored: Features,
+        mean: npt.NDArray[np.float64],
+        covariance: npt.NDArray[np.float64],
+    ) -> float:
+        """Return a Frechet distance of (N, D) features from a known mean and covariance.
+
+        Raises:
+            UsageError: unusable features.
+        """
+        from e2r_metrics.frechet import frechet_to_moments
+
+        self._note_few(metric, len(restored), len(restored))
+        return frechet_to_moments(restored, mean, covariance)
+
+    def extractor_key(self, extractor: str) -> str:
+        """Return what an extractor's features stand on: its id, preprocessing and weights."""
+        return self._extractor_key(EXTRACTORS[extractor])
+
     def _note_few(self, metric: Metric, n: int, m: int) -> None:
         from e2r_metrics.frechet import few_images_note
 

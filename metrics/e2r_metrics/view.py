@@ -1,4 +1,4 @@
-"""What of a pair is scored, as named parts of a protocol: crop, border and depth."""
+"""What of a pair is restored or scored, as named parts of a protocol: crop, border and depth."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import PictureError
+from e2r_metrics.base.errors import PictureError, UsageError
 
 Depth = Literal["stored", "round", "truncate"]
 DEPTHS: Mapping[Depth, str] = MappingProxyType(
@@ -38,11 +38,13 @@ class View:
         shave: pixels left out at each border, after the crop.
         crop: both sides are cut to multiples of it, around the centre.
         depth: whether deeper files are brought to 8 bits before anything is measured.
+        side: squares of so many pixels are cut instead, around the centre; None for none.
     """
 
     shave: int = 0
     crop: int = 1
     depth: Depth = "stored"
+    side: int | None = None
 
     def box(self, height: int, width: int) -> Box:
         """Return what stays of a picture of a size.
@@ -50,6 +52,11 @@ class View:
         Raises:
             PictureError: nothing would stay.
         """
+        if self.side is not None and min(height, width) < self.side:
+            raise PictureError(
+                f"expected at least {self.side}x{self.side} pixels for --crop {self.side}, found "
+                f"{width}x{height}"
+            )
         (top, bottom), (left, right) = (self._span(side) for side in (height, width))
         if top >= bottom or left >= right:
             least = max(2 * self.shave + 1, self.crop)
@@ -60,13 +67,16 @@ class View:
         return Box(top, bottom, left, right)
 
     def _span(self, side: int) -> tuple[int, int]:
-        start = side % self.crop // 2
-        return start + self.shave, start + side - side % self.crop - self.shave
+        spare = side % self.crop if self.side is None else side - self.side
+        start = spare // 2
+        return start + self.shave, start + side - spare - self.shave
 
     def flags(self) -> Iterator[str]:
         """Yield the flags of `e2r-bench score` that ask for this view."""
-        if self.crop > 1:
-            yield from ("--crop", str(self.crop))
+        if self.side is not None:
+            yield from ("--crop", str(self.side))
+        elif self.crop > 1:
+            yield from ("--crop", f"x{self.crop}")
         if self.shave:
             yield from ("--shave", str(self.shave))
         if self.depth != "stored":
@@ -84,6 +94,21 @@ class View:
         scaled = part.astype(np.float64) * 255
         whole = np.rint(scaled) if self.depth == "round" else np.floor(scaled + _GRAIN)
         return np.clip(whole, 0, 255).astype(np.uint8)
+
+
+def parse_crop(text: str | int) -> tuple[int | None, int]:
+    """Return side and multiple of a crop: "128" is squares of 128 pixels, "x16" multiples of 16.
+
+    Raises:
+        UsageError: neither.
+    """
+    told = str(text)
+    digits = told.removeprefix("x")
+    if not (digits.isascii() and digits.isdigit() and int(digits) > 0):
+        raise UsageError(
+            f"--crop: expected N for squares of N pixels, or xN for multiples of N, found {told!r}"
+        )
+    return (None, int(digits)) if told.startswith("x") else (int(digits), 1)
 
 
 # A 16-bit file of 257 times an 8-bit level is that level, whatever float32 made of it.

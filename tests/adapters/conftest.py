@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.adapters.letters import chat_letters
+from tests.adapters.tiny_qwen import build_tiny_qwen
+
 if TYPE_CHECKING:
     from diffusers import Flux2KleinPipeline, FluxFillPipeline, FluxKontextPipeline
     from transformers import PreTrainedTokenizerFast
@@ -166,32 +169,17 @@ def build_tiny_klein(seed: int = 0, distilled: bool = False) -> "Flux2KleinPipel
             num_attention_heads=4, num_key_value_heads=2, head_dim=8,
         )
     )  # fmt: skip
+    letters = chat_letters(("<im>", "</im>", "<pad>", "<unk>"), 512)
+    letters.chat_template = _TEMPLATE
     pipe = Flux2KleinPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-        vae=vae, text_encoder=text, tokenizer=_chat_letters(), transformer=transformer,
+        vae=vae, text_encoder=text, tokenizer=letters, transformer=transformer,
         is_distilled=distilled,
     )  # fmt: skip
     for part in (transformer, vae, text):
         part.eval()
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def _chat_letters() -> "PreTrainedTokenizerFast":
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import Qwen2TokenizerFast
-
-    special = ("<im>", "</im>", "<pad>", "<unk>")
-    letters = (*special, *(chr(code) for code in range(32, 127)))
-    vocabulary = {letter: index for index, letter in enumerate(letters)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    made = Qwen2TokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</im>",
-        model_max_length=512,
-    )  # fmt: skip
-    made.chat_template = _TEMPLATE
-    return made
 
 
 @pytest.fixture
@@ -204,3 +192,9 @@ def make_klein() -> "Callable[..., Flux2KleinPipeline]":
 def make_fill() -> "Callable[..., FluxFillPipeline]":
     """Builds the tiny Fill pipeline, as often as a test needs one."""
     return build_tiny_fill
+
+
+@pytest.fixture
+def make_qwen() -> "Callable[..., Any]":
+    """Builds the tiny Qwen-Image-Edit pipeline, as often as a test needs one."""
+    return build_tiny_qwen

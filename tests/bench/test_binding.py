@@ -220,3 +220,24 @@ def test_an_option_without_instance_is_for_all_that_have_it(two: tuple[Experimen
 
 def test_methods_that_carry_their_argument_need_no_row() -> None:
     assert method_named(f"folder:{Path.cwd()}").name.startswith("folder:")
+
+
+def test_a_users_file_may_be_moved_and_is_the_same(
+    two: tuple[Experiment, Run], tmp_path: Path
+) -> None:
+    """The folder of a claim's arms holds its adapters too, and is moved or merged whole."""
+    experiment, run = two
+    places = [tmp_path / name / "adapter" for name in ("here", "there")]
+    for place in places:
+        place.parent.mkdir()
+        place.write_text("one")
+    found = []
+    for place in places:
+        mine = experiment.model_copy(update={"method": {"a": {"file": str(place)}}})
+        store = run(mine).store
+        found.append(store.path(next(iter(store.cells()))).stat().st_mtime_ns)
+        assert store.info.methods["a"].options == {"file": "adapter"}
+    assert found[0] == found[1]
+    places[1].write_text("another")
+    with pytest.raises(UsageError, match="a: weights"):
+        run(experiment.model_copy(update={"method": {"a": {"file": str(places[1])}}}))

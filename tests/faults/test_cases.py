@@ -249,6 +249,16 @@ def test_42_a_training_pairs_as_a_run_does(call: Call, layout: str) -> None:
     assert call.degraded(f"42-train-layouts/{layout}") == 0
 
 
+def test_31_unpaired_sets_are_scored_without_a_reference(call: Call) -> None:
+    words = ("--no-reference", "--metrics", "brisque,psnr")
+    assert call.score("31-unpaired/res", "31-unpaired/real", *words) in (0, 1)
+    told = json.loads(call.printed)["scores"]
+    assert "there is none" in told["res"]["not_measured"]["psnr:rgb"]["reason"]
+    if "brisque:live" in told["res"]["not_measured"]:
+        pytest.skip("the weights of BRISQUE are not on this machine")
+    assert [len(told[name]["values"]) for name in ("res", "real")] == [3, 4]
+
+
 @pytest.mark.parametrize("words", [("--metrics", "psnr"), ("--metrics", "fd_effnet")])
 def test_31_unpaired_sets_are_refused_in_one_line(call: Call, words: Sequence[str]) -> None:
     assert call.score("31-unpaired/res", "31-unpaired/real", *words) == 2
@@ -260,6 +270,21 @@ def test_24_no_truth_is_refused_in_one_line(call: Call) -> None:
     assert call.run("24-no-gt/res", "24-no-gt/rtts") == 2
     assert call.said.count("\n") == 1
     assert "found only hazy/" in call.said
+    assert "--no-truth" in call.said
+
+
+@pytest.mark.parametrize(("task", "data"), [("dehaze", "rtts"), ("custom:haze", "flat")])
+def test_24_inputs_without_a_truth(call: Call, task: str, data: str) -> None:
+    words = ("run", "--methods", f"m=folder:{call.cases / '24-no-gt' / 'res'}", "--tasks", task,
+             "--data", call.cases / "24-no-gt" / data, "--no-truth", "--out", call.out / "run",
+             "--metrics", "brisque,psnr", *QUIET)  # fmt: skip
+    assert call.line(*words) == 0
+    assert "psnr:rgb" in call.printed
+    assert "the pictures have no ground truth" in call.printed
+    if "weights fetch" not in call.said:
+        assert len(call.measured(metric="brisque")) == 2
+    mapped = call.line("maps", call.out / "run", "--offline")
+    assert mapped == (0 if task == "dehaze" else 2)
 
 
 # Measuring

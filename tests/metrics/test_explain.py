@@ -116,9 +116,9 @@ def _score(capsys, *arguments):
     "flags",
     [
         "--metrics psnr:y,ssim:y --shave 4",
-        "--metrics psnr:rgb,ssim:uniform7 --crop 16 --pool error",
+        "--metrics psnr:rgb,ssim:uniform7 --crop x16 --pool error",
         "--metrics psnr:y709_rounded,ssim:padded-y709_rounded",
-        "--metrics psnr:y_full,ssim:gauss_sample-y_full --crop 8 --shave 3",
+        "--metrics psnr:y_full,ssim:gauss_sample-y_full --crop x8 --shave 3",
     ],
 )
 def test_a_planted_protocol_is_found_and_its_command_scores_so(folders, flags, capsys):

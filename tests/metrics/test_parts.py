@@ -186,7 +186,7 @@ def _scored(capsys, *arguments):
 
 
 def test_score_takes_every_part_and_its_protocol_says_so(folders, capsys):
-    flags = ["--metrics", "psnr", "--crop", "16", "--shave", "1", "--pool", "error"]
+    flags = ["--metrics", "psnr", "--crop", "x16", "--shave", "1", "--pool", "error"]
     (told,) = _scored(capsys, *folders, *flags)
     errors = [(3 * k) ** 2 for k in (1, 2, 3)]
     assert told["value"] == pytest.approx(10 * math.log10(255**2 / np.mean(errors)))

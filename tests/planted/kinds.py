@@ -1,7 +1,8 @@
 """Errors that were not planted before: what editors and codecs do, at random places.
 
 Each planter takes the region of the output, the whole output and a generator, and returns what is
-pasted; glyphs change the truth too. `kinds_measure.py` beside this file measures the maps on them.
+pasted; glyphs change the truth too. The four older kinds are planted by the same rule: anywhere,
+not only where there is texture. `kinds_measure.py` beside this file measures the maps on them.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from types import MappingProxyType
 
 import cv2
 import numpy as np
-from planted_errors import eight_bit
+from planted_errors import FITTING as OLD_FITTING
+from planted_errors import PLANTS, eight_bit
 
 from e2r_bench.maps.bands import Map
 from e2r_metrics.base.pictures import EightBit
@@ -107,9 +109,10 @@ PLANTERS: Mapping[str, Planter] = MappingProxyType(
     }
 )
 GLYPHS = ("mirrored glyphs", "faint glyphs")
-KINDS = (*PLANTERS, *GLYPHS)
+KINDS = (*PLANTERS, *GLYPHS, *PLANTS)
 FITTING: Mapping[str, str] = MappingProxyType(
     {
+        **OLD_FITTING,
         "clone stamp": "invented",
         "inpainted": "lost",
         "JPEG": "lost",
@@ -153,14 +156,23 @@ def with_glyphs(kind: str, truth: EightBit, place: Place) -> EightBit:
     return found
 
 
-def plant_kind(kind: str, output: EightBit, place: Place) -> tuple[EightBit, Map]:
-    """Plant an error; return the spoilt picture and the mask, 1 where it was planted."""
+def plant_kind(kind: str, output: EightBit, other: EightBit, place: Place) -> tuple[EightBit, Map]:
+    """Plant an error; return the spoilt picture and the mask, 1 where it was planted.
+
+    Args:
+        kind: one of `KINDS`.
+        output: (H, W, 3) uint8 RGB.
+        other: another photograph, for the foreign patch.
+        place: where.
+    """
     rng = np.random.default_rng(place.seed)
     region = output[place.region()]
     if kind == "mirrored glyphs":
         pasted = region[:, ::-1]
     elif kind == "faint glyphs":
         pasted = _written(region, place, _FAINT)
+    elif kind in PLANTS:
+        pasted = PLANTS[kind](region, other[place.region()], rng)
     else:
         pasted = PLANTERS[kind](region, output, rng)
     mask = np.zeros(output.shape[:2], np.float32)

@@ -6,7 +6,7 @@ picture that is in place. Nothing here was used to choose a constant.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from e2r_bench.maps.registration import Registration, inside, moved_truth, regis
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_text
 from e2r_metrics.base.pictures import EightBit
+from e2r_metrics.psnr import psnr
+from e2r_metrics.ssim import ssim
 
 SIGMA = 5.0
 Row = dict[str, Any]
@@ -52,6 +54,8 @@ MOTIONS = (
     Motion("shift 1.5, -.7", 1.5, -0.7), Motion("zoom 1%", zoom=1.0),
 )  # fmt: skip
 
+METRICS: dict[str, Callable[[EightBit, EightBit], float]] = {"psnr": psnr, "ssim": ssim}
+"""LPIPS joins them where its weights are."""
 PLANTED_IN = ("in place", "shift .5", "shift 2")
 
 
@@ -71,13 +75,12 @@ def rows() -> Iterator[Row]:
 
 def _shares(name: str, motion: Motion, output: EightBit, truth: EightBit) -> Row:
     found = register(output, truth)
-    before, after = (
-        band_split(*pair).scores()["invented_share"]
-        for pair in ((output, truth), _aligned(output, truth, found))
-    )
+    pairs = {"before": (output, truth), "after": _aligned(output, truth, found)}
+    shares = {when: band_split(*pair).scores()["invented_share"] for when, pair in pairs.items()}
+    metrics = {f"{n} {w}": m(*pair) for n, m in METRICS.items() for w, pair in pairs.items()}
     told = max(abs(found.shift[0] - motion.right), abs(found.shift[1] - motion.down))
     off = {"shift_error": told, "zoom_error": abs(found.zoom - motion.zoom)}
-    return {"photograph": name, "motion": motion.name, "before": before, "after": after, **off}
+    return {"photograph": name, "motion": motion.name, **shares, **metrics, **off}
 
 
 def _planted(
@@ -101,18 +104,32 @@ def _aligned(output: EightBit, truth: EightBit, found: Registration) -> tuple[Ei
     return output[window], moved_truth(truth, found)[window]
 
 
+def with_lpips() -> None:
+    """Add LPIPS to the metrics, or stop: a table without it would look as if it were complete."""
+    from e2r_bench.api.maps import spatial_lpips
+    from e2r_bench.api.session import open_session
+
+    found = spatial_lpips(open_session(offline=True))
+    if isinstance(found, str):
+        raise SystemExit(found)
+    METRICS["lpips"] = lambda output, truth: float(found(output, truth).mean())
+
+
 def write_page(out: Path) -> None:
     """Measure everything; write registration.csv and registration.md into `out`."""
     import pandas as pd
 
+    with_lpips()
     frame = pd.DataFrame(list(rows()))
     shares = frame[frame.planted.isna()].groupby("motion", sort=False)
     table = shares[["before", "after"]].agg(["mean", "max"])
     told = shares[["shift_error", "zoom_error"]].max()
     wide = pd.concat([table.set_axis([" ".join(c) for c in table.columns], axis=1), told], axis=1)
+    told_by = shares[[f"{name} {when}" for name in METRICS for when in ("before", "after")]].mean()
     planted = frame[frame.planted.notna()]
     auc = planted.groupby(["planted", "motion"], sort=False)[["before", "after"]].mean()
-    for part, name in ((wide, "registration"), (auc, "registration-planted")):
+    parts = {"": wide, "-metrics": told_by, "-planted": auc}
+    for name, part in ((f"registration{name}", part) for name, part in parts.items()):
         write_text(out / f"{name}.csv", part.reset_index().to_csv(index=False, float_format="%.4f"))
     n = frame.photograph.nunique()
     write_text(
@@ -123,6 +140,10 @@ def write_page(out: Path) -> None:
         "registration, and still say pixel by pixel; `after` has the truth moved onto the output."
         "\n\n## Invented share, % of pixels; largest error of the motion, pixels and %\n\n"
         f"{_markdown(wide.reset_index())}\n"
+        "## Metrics before and after, mean over photographs; noise of sigma 5 is in both\n\n"
+        "PSNR in dB, RGB; SSIM, Gaussian window; LPIPS, alex, mean of its map; after: where the "
+        "moved truth reaches.\n\n"
+        f"{_markdown(told_by.reset_index())}\n"
         "## AUROC of the fitting map on planted errors, mean over photographs\n\n"
         f"{_markdown(auc.reset_index())}",
     )  # fmt: skip

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from e2r_baselines.method import Draw
+from e2r_bench.cli import main
 from e2r_bench.maps.bands import FLAG, band_split
 from e2r_bench.report.page import write_report
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
-from e2r_metrics.base.pictures import read_image
+from e2r_metrics.base.pictures import read_image, write_png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's client")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -124,6 +125,27 @@ def test_slider_moves_the_split(opened: Watched) -> None:
     assert "25%" in clip
     page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
     assert float(page.locator("#split").input_value()) == pytest.approx(75, abs=1)
+
+
+def test_a_page_without_truths_offers_none(
+    browser: "playwright.Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 255, (120, 200, 3), np.uint8)
+    write_png(tmp_path / "inputs" / "a.png", noise)
+    words = ["--tasks", "custom:scans", "--data", "inputs", "--no-truth", "--metrics", "niqe"]
+    assert main(["run", "--methods", "nlm", *words, "--offline", "--out", "run"]) == 0
+    watched = watch(browser, tmp_path / "run" / "report.html")
+    page = watched.page
+    page.locator(".card").first.click()
+    assert page.locator("#left option").all_text_contents() == ["input", "nlm"]
+    assert (page.locator("#left").input_value(), page.locator("#right").input_value()) == (
+        "input", "restored",
+    )  # fmt: skip
+    page.locator("#panes-mode").click()
+    assert page.locator(".pane").count() == 2
+    watched.check()
+    page.close()
 
 
 def test_panes_zoom_and_pan_together(opened: Watched) -> None:

@@ -76,7 +76,7 @@ def test_trust_masks_are_calibrated_on_other_scenes(
     told = json.loads((run.folder / "maps" / "trust.json").read_text("utf-8"))
     assert [one["method"] for one in told] == ["kontext_lora", "promptir"]
     for one in found:
-        assert one.score == "inconsistency"
+        assert one.score == "texture"
         assert not set(one.calibration) & set(one.tested)
         assert len(one.calibration) == len(one.tested) == 3
         assert "at least 0.7" in one.statement
@@ -96,7 +96,7 @@ def test_a_level_too_strict_for_the_scenes_trusts_nothing(
     assert list(too_few(run, ["denoise25"], 0.24))
     (one, _) = trust_masks(run, cells, bound=8.0, level=0.05, score=None)
     assert "calibrated on 3 scenes of " in one.line()
-    assert "build kontext-nano, by inconsistency; 0.0% of the pixels of 3 held-out" in one.line()
+    assert "build kontext-nano, by texture; 0.0% of the pixels of 3 held-out" in one.line()
     assert "needs at least 19 calibration scenes, found 3" in one.statement
     assert one.trusted_share == 0
     assert one.threshold is None
@@ -113,7 +113,7 @@ def test_halves_do_not_depend_on_order() -> None:
         (["--maps", "inventd"], "unknown map 'inventd': did you mean 'invented'?"),
         (["--methods", "promptr"], "did you mean 'promptir'?"),
         (["--tasks", "derain"], "unknown task of this run 'derain'"),
-        (["--maps", "lost", "--bound", "3"], "has none of inconsistency"),
+        (["--maps", "lost", "--bound", "3"], "has no maps 'texture' and 'ciede2000'"),
     ],
 )
 def test_mistakes_are_one_line(

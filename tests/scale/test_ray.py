@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -92,3 +94,51 @@ def test_more_workers_than_the_cluster_has_are_refused(data: Path, tmp_path: Pat
     asked = lab.experiment(data, tmp_path / "run")
     with pytest.raises(UsageError, match=r"--workers 7: expected at most 3, a CPU each"):
         run_experiment(asked, methods=lab.CATALOG, engine=Engine("ray", 7))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_ctrl_c_leaves_what_is_made_and_the_same_command_goes_on(
+    data: Path, serial: Path, notes: Path, tmp_path: Path
+) -> None:
+    (notes / "pause").write_text("0.3")
+    asked = lab.experiment(data, tmp_path / "run")
+
+    def interrupt_when_some_is_there() -> None:
+        while len(list((asked.out / "images").rglob("*.png"))) < 3:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_when_some_is_there, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(asked, methods=lab.catalog(notes), engine=Engine("ray", 2))
+    (notes / "pause").unlink()
+    made = {path: path.stat().st_mtime_ns for path in (asked.out / "images").rglob("*.png")}
+    assert len(made) >= 3
+    outcome = run_experiment(asked, methods=lab.catalog(notes), engine=Engine("ray", 2))
+    assert not outcome.failures
+    assert lab.differing(asked.out, serial) == []
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert len(list((asked.out / "images").rglob("*.png"))) > len(made)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_that_is_there_already_is_joined_by_its_address(
+    data: Path, tmp_path: Path
+) -> None:
+    """The command line, in a process of its own, at the address of this one's cluster."""
+    address = ray.get_runtime_context().gcs_address
+    common = ["run", "--methods", "nlm,wavelet", "--tasks", "denoise25", "--data", str(data),
+              "--metrics", "psnr"]  # fmt: skip
+    folders = []
+    for name, more in {
+        "serial": [],
+        "joined": ["--executor", "ray", "--address", address, "--workers", "2"],
+    }.items():
+        folders.append(tmp_path / name)
+        command = [sys.executable, "-m", "e2r_bench", *common, *more, "--out", str(folders[-1])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+    assert lab.differing(folders[1], folders[0]) == []
+    # The cluster is left to whoever started it.
+    assert ray.is_initialized()
+    assert ray.get(ray.remote(lambda: 7).remote()) == 7

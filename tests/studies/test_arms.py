@@ -368,3 +368,69 @@ def test_an_adapter_is_used_again_only_if_it_was_trained_just_so(tmp_path: Path)
     shutil.copytree(folder, home / longer.folder_name(asked))
     with pytest.raises(UsageError, match="holds a training with"):
         longer.train(asked, home, print)
+
+
+# Arms on several machines
+
+
+def _shard(runner: ArmRunner, claims: Claims, folder: Path, part: int, of: int) -> Path:
+    from e2r_bench.arms.judge import share_claims
+    from e2r_bench.run.shards import Shard
+
+    out = folder / f"shard-{part}"
+    here = replace(runner, base=runner.base.model_copy(update={"out": out}))
+    lines = list(share_claims(claims, Reading(here, _criteria(here)), Shard(part, of)))
+    assert f"shard {part}/{of}: 1 of {of} adapters and methods are made: " in lines[-1]
+    assert not any("this run" in line for line in lines)
+    return out
+
+
+def test_arms_that_shards_made_are_judged_as_if_one_machine_had_made_them(
+    runner: ArmRunner, tmp_path: Path
+) -> None:
+    from e2r_bench.arms.sharing import are_arms, join_arms
+
+    claims, out = _claims(), tmp_path / "merged"
+    shards = [_shard(runner, claims, tmp_path, part, 2) for part in (1, 2)]
+    assert [sorted(p.name for p in (s / "runs").iterdir()) for s in shards] == [
+        ["dark"], ["darker"],
+    ]  # fmt: skip
+    assert all(map(are_arms, shards))
+    for _ in range(2):  # and again, as after a crash
+        (line,) = join_arms([shards[1], shards[0]], out)
+        assert line.endswith("2 adapters and runs of 2 shards")
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("images/**/*.png")}
+    assert made
+    merged = replace(runner, base=runner.base.model_copy(update={"out": out}))
+    _told(claims, merged)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    _told(claims, runner)
+    alone, together = (
+        (folder / "studies" / "claims" / "results.csv").read_bytes()
+        for folder in (runner.base.out, out)
+    )
+    assert alone == together
+
+
+def test_shards_with_another_content_under_one_name_are_refused(
+    runner: ArmRunner, tmp_path: Path
+) -> None:
+    from e2r_bench.arms.sharing import join_arms
+
+    one = _shard(runner, _claims(), tmp_path, 1, 2)
+    two = tmp_path / "again"
+    shutil.copytree(one, two)
+    list(join_arms([one, two], tmp_path / "same"))
+    picture = next((two / "runs").rglob("images/**/*.png"))
+    write_png(picture, np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(UsageError, match=rf"the same content .* with another .*{picture.name}"):
+        list(join_arms([one, two], tmp_path / "merged"))
+
+
+def test_more_shards_than_arms_are_refused(runner: ArmRunner) -> None:
+    from e2r_bench.arms.judge import share_claims
+    from e2r_bench.run.shards import Shard
+
+    reading = Reading(runner, _criteria(runner))
+    with pytest.raises(UsageError, match="expected at most 2 shards, one an adapter or method"):
+        list(share_claims(_claims(), reading, Shard(1, 3)))

@@ -4,13 +4,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from e2r_adapters.editors.editor import Family
-from e2r_adapters.editors.families import FAMILIES, family_of
+from e2r_adapters.editors.families import family_called, family_of
 from e2r_adapters.editors.miniatures import MINIATURES, miniature_folder, miniature_of
-from e2r_adapters.editors.releases import FILL_DEV, FULL, KLEIN_BASE, RELEASES, Quantize
+from e2r_adapters.editors.releases import (
+    FILL_DEV,
+    FULL,
+    KLEIN_BASE,
+    QWEN_EDIT_2511,
+    RELEASES,
+    Quantize,
+)
 from e2r_metrics.base.errors import UsageError
+
+_AUTO: Mapping[str, str] = MappingProxyType(
+    {"kontext": FULL, "klein": KLEIN_BASE, "fill": FILL_DEV, "qwen-edit": QWEN_EDIT_2511}
+)
 
 
 def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kontext") -> str:
@@ -27,7 +39,7 @@ def resolve_backbone(name: str, quantize: Quantize = "none", family: str = "kont
     """
     if name != "auto":
         return name
-    release = {"kontext": FULL, "klein": KLEIN_BASE, "fill": FILL_DEV}[family]
+    release = _AUTO[family]
     if _cached(release) and _fits_cuda(RELEASES[release].needed[quantize]):
         return release
     return miniature_of(family) or release
@@ -87,8 +99,7 @@ def family_named(name: str) -> Family:
     known = MINIATURES.get(name) or RELEASES.get(name)
     if known is None:
         return read_family(name)
-    wanted = known.family
-    return next(family for family in FAMILIES.values() if family.name == wanted)
+    return family_called(known.family)
 
 
 def read_index(name: str) -> dict[str, Any]:

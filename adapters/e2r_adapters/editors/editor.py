@@ -13,7 +13,7 @@ from e2r_baselines.method import Photo, Pixels
 if TYPE_CHECKING:
     import torch
 
-Resize = Literal["paper", "aspect", "native", "icedit"]
+Resize = Literal["paper", "aspect", "native", "icedit", "megapixel"]
 """How pictures of any size meet a model; see `e2r_adapters.resize.fit`."""
 Targets = str
 """Which Linears of the transformer a LoRA is trained on: a name that the family's facts have."""
@@ -48,7 +48,7 @@ class Instruction:
     Attributes:
         text: the prompt.
         guidance: the guidance scale, embedded or classifier-free as the family has it.
-        length: tokens that the text is padded or cut to.
+        length: tokens that the text is padded or cut to, in families whose pipelines do that.
     """
 
     text: str

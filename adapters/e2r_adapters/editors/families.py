@@ -7,9 +7,20 @@ from e2r_adapters.editors.editor import Family
 from e2r_adapters.editors.fill import FILL
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.kontext import KONTEXT
-from e2r_metrics.base.errors import UsageError
+from e2r_adapters.editors.qwen import FIRST_PIPELINE, QWEN_EDIT
+from e2r_metrics.base.errors import UsageError, unknown
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({f.pipeline: f for f in (KONTEXT, KLEIN, FILL)})
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {f.pipeline: f for f in (KONTEXT, KLEIN, FILL, QWEN_EDIT)} | {FIRST_PIPELINE: QWEN_EDIT}
+)
+
+
+def family_called(name: str) -> Family:
+    """Return a family by its own name; `UsageError` where there is none."""
+    known = {family.name: family for family in FAMILIES.values()}
+    if name not in known:
+        raise unknown("family", name, known)
+    return known[name]
 
 
 def family_of(pipeline: str, where: str) -> Family:

@@ -45,8 +45,9 @@ def open_editor(
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
-    # Convolutions on the CPU are faster this way; pictures move by float rounding.
-    pipe.vae.to(memory_format=torch.channels_last)
+    if all(weight.dim() < 5 for weight in pipe.vae.parameters()):
+        # Convolutions on the CPU are faster this way; pictures move by float rounding.
+        pipe.vae.to(memory_format=torch.channels_last)
     pipe.set_progress_bar_config(disable=True)
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)

@@ -25,6 +25,8 @@ KLEIN_BASE = "black-forest-labs/FLUX.2-klein-base-4B"
 """The undistilled klein: the one that adapters are trained on."""
 KLEIN = "black-forest-labs/FLUX.2-klein-4B"
 """The klein that was distilled to four steps."""
+QWEN_EDIT_2511 = "Qwen/Qwen-Image-Edit-2511"
+QWEN_EDIT_2509 = "Qwen/Qwen-Image-Edit-2509"
 
 WORK = 4 * 10**9
 """Bytes of work for a picture of 1024x1024, beside the weights."""
@@ -56,6 +58,8 @@ def _needed(whole: int, int8: int, nf4: int) -> Mapping[Quantize, int]:
 
 # klein 4B: 3.88 G parameters beside 4.02 G of Qwen3 and 0.08 G of the autoencoder.
 _KLEIN_NEEDED = _needed(20, 13, 9)
+# Qwen-Image: 20.43 G parameters beside 8.29 G of Qwen2.5-VL and 0.13 G of the autoencoder.
+_QWEN_NEEDED = _needed(62, 33, 19)
 RELEASES: Mapping[str, Release] = MappingProxyType(
     {
         FULL: Release(
@@ -76,5 +80,19 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
             "klein", "FLUX.2-klein-base-4B", "flux2-klein-base-4b", "Apache-2.0", _KLEIN_NEEDED
         ),
         KLEIN: Release("klein", "FLUX.2-klein-4B", "flux2-klein-4b", "Apache-2.0", _KLEIN_NEEDED),
+        QWEN_EDIT_2511: Release(
+            "qwen-edit",
+            "Qwen-Image-Edit-2511",
+            "qwen-image-edit-2511",
+            "Apache-2.0",
+            _QWEN_NEEDED,
+        ),
+        QWEN_EDIT_2509: Release(
+            "qwen-edit",
+            "Qwen-Image-Edit-2509",
+            "qwen-image-edit-2509",
+            "Apache-2.0",
+            _QWEN_NEEDED,
+        ),
     }
 )

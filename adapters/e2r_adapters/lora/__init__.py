@@ -1,6 +1,7 @@
 """Adapters of an editor: attached and trained, inspected, saved, loaded, mixed."""
 
 from e2r_adapters.lora.attach import attach, scales
+from e2r_adapters.lora.export import convert
 from e2r_adapters.lora.files import fingerprint, load, save
 from e2r_adapters.lora.header import ADAPTER_FILE, read_record
 from e2r_adapters.lora.inspection import AdapterReport, inspect
@@ -11,6 +12,7 @@ __all__ = [
     "AdapterReport",
     "PartReport",
     "attach",
+    "convert",
     "fingerprint",
     "inspect",
     "load",

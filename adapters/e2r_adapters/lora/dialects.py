@@ -1,25 +1,22 @@
-"""The layouts that trainers write adapters in, and the scale that each Linear of one acts at.
+"""The dialects that trainers write adapters in.
 
-Sources: loaders of diffusers and PEFT; kohya's and ai-toolkit's names; rsLoRA, Kalajdzievski 2023.
+Sources: loaders of diffusers and PEFT; kohya's, ai-toolkit's and ComfyUI's names.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from e2r_adapters.editors.editor import LoraFacts
-from e2r_adapters.editors.shared import lora_shapes
 from e2r_adapters.lora.header import (
     ADAPTER_FILE,
     DIFFUSERS_ENTRY,
     PART,
     Shapes,
     entry,
-    linears,
+    half_of,
     read_header,
     split_key,
 )
@@ -29,14 +26,22 @@ from e2r_metrics.base.files import read_text
 if TYPE_CHECKING:
     import torch
 
-Layout = Literal["diffusers", "peft", "kohya", "xlabs", "bfl-control", "fal", "unknown"]
+Layout = Literal[
+    "diffusers", "peft", "prefixed", "kohya", "comfyui", "xlabs", "bfl-control", "fal", "unknown"
+]
+"""Whose names: "prefixed" has diffusers' own behind ComfyUI's prefix or none, as trainers of
+Qwen-Image write them, "comfyui" has the original model's behind that prefix."""
+FOREIGN: frozenset[Layout] = frozenset({"kohya", "comfyui"})
+"""Those whose Linears are other ones than diffusers': several may be fused into one."""
 
 PEFT_FILE = "adapter_model.safetensors"
 PEFT_SETTINGS = "adapter_config.json"
 _PEFT_PREFIX = "base_model.model."
-# Marks of the foreign layouts, in the order in which diffusers tests them.
+_COMFY_PREFIX = "diffusion_model."
+_ORIGINAL = re.compile(r"(double|single)_blocks\.|final_layer\.|(time|vector|guidance)_in\.")
+_BLOCKS = re.compile(r"^(diffusion_model\.)?(single_)?transformer_blocks\.")
+# Marks of layouts that nobody here can read, in the order in which diffusers tests them.
 _MARKS: Mapping[Layout, str] = {
-    "kohya": ".lora_down.weight",
     "xlabs": "processor",
     "bfl-control": "query_norm.scale",
     "fal": "base_model",
@@ -50,7 +55,8 @@ class AdapterFile:
     Attributes:
         path: the file with its tensors.
         layout: whose key names it has.
-        shapes: by key; PEFT's own keys as diffusers names them, the others as they are.
+        shapes: by key; those that are diffusers' but for a prefix as it names them, the others as
+            they are.
         dtypes: of its tensors, as safetensors names them.
         header: its header entries.
         settings: PEFT's, each under "transformer." or "text_encoder."; empty where none are told.
@@ -83,11 +89,11 @@ def read_adapter(path: Path) -> AdapterFile:
     file = tensor_file(path)
     raw, dtypes, header = read_header(file)
     layout = layout_of(raw)
-    shapes = {_renamed(key, layout): shape for key, shape in raw.items()}
+    shapes = {renamed(key, layout): shape for key, shape in raw.items()}
     settings = entry(file, header, DIFFUSERS_ENTRY) or {}
     if layout == "peft":
         settings = _peft_settings(file)
-    return AdapterFile(file, layout, shapes, dtypes, header, settings, _alphas(file, raw))
+    return AdapterFile(file, layout, shapes, dtypes, header, settings, _alphas(file, raw, layout))
 
 
 def layout_of(shapes: Shapes) -> Layout:
@@ -95,18 +101,31 @@ def layout_of(shapes: Shapes) -> Layout:
     if shapes and all(key.startswith(_PEFT_PREFIX) for key in shapes):
         plain = [key.removeprefix(_PEFT_PREFIX) for key in shapes]
         # fal's trainer puts PEFT's prefix before the names of the original model.
-        if all("transformer_blocks." in key or "embedder" in key for key in plain):
+        if not any(map(_ORIGINAL.match, plain)):
             return "peft"
+    if any(_BLOCKS.match(key) for key in shapes):
+        return "prefixed"
+    if any(key.startswith("lora_") for key in shapes):
+        return "kohya"
     for layout, mark in _MARKS.items():
         if any(mark in key for key in shapes):
             return layout
+    if any(key.startswith(_COMFY_PREFIX) and half_of(key) for key in shapes):
+        return "comfyui"
     return "diffusers" if any(PART.match(key) for key in shapes) else "unknown"
 
 
-def _renamed(key: str, layout: Layout) -> str:
-    if layout != "peft":
-        return key
-    return f"transformer.{key.removeprefix(_PEFT_PREFIX)}"
+def renamed(key: str, layout: Layout) -> str:
+    """Return a key as diffusers names it, where no more than a prefix and halves' names differ."""
+    if layout == "peft":
+        return f"transformer.{key.removeprefix(_PEFT_PREFIX)}"
+    if layout == "prefixed":
+        name = f"transformer.{key.removeprefix(_COMFY_PREFIX)}"
+        halves = {".lora_down.weight": ".lora_A.weight", ".lora_up.weight": ".lora_B.weight"}
+        for theirs, ours in halves.items():
+            name = name.replace(theirs, ours)
+        return name
+    return key
 
 
 def _peft_settings(file: Path) -> dict[str, Any]:
@@ -124,7 +143,7 @@ def _peft_settings(file: Path) -> dict[str, Any]:
     return {f"transformer.{key}": value for key, value in told.items()}
 
 
-def _alphas(file: Path, raw: Shapes) -> dict[tuple[str, str], float]:
+def _alphas(file: Path, raw: Shapes, layout: Layout) -> dict[tuple[str, str], float]:
     from safetensors import safe_open
 
     keys = [key for key in raw if key.endswith(".alpha")]
@@ -135,116 +154,5 @@ def _alphas(file: Path, raw: Shapes) -> dict[tuple[str, str], float]:
             tensor: torch.Tensor = opened.get_tensor(key)
             if tensor.numel() != 1:
                 raise UsageError(f"{file}: {key}: expected one number, found {tensor.numel()}")
-            found[split_key(key)] = float(tensor)
+            found[split_key(renamed(key, layout))] = float(tensor)
     return found
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What multiplies B A in each Linear of one network.
-
-    Attributes:
-        scales: by Linear; 1 where nobody states an alpha, as diffusers takes it.
-        alphas: the distinct alphas that are stated.
-        unstated: how many Linears nobody states one for.
-        problems: what cannot be used in the settings.
-    """
-
-    scales: Mapping[str, float]
-    alphas: tuple[float, ...]
-    unstated: int
-    problems: tuple[str, ...]
-
-
-def scaling_of(adapter: AdapterFile, part: str, alpha: float | None) -> Scaling:
-    """Return the scales of one network's Linears.
-
-    Args:
-        adapter: see `read_adapter`.
-        part: "transformer" or "text_encoder".
-        alpha: what the user states for a file that states none.
-    """
-    prefix = f"{part}."
-    own = {k.removeprefix(prefix): v for k, v in adapter.settings.items() if k.startswith(prefix)}
-    problems = _setting_problems(own)
-    scales: dict[str, float] = {}
-    stated: list[float] = []
-    for name, (a, _) in linears(adapter.shapes, part).items():
-        rank = a[0]
-        told = adapter.alphas.get((part, name))
-        if told is None and not problems:
-            told = _patterned(own.get("alpha_pattern"), name, own.get("lora_alpha"))
-        told = alpha if told is None else told
-        divisor = math.sqrt(rank) if own.get("use_rslora") else rank
-        scales[name] = 1.0 if told is None or not rank else told / divisor
-        stated += [] if told is None else [told]
-    distinct = tuple(sorted(set(stated)))
-    return Scaling(scales, distinct, len(scales) - len(stated), tuple(problems))
-
-
-def _setting_problems(own: Mapping[str, Any]) -> list[str]:
-    """Find settings of another kind than PEFT writes."""
-    problems: list[str] = []
-    for key in ("r", "lora_alpha"):
-        value = own.get(key)
-        if value is not None and not _positive(value):
-            problems.append(f"expected a number above 0 as {key} in its settings, found {value!r}")
-    for key in ("rank_pattern", "alpha_pattern"):
-        value = own.get(key) or {}
-        if not isinstance(value, Mapping) or not all(map(_positive, value.values())):
-            problems.append(f"expected numbers by name as {key} in its settings, found {value!r}")
-    return problems
-
-
-def _positive(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0
-
-
-def _patterned(pattern: Mapping[str, Any] | None, name: str, default: Any) -> Any:
-    """Return what PEFT takes for a Linear: the first pattern that its name ends in, or the rest."""
-    for key, value in (pattern or {}).items():
-        try:
-            if re.match(rf"(.*\.)?({key})$", name):
-                return value
-        except re.error:
-            continue
-    return default
-
-
-def stated_rank(settings: Mapping[str, Any], name: str) -> Any:
-    """Return the rank that PEFT's settings state for a Linear; None where they do not."""
-    return _patterned(settings.get("rank_pattern"), name, settings.get("r"))
-
-
-def loadable(
-    adapter: AdapterFile, scales: Mapping[str, Mapping[str, float]], alpha: float | None
-) -> "Path | dict[str, torch.Tensor]":
-    """Return what diffusers is handed: the file, or its tensors where it would misread it.
-
-    PEFT's own folder and files without an alpha become tensors with an alpha for each Linear.
-    """
-    if adapter.layout != "peft" and alpha is None:
-        return adapter.path
-    import torch
-    from safetensors.torch import load_file
-
-    tensors = {_renamed(k, adapter.layout): v for k, v in load_file(adapter.path).items()}
-    for key, tensor in list(tensors.items()):
-        stem, half, _ = key.rpartition(".lora_A.weight" if "lora_A" in key else ".lora_down.weight")
-        if half:
-            part, name = split_key(key)
-            scale = scales[part][name]
-            tensors[f"{stem}.alpha"] = torch.tensor(scale * tensor.shape[0])
-    return tensors
-
-
-def converted(source: "Path | Mapping[str, torch.Tensor]", facts: LoraFacts) -> Shapes:
-    """Return the shapes of an adapter's tensors after diffusers' own conversion for a family.
-
-    Raises:
-        Exception: whatever its converters meet in a file that is none of theirs.
-    """
-    from diffusers.loaders import lora_pipeline
-
-    return lora_shapes(getattr(lora_pipeline, facts.loader), source)

@@ -1,9 +1,9 @@
 """Adapter files: written as diffusers writes them, read back only if they are what they say."""
 
-import hashlib
 import json
 import math
 import shutil
+import tempfile
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -12,24 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.compat import check_peft
 from e2r_adapters.editors.backbones import weight_fingerprint
-from e2r_adapters.editors.editor import Editor
+from e2r_adapters.editors.editor import Editor, LoraFacts
 from e2r_adapters.lora.attach import layer_scales
-from e2r_adapters.lora.dialects import loadable, read_adapter
+from e2r_adapters.lora.conversion import as_diffusers, content_of, is_native, signed
+from e2r_adapters.lora.dialects import AdapterFile, read_adapter
 from e2r_adapters.lora.header import (
     ADAPTER_FILE,
     DIFFUSERS_ENTRY,
-    DIGEST_KEY,
     RECORD_KEY,
     Shapes,
     linears,
 )
 from e2r_adapters.lora.inspection import AdapterReport, inspect
+from e2r_adapters.lora.scaling import scaling_of
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import replacing, unfinished_name
 
 if TYPE_CHECKING:
     import torch
+
+_PARTS = ("transformer", "text_encoder")
 
 
 def fingerprint(editor: Editor) -> str:
@@ -76,11 +79,7 @@ def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
 
 
 def _with_record(content: bytes, record: Mapping[str, Any]) -> bytes:
-    """Add our entry to a safetensors file's header and put the header in order.
-
-    The same training then gives the same bytes: PEFT keeps the targets in a set, and safetensors
-    its entries in a hash map.
-    """
+    """Add our entry to a file of diffusers', whose targets PEFT keeps in a set."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     entries: dict[str, str] = header["__metadata__"]
@@ -90,11 +89,7 @@ def _with_record(content: bytes, record: Mapping[str, Any]) -> bytes:
             peft[key] = sorted(peft[key])
     entries[DIFFUSERS_ENTRY] = json.dumps(peft, sort_keys=True)
     entries[RECORD_KEY] = json.dumps(record, sort_keys=True)
-    entries[DIGEST_KEY] = hashlib.sha256(content[8 + length :]).hexdigest()
-    header["__metadata__"] = dict(sorted(entries.items()))
-    text = json.dumps(header, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+    return signed(content, entries)
 
 
 def _portable(name: str, model: "torch.nn.Module") -> Mapping[str, "torch.Tensor"]:
@@ -117,7 +112,7 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
 
     Args:
         editor: with the base that the adapter was trained on.
-        path: an adapter file in diffusers' layout, or one that diffusers converts.
+        path: an adapter file in diffusers' layout, or one that is converted to it first.
         name: of the adapter in the editor; must be free.
         alpha: what it was trained with, for a file that does not say.
 
@@ -132,24 +127,38 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
     report = inspect(path, alpha, editor.family)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
-    said = {"transformer": report.transformer, "text_encoder": report.text_encoder}
-    expected = {part: told.scales for part, told in said.items() if told}
-    source = loadable(read_adapter(path), expected, alpha)
-    with _named_failures(path, "convert"):
-        shapes = editor.lora_shapes(source)
+    with _native(read_adapter(path), editor.family.lora, alpha) as (source, expected):
+        with _named_failures(path, "convert"):
+            shapes = editor.lora_shapes(source)
+        for part, network in editor.networks.items():
+            _check_shapes(network, part, shapes, path)
+            if linears(shapes, part):
+                check_peft(network)
+        _check_fingerprint(editor, report, path)
+        with _named_failures(path, "load"), warnings.catch_warnings():
+            # PEFT warns whoever loads a second adapter that there will be several; that is meant.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+            editor.load_lora(source, name)
     for part, network in editor.networks.items():
-        _check_shapes(network, part, shapes, path)
-        if linears(shapes, part):
-            check_peft(network)
-    _check_fingerprint(editor, report, path)
-    with _named_failures(path, "load"), warnings.catch_warnings():
-        # PEFT warns whoever loads a second adapter that there will be several; that is meant.
-        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
-        editor.load_lora(source, name)
-    folded = report.layout == "kohya"
-    for part, network in editor.networks.items():
-        _check_scales(network, expected.get(part, {}), folded, f"{path}: {part}", name)
+        _check_scales(network, expected.get(part, {}), f"{path}: {part}", name)
     return max(layer_scales(editor.networks["transformer"], name).values(), default=1.0)
+
+
+@contextmanager
+def _native(
+    adapter: AdapterFile, facts: LoraFacts, alpha: float | None
+) -> Generator[tuple[Path, Mapping[str, Mapping[str, float]]]]:
+    """Lend a file in diffusers' own form, with the scale of each Linear by network."""
+    if is_native(adapter, alpha):
+        scales = {part: scaling_of(adapter, part, None).scales for part in _PARTS}
+        yield adapter.path, scales
+        return
+    converted = as_diffusers(adapter, facts, alpha)
+    # Given tensors instead of a file, diffusers' loaders have no place for settings.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / ADAPTER_FILE
+        path.write_bytes(content_of(converted, {}))
+        yield path, converted.scales
 
 
 @contextmanager
@@ -199,24 +208,18 @@ def _check_fingerprint(editor: Editor, report: AdapterReport, path: Path) -> Non
 
 
 def _check_scales(
-    network: "torch.nn.Module", expected: Mapping[str, float], folded: bool, what: str, name: str
+    network: "torch.nn.Module", expected: Mapping[str, float], what: str, name: str
 ) -> None:
-    """Compare the scale that each layer of an adapter loaded at with what its file says.
-
-    A converted file has alpha / rank folded into A.
-    """
+    """Compare the scale that each layer of an adapter loaded at with what its file says."""
     found = layer_scales(network, name)
-    if folded:
-        wanted = dict.fromkeys(found, 1.0)
-    else:
-        # transformers 5 dropped the level `text_model`, which files keep for older versions.
-        wanted = {_known_name(key, found): scale for key, scale in expected.items()}
+    # transformers 5 dropped the level `text_model`, which files keep for older versions.
+    wanted = {_known_name(key, found): scale for key, scale in expected.items()}
     for layer in sorted(wanted.keys() | found.keys()):
         says, acts = wanted.get(layer), found.get(layer)
         if says is None or acts is None or not math.isclose(says, acts, rel_tol=1e-6):
             raise UsageError(
                 f"{what}.{layer}: expected scale {says}, loaded at {acts}; the installed diffusers "
-                "misreads this file: convert it to diffusers' own layout"
+                "misreads this file"
             )
 
 

@@ -22,7 +22,9 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 PART = re.compile(r"^(transformer|text_encoder)\.(.+)\.lora_(A|B)\.weight$")
 # kohya's names, and ComfyUI's, which are those of the original model behind a prefix.
-_KOHYA = re.compile(r"^(?:(lora_unet|lora_te1?)_|(diffusion_model)\.)(.+)\.lora_(down|up)\.weight$")
+_FOREIGN = re.compile(
+    r"^(?:(?:lora_unet|lora_te1?)_|diffusion_model\.).+\.lora_(down|up|A|B)\.weight$"
+)
 _PARTS = {
     "transformer": "transformer",
     "text_encoder": "text_encoder",
@@ -61,18 +63,18 @@ def linears(shapes: Shapes, part: str) -> Mapping[str, tuple[tuple[int, int], tu
     """
     found: dict[str, dict[str, Any]] = {}
     for key, shape in shapes.items():
-        half = _half_of(key)
+        half = half_of(key)
         if half and len(shape) == 2 and split_key(key)[0] == part:
             found.setdefault(split_key(key)[1], {})[half] = shape
     return {name: (m["A"], m["B"]) for name, m in found.items() if m.keys() == {"A", "B"}}
 
 
-def _half_of(key: str) -> str:
+def half_of(key: str) -> str:
     """Return "A" or "B", "" for what is no matrix of a LoRA."""
     if match := PART.match(key):
         return match[3]
-    match = _KOHYA.match(key)
-    return _HALVES[match[4]] if match else ""
+    match = _FOREIGN.match(key)
+    return _HALVES[match[1]] if match else ""
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -12,17 +12,12 @@ from typing import Any
 
 from e2r_adapters.editors.editor import Family, LoraFacts
 from e2r_adapters.editors.families import FAMILIES
-from e2r_adapters.lora.dialects import (
-    AdapterFile,
-    Layout,
-    converted,
-    loadable,
-    read_adapter,
-    scaling_of,
-)
+from e2r_adapters.lora.conversion import conversions, is_native
+from e2r_adapters.lora.dialects import FOREIGN, AdapterFile, Layout, read_adapter
 from e2r_adapters.lora.header import RECORD_KEY, Shapes, damage, entry, linears
 from e2r_adapters.lora.problems import PartReport, problems_of
-from e2r_adapters.quiet import quiet_loading
+from e2r_adapters.lora.scaling import scaling_of
+from e2r_metrics.base.errors import UsageError
 
 _NETWORKS = ("transformer", "text_encoder")
 
@@ -69,30 +64,30 @@ def inspect(path: Path, alpha: float | None = None, family: Family | None = None
     """
     adapter = read_adapter(path)
     record = entry(adapter.path, adapter.header, RECORD_KEY)
-    likely = _likely(adapter.shapes) if family is None else (family,)
+    likely = likely_families(adapter.shapes) if family is None else (family,)
     family = likely[0]
     parts = {name: _part(name, adapter, alpha) for name in _NETWORKS}
     problems = problems_of(adapter, parts, family, alpha)
     if changed := damage(adapter.path, adapter.header):
         problems = (changed, *problems)
     shapes = adapter.shapes
-    if adapter.layout == "kohya" and not problems:
-        shapes, problems = _after_conversion(adapter, parts, family.lora, alpha)
+    if adapter.layout in FOREIGN and not problems:
+        likely, shapes, problems = _after_conversion(adapter, likely, alpha)
     return AdapterReport(
         path=str(path),
-        family=" or ".join(one.name for one in likely),
+        family=" or ".join(dict.fromkeys(one.name for one in likely)),
         layout=adapter.layout,
         dtypes=adapter.dtypes,
         transformer=parts["transformer"],
         text_encoder=parts["text_encoder"],
-        base=_base(shapes, family.lora, record),
+        base=_base(shapes, likely[0].lora, record),
         record=record,
-        outcome=_outcome(parts, adapter.layout, problems),
+        outcome=_outcome(parts, is_native(adapter, alpha), problems),
         problems=problems,
     )
 
 
-def _likely(shapes: Shapes) -> tuple[Family, ...]:
+def likely_families(shapes: Shapes) -> tuple[Family, ...]:
     """Return the families that know most of an adapter's Linears: of one transformer, several."""
     names = list(linears(shapes, "transformer"))
 
@@ -107,19 +102,16 @@ def _likely(shapes: Shapes) -> tuple[Family, ...]:
 
 
 def _after_conversion(
-    adapter: AdapterFile,
-    parts: Mapping[str, PartReport | None],
-    facts: LoraFacts,
-    alpha: float | None,
-) -> tuple[Shapes, tuple[str, ...]]:
-    """Return the shapes that diffusers makes of foreign names, or what keeps it from that."""
-    scales = {name: part.scales for name, part in parts.items() if part}
+    adapter: AdapterFile, likely: tuple[Family, ...], alpha: float | None
+) -> tuple[tuple[Family, ...], Shapes, tuple[str, ...]]:
+    """Return whose names diffusers can convert, the shapes then, or what keeps it from that."""
     try:
-        with quiet_loading():
-            return converted(loadable(adapter, scales, alpha), facts), ()
-    except Exception as error:  # noqa: BLE001  # its converters raise whatever they meet
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return {}, (f"diffusers cannot convert it ({reason}); choose an adapter of this family",)
+        made = conversions(adapter, likely, alpha)
+    except UsageError as error:
+        return likely, {}, (str(error).removeprefix(f"{adapter.path}: "),)
+    tensors = next(iter(made.values())).tensors
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return tuple(family for family in likely if family.lora.loader in made), shapes, ()
 
 
 def _part(name: str, adapter: AdapterFile, alpha: float | None) -> PartReport | None:
@@ -156,15 +148,14 @@ def _base(shapes: Shapes, facts: LoraFacts, record: Mapping[str, Any] | None) ->
 
 
 def _outcome(
-    parts: Mapping[str, PartReport | None], layout: Layout, problems: tuple[str, ...]
+    parts: Mapping[str, PartReport | None], native: bool, problems: tuple[str, ...]
 ) -> str:
     if problems:
         return "fails, or acts otherwise than it was trained; see the problems"
-    if layout == "kohya":
-        said = ", ".join(f"{name} at {_scale(part)}" for name, part in parts.items() if part)
-        return f"load_lora_weights converts it and folds alpha / rank into A: {said}"
-    said = [f"{name} at {_scale(part)}" for name, part in parts.items() if part]
-    return f"load_lora_weights loads {' and '.join(said)}"
+    said = " and ".join(f"{name} at {_scale(part)}" for name, part in parts.items() if part)
+    if native:
+        return f"load_lora_weights loads {said}"
+    return f"a run converts it first and loads {said}; `e2r-bench adapter convert` writes that"
 
 
 def _scale(part: PartReport) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2r_adapters.editors.editor import Family, LoraFacts
-from e2r_adapters.lora.dialects import AdapterFile, Layout, stated_rank
-from e2r_adapters.lora.header import PART, Shapes, linears
+from e2r_adapters.lora.dialects import FOREIGN, AdapterFile, Layout
+from e2r_adapters.lora.header import PART, Shapes, half_of, linears, split_key
+from e2r_adapters.lora.scaling import stated_rank
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def _key_problems(shapes: Shapes, layout: Layout, family: Family) -> list[str]:
             f"kohya text-encoder keys ({len(text)}, such as {text[0]!r}): diffusers fails on them "
             "('Could not automatically infer state dict type'); remove or convert them"
         ]
-    if layout == "kohya":
-        return [*_of_another_family(shapes, family.lora), *_odd(shapes)]
-    if layout not in ("diffusers", "peft"):
+    if layout in FOREIGN:
+        strange = _of_another_family(shapes, family.lora) or _left_over(shapes)
+        return [*strange, *_odd(shapes)]
+    if layout not in ("diffusers", "peft", "prefixed"):
         return [f"expected keys in diffusers' layout, found {layout}: {next(iter(shapes), '')!r}"]
     halves = [key for key in shapes if PART.match(key) and _other_half(key) not in shapes]
     paired = any(linears(shapes, part) for part in ("transformer", "text_encoder"))
@@ -107,6 +109,17 @@ def _of_another_family(shapes: Shapes, facts: LoraFacts) -> list[str]:
         f"{len(other)} kohya keys of another family, such as {other[0]!r}; choose an adapter of "
         "this one"
     ]
+
+
+def _left_over(shapes: Shapes) -> list[str]:
+    """Find keys of foreign names that are neither alphas nor pairs of matrices."""
+    paired = linears(shapes, "transformer")
+    stray = [
+        key
+        for key in shapes
+        if not (key.endswith(".alpha") or (half_of(key) and split_key(key)[1] in paired))
+    ]
+    return [f"{len(stray)} keys that are no pairs of a LoRA, such as {stray[0]!r}"] if stray else []
 
 
 def _known(key: str, facts: LoraFacts) -> bool:
@@ -162,7 +175,7 @@ def _scale_problems(name: str, part: PartReport, adapter: AdapterFile) -> list[s
 
 def _lost(part: PartReport, adapter: AdapterFile) -> str:
     """Say what becomes of Linears whose alpha nobody states."""
-    what = "no .alpha tensor" if adapter.layout == "kohya" else "no metadata"
+    what = "no metadata" if adapter.layout == "diffusers" else "no .alpha tensor"
     if adapter.layout == "peft":
         what = "no adapter_config.json beside it that says"
     remedy = "state what it was trained with, --alpha N (in a run: --set alpha=N)"

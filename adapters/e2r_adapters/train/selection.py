@@ -100,9 +100,9 @@ def _barred(config: TrainConfig, task: str, test: Sequence[Path]) -> tuple[Overl
     return _found(tuple(files), tuple(test))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _found(train: tuple[Path, ...], test: tuple[Path, ...]) -> tuple[Overlap, ...]:
-    """Return overlaps, searched for once: the arms of a study are all trained on one folder."""
+    """Return overlaps, searched for once: arms of a study share folders, and seeds share pairs."""
     return tuple(find_overlaps(train, test)) if train and test else ()
 
 
@@ -142,8 +142,7 @@ def _is_clean(folder: Path, matching: Matching) -> bool:
 
 
 def _overlaps(pairs: Sequence[Pair], test: Sequence[Path]) -> tuple[Overlap, ...]:
-    train = sorted({path for pair in pairs for path in pair.files})
-    return tuple(find_overlaps(train, test)) if train and test else ()
+    return _found(tuple(sorted({path for pair in pairs for path in pair.files})), tuple(test))
 
 
 def _below(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ function pictures(entry) {
     { key: "restored", label: named(entry), index: entry.restored, entry },
     ...others.map((c) => ({ key: `other:${named(c)}`, label: named(c), index: c.restored, entry: c })),
     { key: "truth", label: "ground truth", index: entry.truth },
-  ];
+  ].filter((p) => p.index !== null);
 }
 function chosen() {
   const all = pictures(current());
@@ -57,7 +57,7 @@ function draw() {
   const entry = current();
   const all = pictures(entry);
   const keys = all.map((p) => p.key);
-  if (!keys.includes(view.left)) view.left = "truth";
+  if (!keys.includes(view.left)) view.left = keys.includes("truth") ? "truth" : "input";
   if (!keys.includes(view.right)) view.right = "restored";
   byId("viewer-title").textContent = entry.image;
   const parts = [entry.task, named(entry), entry.build, entry.drawn, `${view.at + 1} of ${state.list.length}`];
