@@ -5,6 +5,8 @@ The commands as functions, imported when they are first used: `score`, `judge`, 
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError as _Absent
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from e2r_bench.api.studies import Study, study_seeds, study_steps
     from e2r_metrics.base.errors import PictureError, UsageError
 
-__version__ = "0.1.0"
+try:
+    __version__ = _version("e2r-bench")
+except _Absent:  # the sources lie on the path, and nothing was installed
+    __version__ = "unknown"
 
 __all__ = [
     "Judgement",

@@ -18,9 +18,13 @@ from e2r_metrics.base.errors import E2RError
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
+COMPLETE = "_E2R_BENCH_COMPLETE"
+"""The variable through which a shell asks what may come next; click's own name for it."""
+
 # Name -> what `e2r-bench --help` says; the module of a command is imported only when it is called.
 COMMANDS = {
-    "run": "Restore photographs with several methods, score them, and report.",
+    "init": "Write a commented file to start from.",
+    "run": "Restore pictures with several methods, score them, report.",
     "score": "Score folders of restored images against a folder of clean ones.",
     "explain": "Say which protocol gives a stated number.",
     "train": "Train a few-shot LoRA adapter for a Kontext backbone.",
@@ -33,6 +37,8 @@ COMMANDS = {
     "status": "What of a run is done, failed and left.",
     "merge": "Lay the shards of a run end to end.",
     "report": "Write a run's report again.",
+    "cite": "BibTeX of all that a run used.",
+    "export": "A run's table for papers, programs and the model hub.",
     "compare": "Is A better than B? Methods of a run, runs, or folders.",
     "publish": "A finished run as a bundle that others can verify.",
     "verify": "Check a bundle, and measure its pictures again.",
@@ -42,7 +48,8 @@ COMMANDS = {
     "drift": "Recompute the golden numbers and say what moved.",
     "check": "A gate for your own model: is a run no worse than a baseline?",
     "metrics": "List the metrics, and which can be measured here.",
-    "methods": "List the methods, their licences and what they would run with here.",
+    "completion": "Complete commands and flags in bash, zsh or fish.",
+    "methods": "List the methods, their licences, and what would run here.",
 }
 
 
@@ -105,8 +112,8 @@ def _answered(arguments: Sequence[str] | None) -> int:
         return _interrupted()
     except (BrokenPipeError, SystemExit):
         # Nobody reads what is printed, as in `e2r-bench methods | head`. Click leaves with
-        # SystemExit there; nothing else of ours does.
-        return FAILED
+        # SystemExit there, and when it has answered a shell; nothing else of ours does.
+        return 0 if COMPLETE in os.environ else FAILED
     return result if isinstance(result, int) else 0
 
 

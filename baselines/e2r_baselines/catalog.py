@@ -118,7 +118,7 @@ _CLASSICAL = (
     _filter("nlm", "non-local means", "Buades et al., CVPR 2005", "scikit-image, BSD", "denoise"),
     _filter("wavelet", "BayesShrink", "Chang et al., TIP 2000", "scikit-image, BSD", "denoise"),
     _filter("dcp", "dark channel prior", "He et al., CVPR 2009", "own code", "dehaze"),
-    _filter("gf-derain", "guided filters", "after Zheng et al., ICIP 2013", "own code", "derain"),
+    _filter("gf-derain", "guided filters", "after Zheng et al., ICONIP 2013", "own code", "derain"),
 )
 
 _ALL = (

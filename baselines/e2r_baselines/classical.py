@@ -112,7 +112,7 @@ def _dark_channel(pixels: Pixels) -> _Map:
 
 
 def guided_derain(pixels: Pixels, task: Task) -> Pixels:
-    """Derain by guided filters, after Zheng et al. (ICIP 2013).
+    """Derain by guided filters, after Zheng et al. (ICONIP 2013).
 
     Each channel is split by a guided filter of radius 3, eps 0.04; the fine part is rebuilt with
     the smooth part as its guide, which holds no streaks; since rain only brightens, the result is

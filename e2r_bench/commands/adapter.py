@@ -1,6 +1,5 @@
 """`e2r-bench adapter`: what stands in a LoRA file, and the same as diffusers writes it."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from e2r_bench.commands import options
 from e2r_bench.commands.types import ABOVE_ZERO, FILE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _alpha = click.option(
 @command.command("inspect", short_help="Rank, alpha, scale, targets, problems.")
 @click.argument("file", type=FILE)
 @_alpha
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@options.as_json
 def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
     """Say what stands in FILE, what diffusers would do with it, and what is wrong with it.
 
@@ -39,7 +39,7 @@ def inspect_file(file: Path, alpha: float | None, as_json: bool) -> int:
 
     report = inspect(file, alpha)
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2, default=list))
+        options.print_json(asdict(report))
     else:
         _print(report)
     return 1 if report.problems else 0

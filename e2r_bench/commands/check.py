@@ -28,6 +28,7 @@ _SUMMARY = "GITHUB_STEP_SUMMARY"
 @click.option("--junit", "junit_file", type=OUTPUT, help="Write the outcome as JUnit XML.")
 @click.option("--summary", type=OUTPUT,
               help=f"Append the outcome as Markdown.  [${_SUMMARY}, where it is set]")  # fmt: skip
+@options.as_json
 @click.option("--profile", default="default", show_default=True, help="default or paper.")
 @options.variant
 @options.reading
@@ -36,7 +37,12 @@ _SUMMARY = "GITHUB_STEP_SUMMARY"
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
 def command(
-    run: Path, baseline: Path, junit_file: Path | None, summary: Path | None, **asked: Any
+    run: Path,
+    baseline: Path,
+    junit_file: Path | None,
+    summary: Path | None,
+    as_json: bool,
+    **asked: Any,
 ) -> int:
     """Compare RUN with a baseline, paired by picture, and say whether it is worse than allowed.
 
@@ -50,7 +56,10 @@ def command(
     made, code = _contest(run, baseline, asked)
     checked = check(made)
     title = f"{run} against {baseline}"
-    _print(checked, made, title)
+    if as_json:
+        options.print_json(_told(checked, made))
+    else:
+        _print(checked, made, title)
     if junit_file is not None:
         refuse_foreign(junit_file, lambda head: head.startswith(b"<?xml") and b"testsuite" in head)
         write_text(junit_file, junit(checked, title))
@@ -93,6 +102,13 @@ def _margins(given: "tuple[Mapping[str, float], ...]") -> "dict[str, Margin]":
         for one in given
         for name, value in one.items()
     }
+
+
+def _told(checked: "tuple[Checked, ...]", made: "Contest") -> "dict[str, Any]":
+    from e2r_bench.report.statements import record
+
+    rows = [{"outcome": one.outcome, "passed": one.passed, **record(one.part)} for one in checked]
+    return {"checks": rows, "facts": list(made.facts)}
 
 
 def _print(checked: "tuple[Checked, ...]", made: "Contest", title: str) -> None:

@@ -30,6 +30,7 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
 @options.training_seeds
 @options.seeds
 @options.dry_run
+@options.as_json
 @options.shard
 @click.option(
     "--power",
@@ -47,7 +48,12 @@ _METRICS = "psnr,lpips,fd_effnet,mmd_effnet,fid,cmmd,clip_iqa"
 @click.option("--allow-commands", is_flag=True, help="Start programs that FILE names.")
 @click.option("--out", type=OUTPUT, default=Path("results/claims"), show_default=True)
 def command(
-    file: str, table_only: bool, only: Sequence[str] | None, allow_commands: bool, **asked: Any
+    file: str,
+    table_only: bool,
+    only: Sequence[str] | None,
+    allow_commands: bool,
+    as_json: bool,
+    **asked: Any,
 ) -> int:
     """Judge the claims of FILE (TOML), by default Edit2Restore's C1 to C9.
 
@@ -60,12 +66,25 @@ def command(
 
     claims = load_claims(file).only(only)
     readings = read_tables(claims)
+    if as_json and not table_only:
+        raise click.UsageError("--json: expected --table-only; a run writes its verdicts as JSON")
     if table_only:
-        _print_tables(claims, readings)
+        (_print_records if as_json else _print_tables)(claims, readings)
         return 0
     if not allow_commands:
         refuse_programs((arm.method for arm in claims.arms.values()), file)
     return _judge(claims, readings, asked)
+
+
+def _print_records(claims: "Claims", readings: "Sequence[TableReading]") -> None:
+    from dataclasses import asdict
+
+    pairs = zip(claims.claims, readings, strict=True)
+    rows = [
+        {**asdict(reading), "statement": claim.statement, "note": claim.note}
+        for claim, reading in pairs
+    ]
+    options.print_json(rows)
 
 
 def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:

@@ -47,6 +47,7 @@ _OF_RUNS = ("run", "tasks", "unit")
               help="What is independent.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
               help="Of what is printed, or of --out.  [table, or by its suffix]")  # fmt: skip
+@options.json_form
 @click.option("--out", type=OUTPUT, help="File: .md .tex .csv .json, or .html for two runs.")
 @click.option("--embed/--beside", default=True, show_default=True,
               help="Pictures inside an .html page, or links to the runs' files.")  # fmt: skip

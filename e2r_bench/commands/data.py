@@ -1,12 +1,12 @@
 """`e2r-bench data`: the public sets that tasks and papers use, and fetching one by name."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE
 
 _folder = click.option(
@@ -16,7 +16,7 @@ _folder = click.option(
 
 @click.group("data", invoke_without_command=True, short_help="List and fetch public sets.")
 @_folder
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
+@options.as_json
 @click.pass_context
 def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """List the public sets: how many pictures, licence, size, hash, page, and how to get each.
@@ -56,7 +56,7 @@ def _list(folder: Path, as_json: bool) -> None:
 
     rows = list(_rows(folder))
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        options.print_json(rows)
         return
     console = stdout_console()
     for row in rows:

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import EXISTING_FOLDER, OUTPUT
+
+if TYPE_CHECKING:
+    from e2r_bench.console import Console
+    from e2r_bench.store.store import Store
 
 
 @click.command("merge", short_help="Lay shards end to end.")
@@ -15,8 +20,14 @@ from e2r_bench.commands.types import EXISTING_FOLDER, OUTPUT
 @click.option("--device", default="auto", show_default=True, help="For the metrics of sets.")
 @options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
+@options.as_json
 def command(
-    shards: Sequence[Path], out: Path, device: str, weights: Sequence[Path], offline: bool
+    shards: Sequence[Path],
+    out: Path,
+    device: str,
+    weights: Sequence[Path],
+    offline: bool,
+    as_json: bool,
 ) -> int:
     """Write what one run would have written, from the run folders of all its shards, in any order.
 
@@ -29,7 +40,6 @@ def command(
     from e2r_bench.report.page import write_report
     from e2r_bench.run.merge import join
     from e2r_bench.run.services import choose_device, open_resolver
-    from e2r_bench.run.shared import shared_lines
     from e2r_bench.run.summary import write_summary
     from e2r_metrics import FeatureStore, Session
     from e2r_metrics.base.locks import locked
@@ -45,9 +55,19 @@ def command(
         session = Session(resolver, FeatureStore(), choose_device(device))
         write_summary(store, session, console.watch)
         write_report(store)
+    return _tell(store, console, as_json)
+
+
+def _tell(store: "Store", console: "Console", as_json: bool) -> int:
+    from e2r_bench.report.export import records
+    from e2r_bench.run.shared import shared_lines
+
     for line in shared_lines(store.info):
-        click.echo(line)
-    console.table(store)
+        click.echo(line, err=as_json)
+    if as_json:
+        options.print_json(records(store))
+    else:
+        console.table(store)
     failures = store.failures()
     for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)

@@ -1,10 +1,11 @@
 """`e2r-bench methods`: the catalog, and what each method would run with on this machine."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from e2r_bench.commands import options
 
 if TYPE_CHECKING:
     from e2r_metrics.base.weights import Resolver
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 @click.command("methods", short_help="List the methods.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
 @click.option("--recipes", is_flag=True, help="Ready lines for restorers that run elsewhere.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
+@options.as_json
 def command(offline: bool, recipes: bool, as_json: bool) -> None:
     """List the methods, their options and licences, and the build each would run with here."""
     from e2r_bench.run.services import open_resolver
@@ -25,15 +26,15 @@ def command(offline: bool, recipes: bool, as_json: bool) -> None:
     resolver = open_resolver((), offline, lambda line: click.echo(line, err=True))
     rows = list(_rows(resolver))
     if as_json:
-        click.echo(json.dumps(rows, indent=1, default=str))
+        options.print_json(rows)
         return
     console = stdout_console()
     for row in rows:
-        options = ", ".join(f"{name} = {value}" for name, value in row["options"].items())
+        settings = ", ".join(f"{name} = {value}" for name, value in row["options"].items())
         details = {
             "note": row["note"],
             "tasks": ", ".join(row["tasks"]),
-            "options": options,
+            "options": settings,
             "licence": row["licence"],
             "here": row["here"],
         }
@@ -47,7 +48,7 @@ def _recipes(as_json: bool) -> None:
     from e2r_bench.terminal import print_entry, stdout_console
 
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in recipes()], indent=1))
+        options.print_json([asdict(one) for one in recipes()])
         return
     console = stdout_console()
     for one in recipes():

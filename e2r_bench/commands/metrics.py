@@ -1,6 +1,5 @@
 """`e2r-bench metrics`: every metric, what it is, and whether it can be measured here."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("metrics", short_help="List the metrics, and which can be measured here.")
 @options.weights
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
+@options.as_json
 def command(weights: tuple[Path, ...], as_json: bool) -> None:
     """List every metric and variant: direction, definition, paper, and whether it runs here.
 
@@ -28,7 +27,7 @@ def command(weights: tuple[Path, ...], as_json: bool) -> None:
     resolver = open_resolver(weights, True, lambda line: click.echo(line, err=True))
     rows = [*_rows(resolver), *_shares()]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        options.print_json(rows)
         return
     console = stdout_console()
     for row in rows:

@@ -185,6 +185,7 @@ margin = click.option(
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 """What it prints goes through `print_json`."""
+json_form = click.option("--json", "form", flag_value="json", help="The same as --format json.")
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what it takes; write, fetch, train, restore nothing."
 )

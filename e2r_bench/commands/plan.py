@@ -1,12 +1,12 @@
 """`e2r-bench plan`: what an experiment takes, on paper."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from e2r_bench.commands import options
 from e2r_bench.commands.types import ABOVE_ZERO, EXISTING_FOLDER, FILE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--price", type=ABOVE_ZERO, help="Of a GPU for an hour.")
 @click.option("--pictures", type=click.IntRange(min=1), help="Of each task, where they are absent.")
 @click.option("--size", help="WIDTHxHEIGHT of these.  [512x512]")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@options.as_json
 def command(experiment: Path, as_json: bool, **asked: Any) -> None:
     """Say what EXPERIMENT takes: cells, GPU hours, storage, memory, price, and what shards give.
 
@@ -40,7 +40,7 @@ def command(experiment: Path, as_json: bool, **asked: Any) -> None:
     refuse_programs(made.methods, str(experiment))
     paper = plan_on_paper(made, _asked(made, asked), known_methods())
     if as_json:
-        click.echo(json.dumps(asdict(paper), indent=1))
+        options.print_json(asdict(paper))
         return
     for line in _said(paper, asked["price"]):
         click.echo(line)

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 @click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
 @click.option("--against", help="What the others are set against at the end.  [the first method]")
 @click.option("--dry-run", is_flag=True, help="Say what it takes; write, fetch, restore nothing.")
+@options.as_json
 @click.option("--out", type=OUTPUT_OR_ADDRESS, help="The run folder, or address.  [results/run]")
 def command(
     experiment: Path | None,
@@ -79,6 +80,7 @@ def command(
     address: str | None,
     against: str | None,
     dry_run: bool,
+    as_json: bool,
     **flags: Any,
 ) -> int:
     """Restore photographs with several methods, score them, and report.
@@ -107,12 +109,12 @@ def command(
         return _dry(made)
     if not is_address(place):
         outcome = _run(made, settings, engine, redo)
-        return _tell(outcome, made, names, against)
+        return _tell(outcome, made, None if as_json else names, against)
     with staged(place) as stage:
         here = make_experiment(settings | {"out": stage.folder}, origin)
         outcome = _run(here, settings, engine, redo, stage)
-        code = _tell(outcome, here, names, against)
-    click.echo(f"written: {place}")
+        code = _tell(outcome, here, None if as_json else names, against)
+    click.echo(f"written: {place}", err=as_json)
     return code
 
 
@@ -138,11 +140,16 @@ def _run(
         )
 
 
-def _tell(outcome: "Ran", made: "Experiment", names: tuple[str, ...], against: str | None) -> int:
-    """Print the table and the failures; return the exit code."""
+def _tell(
+    outcome: "Ran", made: "Experiment", names: tuple[str, ...] | None, against: str | None
+) -> int:
+    """Print the table, as JSON where no method is named, and the failures; return the exit code."""
     from e2r_bench.console import Console
+    from e2r_bench.report.export import records
 
-    if made.shard is None:
+    if made.shard is None and names is None:
+        options.print_json(records(outcome.store))
+    elif made.shard is None and names is not None:
         Console().table(outcome.store)
         _compare(outcome.store, made, names, against)
     else:

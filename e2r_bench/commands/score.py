@@ -34,6 +34,7 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
     "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]),
     help="Of what is printed, or of --out.  [table, or by its suffix]",
 )  # fmt: skip
+@options.json_form
 @click.option("--out", type=OUTPUT, help="File for what is printed otherwise: .csv .json .parquet.")
 @click.option("--beside", help="Show what papers report of this task or method, below.")
 @references.clean_extractor

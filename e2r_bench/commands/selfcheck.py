@@ -1,6 +1,5 @@
 """`e2r-bench selfcheck`: do the weight files on this machine give the published values?"""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
               help="Folder with the publishers' pictures; searched through.")  # fmt: skip
 @options.weights
 @click.option("--offline", is_flag=True, help="Open no connection.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+@options.as_json
 def command(
     pictures: tuple[Path, ...], weights: tuple[Path, ...], offline: bool, as_json: bool
 ) -> int:
@@ -34,7 +33,7 @@ def command(
     )
     checks = list(check_all(Session(resolver, store=None), pictures))
     if as_json:
-        click.echo(json.dumps([_record(check) for check in checks], indent=1))
+        options.print_json([_record(check) for check in checks])
     else:
         for check in checks:
             click.echo(_line(check))

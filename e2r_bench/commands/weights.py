@@ -1,6 +1,5 @@
 """`e2r-bench weights`: every weight file, where it is, and fetching one by name."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group("weights", invoke_without_command=True, short_help="List and fetch weight files.")
 @options.weights
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a list.")
+@options.as_json
 @click.pass_context
 def command(ctx: click.Context, weights: tuple[Path, ...], as_json: bool) -> None:
     """List every weight file: used by, licence, size, SHA-256, found where. Downloads nothing."""
@@ -50,7 +49,7 @@ def _list(weights: tuple[Path, ...], as_json: bool) -> None:
     resolver = open_resolver(weights, True, lambda line: click.echo(line, err=True))
     rows = list(_rows(resolver))
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        options.print_json(rows)
         return
     console = stdout_console()
     for row in rows:
