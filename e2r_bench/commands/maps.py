@@ -56,7 +56,7 @@ def command(
 
     _check(bound, score, carry)
     made = open_run(run)
-    _say_blind(made.store, bound is not None)
+    _say_blind(made.store, bound is not None or carry is not None)
     if bound is not None:
         known = [task for task in tasks or () if task in made.store.info.tasks]
         for line in too_few(made.store, known, level):

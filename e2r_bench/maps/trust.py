@@ -100,10 +100,12 @@ def too_few(store: Store, tasks: Sequence[str], level: float) -> Iterator[str]:
 
 
 def refuse_blind(store: Store) -> None:
-    """Raise `UsageError` where a task of the run has no truth to calibrate on."""
+    """Raise `UsageError` where a task of the run has no truth to calibrate and check on."""
     blind = ", ".join(task for task, told in store.info.tasks.items() if not told.truth)
     if blind:
-        raise UsageError(f"trust mask: expected a truth to calibrate on; {blind}: {NO_TRUTH}")
+        raise UsageError(
+            f"trust mask: expected a truth to calibrate and check on; {blind}: {NO_TRUTH}"
+        )
 
 
 def trust_masks(

@@ -1,12 +1,41 @@
 """Published numbers beside measured ones: never in their column, each with its source."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from e2r_baselines.published import Published, published
+from e2r_bench.statistics.power import detectable
 from e2r_metrics.base.errors import unknown
 
 _CLOSE = 0.2  # dB
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much two methods differ from picture to picture, where we measured two.
+
+    Attributes:
+        deviation: standard deviation of their difference over scenes, in dB.
+        n: scenes.
+        who: the methods, and where the pictures are.
+    """
+
+    deviation: float
+    n: int
+    who: str
+
+    def finds(self, n: int) -> float:
+        """Return the difference of means, in dB, that n scenes find four times in five at 5%."""
+        return detectable(self.deviation / math.sqrt(n), n - 1)
+
+
+SPREADS: Mapping[tuple[str, str], Spread] = MappingProxyType(
+    {("denoise25", "CBSD68"): Spread(0.171, 34, "FFDNet and BM3D (results/real)")}
+)
+"""By task and set: what is assumed of any two neighbours of a ranking."""
 _MARK = "second hand"
 
 
@@ -56,6 +85,21 @@ def _ties(rows: Sequence[Published]) -> Iterator[str]:
             "`e2r-bench compare` says what the "
             f"{rows[0].n} resolve"
         )
+        yield from _resolved(rows[0], gaps)
+
+
+def _resolved(row: Published, gaps: Sequence[float]) -> Iterator[str]:
+    """Say how many close neighbours the set could tell apart, if they differ as two of ours do."""
+    spread = SPREADS.get((row.task, row.dataset))
+    if spread is None:
+        return
+    least, close = spread.finds(row.n), [gap for gap in gaps if gap < _CLOSE]
+    yield (
+        f"  Assumed: neighbours differ from picture to picture as {spread.who} do (standard "
+        f"deviation {spread.deviation:.2f} dB of {spread.n} scenes). Then {row.n} pictures find "
+        f"{least:.2f} dB four times in five (one pair, two-sided 5%), and "
+        f"{sum(gap >= least for gap in close)} of these {len(close)} are that far apart"
+    )
 
 
 def beside_data(task: str, data: str) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def test_maps_that_need_no_truth(run: Call, home: Path, capsys: pytest.CaptureFi
     written = {path.name for path in (home / "run/maps").rglob("p0.*")}
     assert written == {"p0.npz", "p0.sheet.png", "p0.unexplained.png"}
     assert main(["maps", "run", "--offline", "--bound", "3"]) == 2
-    assert "expected a truth to calibrate on" in capsys.readouterr().err
+    assert "expected a truth to calibrate and check on" in capsys.readouterr().err
     assert main(["report", "run"]) == 0
     case = gallery(home / "run")["cases"][0]
     assert case["has"] == ["unexplained"]
