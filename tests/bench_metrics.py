@@ -26,7 +26,7 @@ from e2r_metrics.base.pictures import read_image
 from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.mmd import cmmd_both
 from e2r_metrics.niqe import niqe
-from e2r_metrics.prdc import prdc
+from e2r_metrics.prdc import all_four
 from e2r_metrics.psnr import psnr
 from e2r_metrics.score import score_folders
 from e2r_metrics.ssim import ssim
@@ -273,13 +273,13 @@ def test_brisque(benchmark, table, large):
 
 
 def test_prdc_speed(benchmark, table):
-    """Theirs gives precision and recall in one call, ours one of them: it is called twice."""
+    """Theirs gives precision and recall in one call, ours these, density and coverage."""
     from torch_fidelity.metric_prc import calculate_precision_recall_part
 
     X, Y = (Z.astype(np.float32) for Z in (_unit(10_000, 0.5, 0), _unit(10_000, 0.52, 1)))
 
     def ours():
-        return prdc("precision", X, Y), prdc("recall", X, Y)
+        return all_four(X, Y)
 
     def theirs():
         return calculate_precision_recall_part(torch.from_numpy(X), torch.from_numpy(Y), 5, 1024)

@@ -162,7 +162,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             "FLUX.2 klein",
             build_klein,
             EditSettings(64, LENGTH, silent=0.1),
-            (Stage(300, True, 10000, BaseSettings(steps=4500, decay=0.5, seed=4)),),
+            (Stage(200, True, 5000, BaseSettings(steps=2200, decay=0.5, seed=4)),),
         ),
     }
 )

@@ -150,7 +150,8 @@ def normalised(vae: "AutoencoderKL", canvases: Sequence[Pixels]) -> "Autoencoder
     same = AutoencoderKLFlux2(**_settings())
     same.load_state_dict(vae.state_dict(), strict=False)
     pictures = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2) * 2 - 1
-    codes = [vae.encode(part).latent_dist.mode() for part in pictures.split(8)]
+    coder: Any = vae
+    codes = [coder.encode(part).latent_dist.mode() for part in pictures.split(8)]
     # Channel 4c + 2y + x is that of a 2x2 patch, as the pipeline packs it.
     patches = torch.pixel_unshuffle(torch.cat(codes), 2)
     bn: Any = same.bn

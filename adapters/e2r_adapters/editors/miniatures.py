@@ -28,6 +28,7 @@ MINIATURES: Mapping[str, Miniature] = MappingProxyType(
         NANO: Miniature(
             "kontext", "kontext-nano-adapters", frozenset({"denoise", "derain", "dehaze"})
         ),
+        "fill-nano": Miniature("fill", "fill-nano-adapters", frozenset({"denoise"})),
     }
 )
 
