@@ -1,7 +1,7 @@
 """Which weights an editing method runs with, and how it is opened once they are on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,19 +12,21 @@ from e2r_adapters.editors.backbones import (
     own_files,
     title_of,
 )
-from e2r_adapters.editors.editor import Resize, Shift, Sizes
+from e2r_adapters.editors.editor import Resize, Sizes
 from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.editors.miniatures import MINIATURES, miniature_of
 from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture, read_mixture
+from e2r_adapters.lora.mixture_files import is_mixture, read_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
 from e2r_adapters.options import (
     AdapterOptions,
     MixtureOptions,
     RoundTripOptions,
     SampledOptions,
+    Sampling,
 )
+from e2r_adapters.steering import fidelity_of, filter_of
 from e2r_baselines.method import Build, Compute, Restorer
 from e2r_metrics.base.errors import UsageError
 
@@ -37,19 +39,6 @@ BARE = MappingProxyType(
     {"kontext": "kontext", "klein": "klein", "fill": "icedit", "qwen-edit": "qwen_edit"}
 )
 """Family -> the method that runs a bare model of it."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a method samples.
-
-    Attributes:
-        guidance: the guidance scale.
-        shift: see `Shift`.
-    """
-
-    guidance: float
-    shift: Shift = "own"
 
 
 def base_build(backbone: str) -> Build:
@@ -82,7 +71,7 @@ def mixture_build(backbone: str, options: MixtureOptions) -> Build:
     base, given = base_build(backbone), options.adapter
     if given is None:
         return base
-    name = f"{base.name}+{label_of(given)} routing {options.routing}"
+    name = f"{base.name}+{label_of(given)} routing {routing_of(given, options.routing)}"
     return replace(base, name=name, own_files={**base.own_files, "adapter": tensor_file(given)})
 
 
@@ -160,8 +149,8 @@ def _restorer(
     router: Router | None = None
     if names:
         router = Unified(names[""]) if "" in names else TaskSpecific(names)
-    editor = _editor(backbone, options, build, files, compute)
-    settings = _settings(sampling, options, build, compute, editor)
+    editor = _editor(backbone, options, files, compute)
+    settings = _settings(sampling, options, build, files, compute, editor)
     by_name = {names[kind]: path for kind, path in adapters.items()}
     return EditorRestorer(editor, settings, by_name, router, alpha)
 
@@ -180,18 +169,26 @@ def open_mixture(
             "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
             f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
         )
+    from e2r_adapters.lora.files import check_base
     from e2r_adapters.lora.mixture import put_on
     from e2r_adapters.restorer import EditorRestorer
 
-    editor = _editor(backbone, options, build, files, compute)
+    editor = _editor(backbone, options, files, compute)
     transformer = editor.networks["transformer"]
-    put_on(transformer, read_mixture(path, transformer), options.routing)
+    mixture = read_mixture(path, transformer)
+    check_base(editor, mixture.record, path)
+    put_on(transformer, mixture, routing_of(path, options.routing))
     how = Sampling(options.guidance)
-    return EditorRestorer(editor, _settings(how, options, build, compute, editor))
+    return EditorRestorer(editor, _settings(how, options, build, files, compute, editor))
 
 
 def _settings(
-    how: Sampling, options: SampledOptions, build: Build, compute: Compute, editor: "Editor"
+    how: Sampling,
+    options: SampledOptions,
+    build: Build,
+    files: Mapping[str, Path],
+    compute: Compute,
+    editor: "Editor",
 ) -> "Settings":
     from e2r_adapters.restorer import Settings
 
@@ -204,6 +201,8 @@ def _settings(
         batch=compute.batch,
         shift=how.shift,
         tile=compute.tile or tile,
+        fidelity=fidelity_of(options),
+        early=filter_of(options, files, compute.device),
     )
 
 
@@ -217,7 +216,8 @@ def open_round_trip(
     """Open the control that goes through the autoencoder; see `MethodSpec.open`."""
     from e2r_adapters.restorer import RoundTrip
 
-    editor = _editor(backbone, options, build, files, compute)
+    del build
+    editor = _editor(backbone, options, files, compute)
     return RoundTrip(options.resize, editor.sizes, editor)
 
 
@@ -234,7 +234,6 @@ def open_resized(
 def _editor(
     backbone: str,
     options: RoundTripOptions,
-    build: Build,
     files: Mapping[str, Path],
     compute: Compute,
 ) -> "Editor":
@@ -243,7 +242,8 @@ def _editor(
     from e2r_adapters.editors.loading import open_editor
 
     # The weights are where the resolver found them, which need not be inside this package.
-    place = str(files[build.files[0]]) if build.files else backbone
+    own = base_build(backbone).files
+    place = str(files[own[0]]) if own else backbone
     return open_editor(
         place, getattr(torch, compute.dtype), compute.device, options.offload, options.quantize
     )

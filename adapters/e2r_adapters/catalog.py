@@ -1,13 +1,13 @@
 """The rows of the method catalog that edit by instruction, with and without adapters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from e2r_adapters.builds import (
-    Sampling,
     adapted_build,
     base_build,
     check_family,
@@ -23,7 +23,7 @@ from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.miniatures import MINIATURES
 from e2r_adapters.editors.releases import FILL_DEV, SIDE
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture
+from e2r_adapters.lora.mixture_files import is_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import (
@@ -39,7 +39,9 @@ from e2r_adapters.options import (
     ResizeOptions,
     RoundTripOptions,
     SampledOptions,
+    Sampling,
 )
+from e2r_adapters.steering import steered
 from e2r_baselines.method import Method, MethodSpec
 from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
@@ -198,7 +200,8 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     # No mixture is embedded with the miniature, and the released one does not fit it.
     backbone = FILL_DEV if options.backbone == "auto" else options.backbone
     check_family("icedit_moe", backbone, "fill")
-    title = f"ICEdit with its mixture, routing {options.routing}"
+    routing = routing_of(options.adapter, options.routing)
+    title = f"ICEdit with its mixture, routing {routing}"
     how = Sampling(options.guidance)
     bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     mixed = (mixture_build(backbone, options),)
@@ -206,18 +209,27 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     return _noted(spec, _ICEDIT_NOTE)
 
 
+def _row(name: str, options: type[Any], make: Callable[[Any], MethodSpec]) -> Method:
+    """Return the row of an editor, whose samples may be steered."""
+    return Method(name, options, partial(_steered, make))
+
+
+def _steered(make: Callable[[Any], MethodSpec], options: SampledOptions) -> MethodSpec:
+    return steered(make(options), options)
+
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Method("kontext", EditorOptions, _kontext),
-            Method("kontext_lora", KontextLoraOptions, _kontext_lora),
-            Method("klein", KleinOptions, _klein),
-            Method("klein_lora", KleinLoraOptions, _klein_lora),
-            Method("qwen_edit", QwenOptions, _qwen),
-            Method("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
-            Method("icedit", IceditOptions, _icedit),
-            Method("icedit_moe", MixtureOptions, _icedit_moe),
+            _row("kontext", EditorOptions, _kontext),
+            _row("kontext_lora", KontextLoraOptions, _kontext_lora),
+            _row("klein", KleinOptions, _klein),
+            _row("klein_lora", KleinLoraOptions, _klein_lora),
+            _row("qwen_edit", QwenOptions, _qwen),
+            _row("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
+            _row("icedit", IceditOptions, _icedit),
+            _row("icedit_moe", MixtureOptions, _icedit_moe),
             Method("clean_vae", RoundTripOptions, clean_vae),
             Method("clean_resized", ResizeOptions, clean_resized),
         )

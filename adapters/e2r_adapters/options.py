@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2r_adapters.editors.editor import Resize, Shift
-from e2r_adapters.editors.releases import Offload, Quantize, Routing
+from e2r_adapters.editors.releases import Constraint, Offload, Quantize, Routing
+
+FILTER_STEPS = 4
+CONSISTENCY, ORACLE = "consistency", "oracle"
+"""Judges of candidates: by the input, and by the truth."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,21 @@ class SampledOptions(RoundTripOptions):
     Attributes:
         max_sequence_length: text tokens; None for 512, and what the miniature was trained with for
             it.
+        consistency: how far samples are pulled towards what the input certainly shows, from 0 (not
+            at all) to 1; see `e2r_adapters.fidelity`.
+        constraint: what they are held to; see `Constraint`.
+        candidates: noises that are tried for each picture; 1 for no early filter.
+        filter_steps: steps that each of them is tried for.
+        judge: who chooses: "consistency", a metric of one picture alone such as niqe, "oracle" (by
+            the truth: an upper bound, no method), or `command:LINE`; see `e2r_adapters.judges`.
     """
 
     max_sequence_length: int | None = None
+    consistency: float = 0.0
+    constraint: Constraint = "task"
+    candidates: int = 1
+    filter_steps: int = FILTER_STEPS
+    judge: str = CONSISTENCY
 
 
 @dataclass(frozen=True)
@@ -131,11 +147,25 @@ class MixtureOptions(SampledOptions):
 
     Attributes:
         adapter: the mixture's file, or a folder that holds it.
-        routing: how experts are weighted; "released", or one of the controls that tell whether
-            routing means anything: see `e2r_adapters.lora.mixture.Routing`.
+        routing: how experts are weighted; None as they were trained ("released" for other people's
+            files), or a control that tells whether routing means anything: see
+            `e2r_adapters.lora.mixture`.
         guidance: as ICEdit's.
     """
 
     adapter: Path | None = None
-    routing: Routing = "released"
+    routing: Routing | None = None
     guidance: float = 50.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a method samples.
+
+    Attributes:
+        guidance: the guidance scale.
+        shift: see `Shift`.
+    """
+
+    guidance: float
+    shift: Shift = "own"

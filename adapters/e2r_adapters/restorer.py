@@ -3,22 +3,25 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from e2r_adapters.early_filter import EarlyFilter, candidate
 from e2r_adapters.editors.editor import Editor, Instruction, Resize, Shift, Sizes
+from e2r_adapters.fidelity import Fidelity, Held, correction_of
 from e2r_adapters.lora.files import load
 from e2r_adapters.lora.mixing import Mixer
 from e2r_adapters.resize import Fitted, fit
 from e2r_adapters.routing import Router, Unified
-from e2r_adapters.sampling import noise_for, sample
+from e2r_adapters.sampling import sample
 from e2r_adapters.windows import Windowed, WindowedConditioning
 from e2r_baselines.method import Draw, Photo, Pixels, Restored
 from e2r_baselines.tasks import Task
 
 if TYPE_CHECKING:
-    pass
+    import torch
 
 T = TypeVar("T")
 _Cell = tuple["_Prepared", Draw]
@@ -35,6 +38,8 @@ class Settings:
         batch: cells of (picture, draw) that go through the model at once.
         shift: see `Shift`.
         tile: side of the windows that larger pictures are sampled in; None for whole pictures.
+        fidelity: what samples are held to; None for nothing.
+        early: chooses among several noises; None for one.
     """
 
     guidance: float
@@ -43,6 +48,8 @@ class Settings:
     batch: int
     shift: Shift = "own"
     tile: int | None = None
+    fidelity: Fidelity | None = None
+    early: EarlyFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -117,26 +124,54 @@ class EditorRestorer:
                 cells[draw.steps, prepared.fitted.pixels.shape].append((prepared, draw))
         for (steps, _), same in cells.items():
             for batch in _chunks(same, self._settings.batch):
-                yield from self._sample(batch, steps)
+                yield from self._sample(batch, task, steps)
 
     def _prepare(self, photo: Photo, said: Instruction) -> _Prepared:
         fitted = fit(photo.pixels, self._settings.resize, self._editor.sizes)
         (conditioning,) = self._windowed.condition(Photo(photo.id, fitted.pixels), [said])
         return _Prepared(photo, fitted, conditioning)
 
-    def _sample(self, cells: Sequence[_Cell], steps: int) -> Iterator[Restored]:
+    def _sample(self, cells: Sequence[_Cell], task: Task, steps: int) -> Iterator[Restored]:
+        early, family = self._settings.early, self._editor.family.name
+        prepared = [one for one, _ in cells]
+        together = self._windowed.together([one.conditioning for one in prepared])
+        shape = together.whole
+        sampled = partial(self._pictures, prepared, together, task)
+        wanted = [(one.photo, draw) for one, draw in cells]
+        if early is None:
+            noise = [candidate(draw, photo, shape, family) for photo, draw in wanted]
+        else:
+            noise = early.choose(wanted, task, shape, family, sampled)
+        for (photo, draw), picture in zip(wanted, sampled(noise, steps), strict=True):
+            yield Restored(photo.id, draw, picture)
+
+    def _pictures(
+        self,
+        prepared: Sequence[_Prepared],
+        together: WindowedConditioning,
+        task: Task,
+        noise: Sequence["torch.Tensor"],
+        steps: int,
+    ) -> list[Pixels]:
+        """Return what the sampler makes of some noise, at the pictures' own sizes."""
         import torch
 
-        editor = self._windowed
-        together = editor.together([prepared.conditioning for prepared, _ in cells])
-        noise = [
-            noise_for(draw.seed, prepared.photo.id, together.whole, self._editor.family.name)
-            for prepared, draw in cells
+        settings = self._settings
+        how = settings.fidelity
+        held = [Held(one.photo.pixels, one.fitted) for one in prepared]
+        correct = how and correction_of(self._editor, held, task, how, settings.resize)
+        latents = sample(
+            self._windowed, together, torch.cat(list(noise)), steps, settings.shift, correct
+        )
+        made = [
+            one.fitted.restore(picture)
+            for one, picture in zip(prepared, self._editor.decode(latents), strict=True)
         ]
-        latents = sample(editor, together, torch.cat(noise), steps, self._settings.shift)
-        pictures = self._editor.decode(latents)
-        for (prepared, draw), picture in zip(cells, pictures, strict=True):
-            yield Restored(prepared.photo.id, draw, prepared.fitted.restore(picture))
+        if how is None:
+            return made
+        return [
+            how.pulled(picture, one.given, task) for picture, one in zip(made, held, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

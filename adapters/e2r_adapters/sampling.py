@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Velocity = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 """(x (B, c, h, w), sigma (B,)) -> predicted eps - z, (B, c, h, w)."""
+Correction = Callable[["torch.Tensor"], "torch.Tensor"]
+"""Where a sampler expects to end, (B, c, h, w) float32 -> what is added to that."""
 
 
 class Flow(Protocol):
@@ -71,6 +73,7 @@ def sample(
     noise: "torch.Tensor",
     steps: int,
     shift: Shift = "own",
+    correct: Correction | None = None,
 ) -> "torch.Tensor":
     """Return the latents of a batch, (B, c, h, w).
 
@@ -80,12 +83,27 @@ def sample(
         noise: (B, c, h, w) standard normal draws, of whole pictures.
         steps: number of noise levels, at each of which the velocity is asked for once.
         shift: see `Shift`.
+        correct: applied to where each step but the last expects to end; the last one's end is the
+            result, which the caller corrects as a picture.
     """
     import torch
 
+    levels = editor.schedule(steps, conditioning.shape, shift)
+
     def velocity(x: "torch.Tensor", sigma: "torch.Tensor") -> "torch.Tensor":
-        return editor.velocity(x, sigma, conditioning)
+        v = editor.velocity(x, sigma, conditioning)
+        if correct is None or float(sigma[0]) <= float(levels[-2]):
+            return v
+        return corrected(v, x, sigma, correct)
 
     x = noise.to(conditioning.device, conditioning.dtype)
     with torch.inference_mode():
-        return euler(velocity, x, editor.schedule(steps, conditioning.shape, shift))
+        return euler(velocity, x, levels)
+
+
+def corrected(
+    v: "torch.Tensor", x: "torch.Tensor", sigma: "torch.Tensor", correct: Correction
+) -> "torch.Tensor":
+    """Return the velocity that leads from x to the corrected end: z = x - sigma v, then moved."""
+    level = sigma.to(x.device).view(-1, 1, 1, 1)
+    return (v.float() - correct(x.float() - level * v.float()) / level).to(v.dtype)

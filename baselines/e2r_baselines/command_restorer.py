@@ -16,8 +16,6 @@ from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pairs import SUFFIXES, Matching
 from e2r_metrics.base.pictures import AS_STORED, eight_bit, write_png
 
-_PLACES = re.compile(r"\{(?:input|output|task|prompt)\}")
-
 
 @dataclass(frozen=True)
 class CommandRestorer:
@@ -41,7 +39,7 @@ class CommandRestorer:
 
     def _called(self, photos: Sequence[Photo], task: Task) -> list[Pixels]:
         """Return all results: the folder is gone before the first of them is handed on."""
-        with signals_held() as stopped, _temporary_folder() as folder:
+        with signals_held() as stopped, temporary_folder() as folder:
             try:
                 given, made = folder / "input", folder / "output"
                 made.mkdir()
@@ -59,7 +57,7 @@ class CommandRestorer:
             "{input}": str(folder / "input"), "{output}": str(folder / "output"),
             "{task}": task.name, "{prompt}": task.prompt,
         }  # fmt: skip
-        words = [_filled(word, said) for word in self.words]
+        words = [filled(word, said) for word in self.words]
         log = folder / "said.txt"
         status = run_program(words, log, self.timeout, stopped)
         if status is None:
@@ -71,13 +69,15 @@ class CommandRestorer:
             raise PictureError(f"expected exit status 0, found {status}: {last_line(log)}")
 
 
-def _filled(word: str, said: Mapping[str, str]) -> str:
+def filled(word: str, said: Mapping[str, str]) -> str:
     """Replace the names in braces in one pass: a prompt may have braces of its own."""
-    return _PLACES.sub(lambda found: said[found[0]], word)
+    places = "|".join(map(re.escape, said))
+    return re.sub(places, lambda found: said[found[0]], word)
 
 
 @contextmanager
-def _temporary_folder() -> Generator[Path]:
+def temporary_folder() -> Generator[Path]:
+    """Yield a folder that is gone afterwards; `UsageError` where none can be made."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="e2r-command-", ignore_cleanup_errors=True)
     except OSError as error:

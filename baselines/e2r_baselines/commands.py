@@ -52,6 +52,18 @@ def command_method(name: str) -> Method:
 
 
 def _words(name: str) -> tuple[str, ...]:
+    words = words_of(name)
+    if not any("{input}" in word or "{output}" in word for word in words):
+        words = (*words, "{input}", "{output}")
+    return words
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of `command:LINE`, as a shell would split them.
+
+    Raises:
+        UsageError: the line is empty, or its quotes do not close.
+    """
     line = name.partition(":")[2]
     if "\0" in line:
         raise UsageError("command:LINE: expected text, found a NUL character")
@@ -61,8 +73,6 @@ def _words(name: str) -> tuple[str, ...]:
         raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found {error}") from error
     if not words:
         raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found no program")
-    if not any("{input}" in word or "{output}" in word for word in words):
-        words = (*words, "{input}", "{output}")
     return words
 
 

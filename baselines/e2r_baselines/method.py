@@ -18,10 +18,18 @@ from e2r_metrics.base.errors import UsageError, unknown
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture to restore; every draw made for it derives from `id`."""
+    """One picture to restore; every draw made for it derives from `id`.
+
+    Attributes:
+        id: its name.
+        pixels: (H, W, 3) float32, what is restored.
+        truth: what a restorer never sees: only a method that asks for "both" gets it, to choose
+            among its own results as nobody could without it.
+    """
 
     id: str
     pixels: Pixels
+    truth: Pixels | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -124,9 +132,10 @@ class MethodSpec:
         inputs: where its results lie on disk already; they are hashed, since they may be replaced.
         stochastic: whether the seed of a `Draw` changes the result.
         stepped: whether the steps of a `Draw` change the result.
-        feed: what it is given; "clean" is for controls.
+        feed: what it is given; "clean" and "both" are for controls. See `Photo.truth`.
         control: whether it shows what no restoration, a perfect one or the pipeline itself costs
             rather than what a method can do.
+        extra_evaluations: of the model, for each picture, beyond the steps of its draw.
         note: what a reader of its numbers has to know, in one line; "" for nothing.
         peak_bytes: estimated peak memory in bytes of a build on one picture of (height, width);
             None when unknown.
@@ -143,8 +152,9 @@ class MethodSpec:
     inputs: Inputs | None = None
     stochastic: bool = False
     stepped: bool = False
-    feed: Literal["degraded", "clean"] = "degraded"
+    feed: Literal["degraded", "clean", "both"] = "degraded"
     control: bool = False
+    extra_evaluations: int = 0
     note: str = ""
     peak_bytes: Callable[[Build, int, int], int] | None = None
 

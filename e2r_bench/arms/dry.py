@@ -95,7 +95,8 @@ def _disk(config: "TrainConfig") -> int:
         for name in names
         if name in parts
     )
-    return numbers * _BYTES * (1 + _CHECKPOINTS * _STATE)
+    # A mixture has fewer: not every Linear has experts, and their routers are smaller than those.
+    return numbers * max(1, config.experts) * _BYTES * (1 + _CHECKPOINTS * _STATE)
 
 
 def dry_training(config: "TrainConfig") -> Iterator[str]:

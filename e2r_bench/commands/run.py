@@ -66,7 +66,9 @@ if TYPE_CHECKING:
 @click.option("--shard", help="i/n: make this part of the pictures, for `e2r-bench merge`.")
 @options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
-@click.option("--allow-commands", is_flag=True, help="Start programs that EXPERIMENT names.")
+@click.option(
+    "--allow-commands", is_flag=True, help="Start programs that EXPERIMENT or a judge names."
+)
 @click.option("--against", help="What the others are set against at the end.  [the first method]")
 @click.option("--dry-run", is_flag=True, help="Say what it takes; write, fetch, restore nothing.")
 @options.as_json
@@ -98,7 +100,7 @@ def command(
     origin = str(experiment or "the command line")
     if settings.get("offline") is True:
         _refuse_fetching(settings)
-    made = make_experiment(settings, origin)
+    made = make_experiment(settings, origin, allow_commands)
     if experiment and not (typed or allow_commands):
         refuse_programs(made.methods, str(experiment))
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
@@ -111,7 +113,7 @@ def command(
         outcome = _run(made, settings, engine, redo)
         return _tell(outcome, made, None if as_json else names, against)
     with staged(place) as stage:
-        here = make_experiment(settings | {"out": stage.folder}, origin)
+        here = make_experiment(settings | {"out": stage.folder}, origin, allow_commands)
         outcome = _run(here, settings, engine, redo, stage)
         code = _tell(outcome, here, None if as_json else names, against)
     click.echo(f"written: {place}", err=as_json)

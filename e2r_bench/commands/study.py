@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from e2r_bench.commands import arm_studies, options, plan_study, tradeoff
+from e2r_bench.commands import arm_studies, filter_study, options, plan_study, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ command.add_command(tradeoff.command)
 command.add_command(plan_study.command)
 command.add_command(arm_studies.pairs_command)
 command.add_command(arm_studies.prompts_command)
+command.add_command(filter_study.command)
 
 
 def _out(name: str) -> Any:

@@ -12,13 +12,14 @@ from e2r_bench.commands.types import FILE, NAMES, OUTPUT, Folders
 from e2r_metrics.base.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from e2r_adapters.editors.releases import Routing
     from e2r_adapters.train import TrainConfig
     from e2r_bench.console import Console
 
 # The settings that a training takes as they are.
 _PLAIN = (
     "backbone", "pairs_seed", "seed", "targets", "text_encoder", "replicate_prompt_cache_bug",
-    "allow_overlap", "device", "checkpoint_every", "sample_every",
+    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts",
 )  # fmt: skip
 
 
@@ -40,6 +41,17 @@ _PLAIN = (
 )
 @click.option("--targets", help="full, attention; klein: common too.  [full]")
 @click.option("--text-encoder", is_flag=True, default=None, help="Train CLIP's LoRA too.")
+@click.option(
+    "--experts",
+    type=click.IntRange(min=0),
+    help="ICEdit's mixture of so many; 0 for a plain LoRA.  [0]",
+)
+@click.option("--top-k", type=click.IntRange(1, 2), help="Experts that a token sees.  [1]")
+@click.option(
+    "--router",
+    type=click.Choice(["trained", "released"]),
+    help="released: as ICEdit's, whose router gets no gradient at top-k 1.  [trained]",
+)
 @click.option(
     "--replicate-prompt-cache-bug",
     is_flag=True,
@@ -119,8 +131,20 @@ def train_config(said: Mapping[str, Any], origin: str) -> "TrainConfig":
         data={task: Path(folder).expanduser() for task, folder in given.get("data", {}).items()},
         test=tuple(Path(folder).expanduser() for folder in given.get("test", ())),
         reading=options.reading_of(given),
+        routing=_routing(given),
         **{key: given[key] for key in _PLAIN if key in given},
     )
+
+
+def _routing(given: Mapping[str, Any]) -> "Routing":
+    """Return how experts are weighted; UsageError where there are none to weigh."""
+    idle = [f"--{key.replace('_', '-')}" for key in ("top_k", "router") if key in given]
+    if idle and not given.get("experts"):
+        raise UsageError(f"{idle[0]}: expected experts too, found none; give --experts 4")
+    if given.get("top_k", 1) == 2:
+        # With two the release's weights do depend on the logits: both routers are one.
+        return "top2"
+    return "released" if given.get("router") == "released" else "switch"
 
 
 def _converted(said: Mapping[str, Any], origin: str) -> dict[str, Any]:

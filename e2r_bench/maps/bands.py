@@ -20,13 +20,9 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from e2r_metrics.base.errors import PictureError
+from e2r_baselines.consistency import Map, check_pair
 from e2r_metrics.base.pictures import EightBit
-
-Map = npt.NDArray[np.float32]
-"""(H, W) float32."""
 
 _EDGES = (0.0, 1.0, 2.0, 4.0)
 """Standard deviations, in pixels, of the Gaussians whose differences are the bands."""
@@ -39,8 +35,6 @@ _TYPICAL, _SLACK = 2.0, 2.0
 """Noise is even up to this multiple of its median deviation, plus these levels."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of BT.601, full range."""
-MIN_SIDE = 16
-
 FLAG = 6.0
 """Levels from which a pixel counts as unfaithful, lost or invented in the shares."""
 
@@ -93,20 +87,6 @@ def texture(restored: EightBit) -> Map:
     """Return the local RMS of an output's finest detail band, luma, levels: it needs no truth."""
     fine = _details(restored.astype(np.float32) @ LUMA)[0]
     return np.sqrt(_blur(fine * fine, _WINDOWS[0]))
-
-
-def check_pair(restored: EightBit, clean: EightBit) -> None:
-    """Raise `PictureError` unless both are (H, W, 3) uint8 of one size and large enough."""
-    same = restored.shape == clean.shape and restored.dtype == clean.dtype == np.uint8
-    if not same or restored.ndim != 3 or restored.shape[2] != 3:
-        raise PictureError(
-            "maps: expected two (H, W, 3) uint8 pictures of one size, found "
-            f"{restored.shape} {restored.dtype} and {clean.shape} {clean.dtype}"
-        )
-    if min(restored.shape[:2]) < MIN_SIDE:
-        raise PictureError(
-            f"maps: expected sides of at least {MIN_SIDE} pixels, found {restored.shape[:2]}"
-        )
 
 
 def _blur(values: Map, sigma: float) -> Map:

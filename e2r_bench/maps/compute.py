@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from e2r_baselines.consistency import consistency, has_model
 from e2r_baselines.tasks import Task
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000, signed_error
-from e2r_bench.maps.consistency import consistency, has_model
 from e2r_bench.maps.paint import Scale
 from e2r_bench.maps.registration import displacement, inside, moved_truth, register
 from e2r_bench.maps.spread import MIN_SAMPLES, hallucination, seed_deviation

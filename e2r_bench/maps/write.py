@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from e2r_baselines.consistency import has_model
 from e2r_baselines.tasks import TASKS, Task
 from e2r_bench.maps.bands import Map
 from e2r_bench.maps.compute import (
@@ -19,7 +20,6 @@ from e2r_bench.maps.compute import (
     all_maps,
     check_names,
 )
-from e2r_bench.maps.consistency import has_model
 from e2r_bench.maps.paint import paint
 from e2r_bench.maps.selection import restorers, seeds_of, shown_draw
 from e2r_bench.maps.sheet import contact_sheet, head

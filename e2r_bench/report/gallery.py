@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from e2r_bench.maps.bands import FLAG, MIN_SIDE, Map, band_split
+from e2r_baselines.consistency import MIN_SIDE
+from e2r_bench.maps.bands import FLAG, Map, band_split
 from e2r_bench.maps.compute import SCALES
 from e2r_bench.maps.write import read_arrays
 from e2r_bench.report.cases import Case, unmeasured

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from e2r_baselines.method import Draw
+from e2r_bench.maps.selection import restorers
 from e2r_bench.report.chart import Chart, Frame, Mark, Point, Series
 from e2r_bench.report.labels import label_build, number
 from e2r_bench.statistics.judge import MIN_SCENES
@@ -43,7 +44,7 @@ class Curve:
 
 def gap_chart(store: Store, task: str, key: str) -> Chart | None:
     """Return the chart of a per-image metric; None without a method of two schedules or more."""
-    named = [name for name, info in store.info.methods.items() if info.stepped]
+    named = [name for name in restorers(store) if store.info.methods[name].stepped]
     curves = [curve for name in named if (curve := curve_of(store, name, task, key)) is not None]
     if not curves:
         return None

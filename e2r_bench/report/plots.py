@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from e2r_bench.maps.selection import restorers
 from e2r_bench.report.chart import LEFT, Chart, Frame, Point, Series
 from e2r_bench.report.gaps import gap_chart
 from e2r_bench.report.labels import label_build, number
@@ -33,13 +34,13 @@ def charts(store: Store) -> tuple[Chart, ...]:
 def _chart(
     store: Store, task: str, key: str, metric: MetricInfo, rows: Sequence[Mapping[Any, Any]]
 ) -> Chart | None:
-    named = (metric.name, metric.variant)
+    named, drawn = (metric.name, metric.variant), restorers(store)
     mine = [
         row
         for row in rows
         if row["task"] == task
         and (row["metric"], row["variant"]) == named
-        and row["build"] != "control"
+        and row["method"] in drawn
         and math.isfinite(float(row["value"]))
     ]
     if not any(len(store.draws(str(row["method"]))) > 1 for row in mine):

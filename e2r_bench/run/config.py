@@ -177,24 +177,42 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: expected TOML, found: {error}") from error
 
 
-def make_experiment(settings: Mapping[str, Any], origin: str) -> Experiment:
+def make_experiment(
+    settings: Mapping[str, Any], origin: str, allow_commands: bool = False
+) -> Experiment:
     """Check settings and return the experiment.
 
     Args:
         settings: keys are the attributes of `Experiment`.
         origin: where they come from, for the error.
+        allow_commands: whether an option may name a program that is started.
 
     Raises:
-        UsageError: an unknown key (the nearest is named) or a value of the wrong kind.
+        UsageError: an unknown key (the nearest is named), a value of the wrong kind, or a program
+            that nobody allowed.
     """
     for key in settings:
         if key not in Experiment.model_fields:
             raise unknown(f"key in {origin}", key, Experiment.model_fields)
     try:
-        return Experiment.model_validate(dict(settings))
+        made = Experiment.model_validate(dict(settings))
+        if not allow_commands:
+            _refuse_judges(made.method, origin)
+        return made
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(".".join(str(part) for part in first["loc"]).split())
         if first["type"] == "missing":
             raise UsageError(f"{origin}: expected {where}, found none; give --{where}") from error
         raise UsageError(f"{origin}: {where}: {first['msg']}, found {first['input']!r}") from error
+
+
+def _refuse_judges(options: Mapping[str, Any], origin: str) -> None:
+    """Refuse judges that are programs: one starts for each pair of candidates."""
+    for value in (options, *(one for one in options.values() if isinstance(one, Mapping))):
+        judge = str(value.get("judge", ""))
+        if judge.startswith("command:"):
+            raise UsageError(
+                f"{origin}: judge={judge}: would start that program; expected --allow-commands of "
+                "`e2r-bench run` beside it; read it, then give that"
+            )

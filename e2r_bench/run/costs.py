@@ -7,14 +7,14 @@ otherwise in the last bit. Seconds stand in timing.jsonl.
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from e2r_baselines.degrade import Task
-from e2r_baselines.method import Draw, Photo, Restorer
+from e2r_baselines.method import Draw, Photo, Pixels, Restorer
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -47,12 +47,18 @@ def count(restorer: Restorer, one: Photo, task: Task, draw: Draw) -> Counted:
         one: its upper left part of at most 128x128 is restored, and thrown away.
         task, draw: as for its pictures.
     """
-    part = Photo(one.id, np.ascontiguousarray(one.pixels[:SIDE, :SIDE]))
+    part = replace(
+        one, pixels=_part(one.pixels), truth=None if one.truth is None else _part(one.truth)
+    )
     with counting() as found:
         for _ in restorer.restore([part], task, [draw]):
             pass
     found.height, found.width = part.pixels.shape[:2]
     return found
+
+
+def _part(pixels: Pixels) -> Pixels:
+    return np.ascontiguousarray(pixels[:SIDE, :SIDE])
 
 
 @contextmanager

@@ -107,6 +107,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
         version=spec.version,
         stochastic=spec.stochastic,
         stepped=spec.stepped,
+        extra_evaluations=spec.extra_evaluations,
         note=spec.note,
         outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
     )

@@ -1,7 +1,7 @@
 """From sources to pairs: crop, degrade and round as the protocol says, once, onto disk."""
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -216,11 +216,14 @@ def photo(pictures: TaskSet, source: Source, folder: Path, feed: str) -> Photo:
         pictures: the task's set.
         source: which picture.
         folder: where `prepare` wrote the pairs.
-        feed: "degraded", or "clean" for controls.
+        feed: see `MethodSpec.feed`.
     """
     clean_path, degraded_path = _pair(folder, source.id)
     if feed == "clean":
         return Photo(source.id, to_float(read_image(clean_path)))
+    if feed == "both":
+        truth = to_float(read_image(clean_path))
+        return replace(photo(pictures, source, folder, "degraded"), truth=truth)
     ours = not pictures.from_files() and pictures.task.kind == "denoise"
     if ours and pictures.protocol.rounding == "unclipped":
         return Photo(source.id, degraded_pixels(pictures, source))

@@ -157,10 +157,10 @@ def _value(session: "Session", metric: Metric, restored: EightBit, clean: EightB
 
 
 def _row(store: Store, cell: Cell, key: str, value: float | None, note: str = "") -> Row:
-    metric = store.info.metrics[key]
+    metric, method = store.info.metrics[key], store.info.methods[cell.method]
     return Row(
         method=cell.method,
-        build=store.info.methods[cell.method].build,
+        build=method.build,
         task=cell.task,
         image=cell.image,
         scene=store.scenes(cell.task)[cell.image],
@@ -171,5 +171,5 @@ def _row(store: Store, cell: Cell, key: str, value: float | None, note: str = ""
         value=value,
         status="failed" if value is None else "ok",
         protocol=f"{store.info.protocol} {metric.protocol}",
-        note=note,
+        note=note or method.cost_note(cell.draw.steps),
     )

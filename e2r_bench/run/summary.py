@@ -74,8 +74,10 @@ def summary_line(store: Store, session: "Session", group: Group) -> dict[str, An
         made = _per_image(store.rows().groups.get(group, ()))
     else:
         made = _set_value(store, session, key, (method, task, draw))
-    if task in store.info.methods[method].outside:
-        made["note"] = "; ".join(filter(None, (OUTSIDE, made.get("note"))))
+    info = store.info.methods[method]
+    outside = OUTSIDE if task in info.outside else ""
+    notes = (outside, info.cost_note(draw.steps), made.get("note"))
+    made["note"] = "; ".join(filter(None, notes))
     return _named(store, method, task, draw, metric) | made
 
 

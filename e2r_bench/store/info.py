@@ -34,10 +34,22 @@ class MethodInfo(_Frozen):
     """Of a plugin's distribution, empty for our own methods."""
     stochastic: bool
     stepped: bool
+    extra_evaluations: int = 0
+    """Of the model, for each picture, beyond the steps of its draw."""
     note: str = ""
     """What a reader of its numbers has to know, empty for nothing."""
     outside: tuple[str, ...] = ()
     """Tasks that it is not made for; it runs on them when asked, and is marked."""
+
+    def evaluations(self, steps: int) -> int:
+        """Return how often the model is evaluated for a picture at so many steps (NFE)."""
+        return steps + self.extra_evaluations
+
+    def cost_note(self, steps: int) -> str:
+        """Return what a number at so many steps cost, where the steps alone do not say it."""
+        if not self.extra_evaluations:
+            return ""
+        return f"NFE {self.evaluations(steps)} = {steps} + {self.extra_evaluations} of its filter"
 
 
 class MetricInfo(_Frozen):

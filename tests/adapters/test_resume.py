@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from e2r_adapters import lora
 from e2r_adapters.editors import FULL, NANO
 from e2r_adapters.train import PAINTED, checkpoint, journal, loop, record, trained_as
+from e2r_adapters.train.checks import check
 from e2r_metrics.base.errors import UsageError
 
 
@@ -237,7 +238,7 @@ def test_a_full_size_backbone_is_painted_for_only_by_name(config):
         by_name = {"denoise": PAINTED, "derain": PAINTED}
         with pytest.raises(UsageError, match="in the local cache"):
             loop.train(changed(config, backbone=backbone, data=by_name))
-    loop._check(changed(config, backbone=NANO))
+    check(changed(config, backbone=NANO))
 
 
 def test_the_word_painted_is_not_also_a_folder(config, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from e2r_baselines.consistency import consistency
 from e2r_baselines.tasks import TASKS
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.conformal import (
@@ -17,7 +18,6 @@ from e2r_bench.maps.conformal import (
     smallest_by_scene,
     trusted,
 )
-from e2r_bench.maps.consistency import consistency
 from e2r_bench.run.data import read_clean
 from e2r_bench.run.mini import mini
 from e2r_metrics.base.errors import UsageError

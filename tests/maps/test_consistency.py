@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from planted_errors import auroc, plant
 
+from e2r_baselines.consistency import consistency, has_model
 from e2r_baselines.degrade import degrade
 from e2r_baselines.tasks import TASKS
-from e2r_bench.maps.consistency import consistency, has_model
 from e2r_bench.run.data import read_clean, read_depth
 from e2r_bench.run.mini import mini
 from e2r_metrics.base.errors import UsageError

@@ -15,8 +15,8 @@ from kinds import FITTING, KINDS, SIDE, Place, place_in, plant_kind, with_glyphs
 from measure import _degraded, _restored, _truth_maps
 from planted_errors import auroc, eight_bit
 
+from e2r_baselines.consistency import consistency
 from e2r_baselines.tasks import TASKS
-from e2r_bench.maps.consistency import consistency
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_text
 from e2r_metrics.base.pairs import list_pictures

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from planted_errors import FITTING, PLANTS, auroc, eight_bit, plant
 
+from e2r_baselines.consistency import consistency
 from e2r_baselines.degrade import degrade
 from e2r_baselines.tasks import TASKS
 from e2r_bench.maps.bands import Map, band_split
 from e2r_bench.maps.colour import ciede2000
 from e2r_bench.maps.compute import SCALES
-from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.paint import paint
 from e2r_bench.run.mini import mini
 from e2r_metrics.base.draws import rng_for

@@ -18,6 +18,7 @@ from measure import _degraded
 from planted_errors import eight_bit
 
 from e2r_baselines.classical import dark_channel_prior, guided_derain, non_local_means, wavelet
+from e2r_baselines.consistency import consistency
 from e2r_baselines.copies import find_copies
 from e2r_baselines.tasks import TASKS
 from e2r_bench.maps.bands import Map, texture
@@ -30,7 +31,6 @@ from e2r_bench.maps.conformal import (
     local_error,
     trusted,
 )
-from e2r_bench.maps.consistency import consistency
 from e2r_bench.maps.looks import Looks, picture_statistics, unlike
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_text

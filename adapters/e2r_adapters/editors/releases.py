@@ -10,6 +10,8 @@ Quantize = Literal["none", "nf4", "int8"]
 
 Routing = Literal["released", "top2", "switch", "random", "one", "average"]
 """How the experts of a mixture are weighted; see `e2r_adapters.lora.mixture`."""
+Constraint = Literal["task", "low-band"]
+"""What a sample is held to; see `e2r_adapters.fidelity`."""
 
 NANO = "kontext-nano"
 """Kontext's embedded miniature; see `miniatures` for the others."""

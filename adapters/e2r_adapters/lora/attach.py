@@ -60,16 +60,27 @@ def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[s
     """Return what PEFT is told to adapt: the endings, or whole names where it would choke on them.
 
     Raises:
+        UsageError: see `linears_of`.
+    """
+    chosen = linears_of(model, targets)
+    hit = {name for name, _ in model.named_modules() if any(_ends(name, one) for one in targets)}
+    # An ending may be a Linear in one block and a list of modules in another.
+    exact = hit == set(chosen) and not any(one.startswith(".") for one in targets)
+    return list(targets) if exact else chosen
+
+
+def linears_of(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[str]:
+    """Return the whole names of the Linears that endings mean, sorted.
+
+    Raises:
         UsageError: an ending that no Linear has, or a kind of block that none is in.
     """
     import torch
 
-    modules = dict(model.named_modules())
-    hit = {ending: [name for name in modules if _ends(name, ending)] for ending in targets}
-    found = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
-    linear = set(found)
-    chosen = sorted({name for names in hit.values() for name in names if name in linear})
-    missing = [ending for ending, names in hit.items() if linear.isdisjoint(names)]
+    found = [name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)]
+    hit = {ending: [name for name in found if _ends(name, ending)] for ending in targets}
+    chosen = sorted({name for names in hit.values() for name in names})
+    missing = [ending for ending, names in hit.items() if not names]
     missing += sorted({_blocks(name) for name in found} - {_blocks(name) for name in chosen} - {""})
     if missing:
         raise UsageError(
@@ -77,9 +88,7 @@ def target_modules(model: "torch.nn.Module", targets: tuple[str, ...]) -> list[s
             f"{', '.join(missing)}: the list is another family's and would leave most of this "
             f"network as it is; its Linears are {', '.join(_endings(found))}"
         )
-    # An ending may be a Linear in one block and a list of modules in another.
-    exact = all(linear.issuperset(names) for names in hit.values())
-    return list(targets) if exact and not any(e.startswith(".") for e in targets) else chosen
+    return chosen
 
 
 def parameters_of(shapes: Mapping[str, tuple[int, ...]], targets: Iterable[str], rank: int) -> int:

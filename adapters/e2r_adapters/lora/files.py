@@ -23,7 +23,7 @@ from e2r_adapters.lora.header import (
     Shapes,
     linears,
 )
-from e2r_adapters.lora.inspection import AdapterReport, inspect
+from e2r_adapters.lora.inspection import inspect
 from e2r_adapters.lora.scaling import scaling_of
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
@@ -134,7 +134,7 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
             _check_shapes(network, part, shapes, path)
             if linears(shapes, part):
                 check_peft(network)
-        _check_fingerprint(editor, report, path)
+        check_base(editor, report.record, path)
         with _named_failures(path, "load"), warnings.catch_warnings():
             # PEFT warns whoever loads a second adapter that there will be several; that is meant.
             warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
@@ -193,16 +193,21 @@ def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Pat
             )
 
 
-def _check_fingerprint(editor: Editor, report: AdapterReport, path: Path) -> None:
-    """Compare the base that one of our own adapters was trained on with the one at hand."""
+def check_base(editor: Editor, record: Mapping[str, Any] | None, path: Path) -> None:
+    """Compare the base that one of our own adapters was trained on with the one at hand.
+
+    Raises:
+        UsageError: another one.
+    """
     import torch
 
-    trained_on = (report.record or {}).get("base_fingerprint")
+    told = record or {}
+    trained_on = told.get("base_fingerprint")
     quantized = not torch.is_floating_point(_marked(editor).weight)
     if trained_on is None or quantized or trained_on == fingerprint(editor):
         return
     raise UsageError(
-        f"{path}: an adapter for another base: trained on {report.base} with other weights "
+        f"{path}: an adapter for another base: trained on {told.get('base')} with other weights "
         f"({trained_on[:12]}) than this one; train it again or choose its backbone"
     )
 

@@ -11,9 +11,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from e2r_adapters.lora.header import ADAPTER_FILE, DIGEST_KEY, RECORD_KEY, damage, entry
+from e2r_adapters.editors.releases import Routing
+from e2r_adapters.lora.dialects import tensor_file
+from e2r_adapters.lora.header import (
+    ADAPTER_FILE,
+    DIGEST_KEY,
+    RECORD_KEY,
+    damage,
+    entry,
+    read_record,
+)
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_bytes
 
@@ -81,6 +90,20 @@ def is_mixture(path: Path) -> bool:
             return any(".lora_route." in key for key in file.keys())  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError):
         return False
+
+
+def routing_of(given: Path | None, asked: Routing | None) -> Routing:
+    """Return the routing that a mixture runs with: the one asked for, else that of its training.
+
+    Raises:
+        UsageError: the file's record is damaged.
+    """
+    if asked is not None or given is None or not is_mixture(tensor_file(given)):
+        return asked or "released"
+    told = (read_record(tensor_file(given)) or {}).get("routing", "released")
+    if told not in get_args(Routing):
+        raise UsageError(f"{given}: expected a routing in its record, found {told!r}")
+    return told
 
 
 def read_mixture(path: Path, network: "nn.Module") -> MixtureFile:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2r_adapters.editors.editor import Targets
+from e2r_adapters.editors.releases import Routing
 from e2r_adapters.train.profiles import Profile
 from e2r_metrics.base.pairs import EXACT, Matching
 from e2r_metrics.base.pictures import AS_STORED, Reading
 
 PAINTED = Path("painted")
 """In the place of a folder: pictures painted by our own code (dead leaves)."""
+TRAINED_ROUTINGS: tuple[Routing, ...] = ("switch", "top2", "released")
+"""Those of `e2r_adapters.lora.mixture` that a training may have; the others are controls."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class TrainConfig:
         targets: a set that the backbone's family has: "full" (of Kontext: the release's list), or
             "attention" (the paper's text); klein has "common" too, its trainers' usual list.
         text_encoder: train a LoRA on the text encoder too.
+        experts: 0 for a plain LoRA; else how many stand beside each Linear of ICEdit's mixtures.
+        routing: how they are weighted: "switch", the best with its weight among all, and "top2"
+            give the router a gradient; "released" is ICEdit's, which gives it none.
         replicate_prompt_cache_bug: show prompts as the release does without `text_encoder`.
         test: folders of test pictures that no training picture may stand in.
         allow_overlap: record such pictures instead of refusing.
@@ -52,6 +58,8 @@ class TrainConfig:
     seed: int = 42
     targets: Targets = "full"
     text_encoder: bool = False
+    experts: int = 0
+    routing: Routing = "switch"
     replicate_prompt_cache_bug: bool = False
     test: tuple[Path, ...] = ()
     allow_overlap: bool = False

@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters import lora
-from e2r_adapters.editors.backbones import family_named, is_miniature, resolve_backbone
+from e2r_adapters.editors.backbones import family_named, resolve_backbone
 from e2r_adapters.train import checkpoint, journal
-from e2r_adapters.train.config import PAINTED, TrainConfig, TrainResult
-from e2r_adapters.train.profiles import Profile, for_family, kind_of
+from e2r_adapters.train.checks import check
+from e2r_adapters.train.config import TrainConfig, TrainResult
+from e2r_adapters.train.experts import save_trained
+from e2r_adapters.train.profiles import Profile, for_family
 from e2r_adapters.train.record import Record, digest_of, is_finished, record_of, write_papers
 from e2r_adapters.train.samples import draw_samples, sample_path
 from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
 from e2r_adapters.train.step import flow_matching_loss
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
 Progress = Callable[[int, int, float], None]
@@ -67,48 +69,13 @@ def made_concrete(config: TrainConfig) -> TrainConfig:
         UsageError: settings that do not go together.
     """
     config = replace(config, backbone=resolve_backbone(config.backbone))
-    _check(config)
+    check(config)
     profile = for_family(config.profile, family_named(config.backbone))
     return replace(config, profile=profile)
 
 
 def _silent(done: int, steps: int, loss: float) -> None:
     del done, steps, loss
-
-
-def _check(config: TrainConfig) -> None:
-    if config.replicate_prompt_cache_bug and config.text_encoder:
-        raise UsageError(
-            "--replicate-prompt-cache-bug with --text-encoder: the release's text-encoder runs "
-            "encode the prompt in every step and do not have the defect; drop one of the two"
-        )
-    if len(set(config.tasks)) != len(config.tasks) or not config.tasks:
-        raise UsageError(f"expected one or more different tasks, found {list(config.tasks)}")
-    stray = sorted(config.data.keys() - set(config.tasks))
-    if stray:
-        raise UsageError(f"data for {stray[0]!r}, which is not trained: {list(config.tasks)}")
-    for task in config.tasks:
-        kind_of(task)
-    _check_painted(config)
-    known = family_named(config.backbone).lora.parts["transformer"].targets
-    if config.targets not in known:
-        raise unknown("set of targets", config.targets, known)
-
-
-def _check_painted(config: TrainConfig) -> None:
-    """Refuse pictures that nobody asked to be painted, and a name that means two things."""
-    if PAINTED in config.data.values() and PAINTED.exists():
-        raise UsageError(
-            f"data {PAINTED}: expected the word for painted pictures, found a file of that name "
-            "too; give a folder by its full path"
-        )
-    silent = [task for task in config.tasks if task not in config.data]
-    if silent and not is_miniature(config.backbone):
-        raise UsageError(
-            f"{config.backbone} is no miniature: expected pictures to train {silent[0]} on, found "
-            f"none; give --data {silent[0]}=FOLDER, or ask for painted ones by name: "
-            f"--data {silent[0]}={PAINTED}"
-        )
 
 
 def _train(config: TrainConfig, progress: Progress) -> TrainResult:
@@ -127,7 +94,7 @@ def _train(config: TrainConfig, progress: Progress) -> TrainResult:
     seconds = time.perf_counter() - began
     if main:
         journal.draw_curve(config.out)
-        lora.save(session.editor, config.out, told)
+        save_trained(session.editor, config, told)
     session.accelerator.wait_for_everyone()
     return _result(config, told, start, seconds)
 

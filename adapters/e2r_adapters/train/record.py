@@ -62,6 +62,10 @@ def record_of(config: TrainConfig, chosen: Selection) -> Record:
         "replicate_prompt_cache_bug": config.replicate_prompt_cache_bug,
         "steps": total_steps(config.profile, len(config.tasks)),
     }
+    if config.experts:
+        # The layout of mixtures has no other place for the scale.
+        scale = config.profile.alpha / config.profile.rank
+        told |= {"experts": config.experts, "routing": config.routing, "scale": scale}
     return json.loads(json.dumps(told))
 
 

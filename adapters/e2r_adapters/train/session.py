@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters import lora
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.loading import open_editor
 from e2r_adapters.train.config import TrainConfig
+from e2r_adapters.train.experts import attach_trained
 from e2r_adapters.train.feed import Feed, make_feed
 from e2r_adapters.train.profiles import Profile, total_steps
 from e2r_adapters.train.samples import Shown, choose_shown
@@ -118,7 +118,7 @@ def _trainable(
             raise UsageError(f"{editor.family.pipeline}: expected a {name} to train, found none")
         targets = editor.family.lora.parts[name].targets[config.targets]
         network = editor.networks[name]
-        added = lora.attach(network, targets, profile.rank, profile.alpha, config.seed)
+        added = attach_trained(network, targets, config)
         rate, decay = rates[name]
         # `base_lr` is ours: the schedule multiplies it, step by step.
         groups.append({"params": added, "lr": rate, "base_lr": rate, "weight_decay": decay})

@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_baselines.tasks import Kind, Task
-from e2r_bench.maps.bands import Map, check_pair
-from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pictures import EightBit
 
+Map = npt.NDArray[np.float32]
+"""(H, W) float32."""
+
+MIN_SIDE = 16
 _WINDOW = 5.0
 _HAZE_WINDOW = 6.0
 _STREAK_WIDTH = 15
@@ -66,6 +69,20 @@ def consistency(
     values = _MODELS[task.kind](restored.astype(np.float32), degraded.astype(np.float32))
     rms = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
     return Consistency(values, "levels", {"unexplained": rms})
+
+
+def check_pair(restored: EightBit, clean: EightBit) -> None:
+    """Raise `PictureError` unless both are (H, W, 3) uint8 of one size and large enough."""
+    same = restored.shape == clean.shape and restored.dtype == clean.dtype == np.uint8
+    if not same or restored.ndim != 3 or restored.shape[2] != 3:
+        raise PictureError(
+            "maps: expected two (H, W, 3) uint8 pictures of one size, found "
+            f"{restored.shape} {restored.dtype} and {clean.shape} {clean.dtype}"
+        )
+    if min(restored.shape[:2]) < MIN_SIDE:
+        raise PictureError(
+            f"maps: expected sides of at least {MIN_SIDE} pixels, found {restored.shape[:2]}"
+        )
 
 
 def has_model(kind: Kind) -> bool:
