@@ -31,6 +31,9 @@ INVOCATIONS: dict[str, list[str]] = {
     "plan": ["{out}/experiment.toml", "--gpus", "8", "--gpu", "h100", "--price", "2"],
     "study seeds": ["{run}", "--steps", "2"],
     "study steps": ["{run}", "--margin", "psnr=0.3"],
+    "study filter": ["--candidates", "2", "--filter-steps", "1", "--steps", "2", "--seeds", "0,1",
+                     "--metrics", "psnr", "--data", "{data}", "--tasks", "denoise25",
+                     "--limit", "3", "--device", "cpu", "--offline", "--out", "{out}/filter"],
     "study plan": ["--tasks", "haze+noise", "--tools", "noise=nlm,haze=dcp", "--data", "{data}",
                    "--limit", "3", "--device", "cpu", "--offline", "--out", "{out}/plan"],
     "study tradeoff": ["{out}/tradeoff.toml"],
@@ -38,6 +41,13 @@ INVOCATIONS: dict[str, list[str]] = {
     "report": ["{run}", "--beside"],
     "compare": ["{run}", "{run}", "--out", "{out}/comparison.html"],
     "check": ["{run}", "--against", "{run}", "--tolerance", "psnr=0.1"],
+    "status": ["{run}"],
+    "cite": ["{run}"],
+    "export": ["{run}", "--to", "csv"],
+    "publish": ["{run}", "--out", "{out}/bundle"],
+    "verify": ["{out}/bundle", "--offline", "--data", "{data}"],
+    "init": ["claims", "--out", "{out}/started.toml"],
+    "completion": ["bash"],
     "metrics": [],
     "methods": ["--offline"],
     "weights": ["--json"],
@@ -58,6 +68,8 @@ INVOCATIONS: dict[str, list[str]] = {
                "--data", "{data}", *_ON, "--power", "--spread", "psnr=0.6", "--seeds", "0,1",
                "--training-seeds", "42", "--out", "{out}/arms"],
 }  # fmt: skip
+ELSEWHERE = {"adapter convert"}
+"""What needs a file that another program wrote: tests/adapters/test_convert.py."""
 
 
 def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -72,7 +84,7 @@ def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def test_every_command_and_subcommand_stands_below() -> None:
-    assert set(_leaves(cli)) == set(INVOCATIONS)
+    assert set(_leaves(cli)) == set(INVOCATIONS) | ELSEWHERE
 
 
 def _pictures(folder: Path, count: int, seed: int, side: int = 48) -> Path:
