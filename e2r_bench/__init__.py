@@ -10,8 +10,10 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from e2r_bench.api.arm_studies import Taught, study_pairs, study_prompts
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
+    from e2r_bench.api.page_studies import study_plan, study_tradeoff
     from e2r_bench.api.run import Ran, open_run, run
     from e2r_bench.api.run_maps import carry_trust, trust_maps, write_maps
     from e2r_bench.api.score import Number, Scored, score
@@ -32,6 +34,7 @@ __all__ = [
     "Ran",
     "Scored",
     "Study",
+    "Taught",
     "UsageError",
     "__version__",
     "carry_trust",
@@ -42,8 +45,12 @@ __all__ = [
     "open_session",
     "run",
     "score",
+    "study_pairs",
+    "study_plan",
+    "study_prompts",
     "study_seeds",
     "study_steps",
+    "study_tradeoff",
     "trust_maps",
     "write_maps",
 ]
@@ -56,6 +63,7 @@ _HOME = {
     "Ran": "e2r_bench.api.run",
     "Scored": "e2r_bench.api.score",
     "Study": "e2r_bench.api.studies",
+    "Taught": "e2r_bench.api.arm_studies",
     "UsageError": "e2r_metrics.base.errors",
     "carry_trust": "e2r_bench.api.run_maps",
     "judge": "e2r_bench.api.judge",
@@ -63,8 +71,12 @@ _HOME = {
     "open_run": "e2r_bench.api.run",
     "open_session": "e2r_bench.api.session",
     "score": "e2r_bench.api.score",
+    "study_pairs": "e2r_bench.api.arm_studies",
+    "study_plan": "e2r_bench.api.page_studies",
+    "study_prompts": "e2r_bench.api.arm_studies",
     "study_seeds": "e2r_bench.api.studies",
     "study_steps": "e2r_bench.api.studies",
+    "study_tradeoff": "e2r_bench.api.page_studies",
     "trust_maps": "e2r_bench.api.run_maps",
     "write_maps": "e2r_bench.api.run_maps",
 }

@@ -126,17 +126,18 @@ def maps(
         With weights: `lpips=True`.
     """
     check_names(names)
-    sample = _sample(restored, clean, degraded, task, seeds, reading)
+    truth = eight_bits_of(clean, "clean", reading)
+    sample = _sample(restored, truth, degraded, task, seeds, reading)
     spatial, weights = _needed(session or open_session()) if lpips else (None, {})
     found = all_maps(sample, spatial)
     kept = {k: v for k, v in found.values.items() if not names or k in names}
-    shown = sample.restored, sample.clean
+    shown = sample.restored, truth
     return PictureMaps(kept, found.scores, found.left_out, *shown, weights, package_versions())
 
 
 def _sample(
     restored: Picture,
-    clean: Picture,
+    truth: EightBit,
     degraded: "Picture | None",
     task: str | None,
     seeds: Sequence[Picture],
@@ -147,7 +148,6 @@ def _sample(
     if task is not None and task not in TASKS:
         raise unknown("task", task, TASKS)
     out = eight_bits_of(restored, "restored", reading)
-    truth = eight_bits_of(clean, "clean", reading)
     given = truth if degraded is None else eight_bits_of(degraded, "degraded", reading)
     others = [eight_bits_of(one, f"seed {k}", reading) for k, one in enumerate(seeds, 1)]
     # Of no task no model of its degradation is known, and the input is not looked at.

@@ -1,6 +1,6 @@
 """`e2r_bench.run`: restore, score, report; and a finished run as data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,3 +133,18 @@ def run(
             refuse_programs(made.methods, str(experiment))
     outcome = run_experiment(made, given, watch, say, redo=redo, engine=engine or Engine())
     return Ran(outcome.store, outcome.failures)
+
+
+def experiment_of(
+    settings: "Experiment | Mapping[str, Any]", methods: Sequence[str]
+) -> "Experiment":
+    """Return settings as an experiment of these methods.
+
+    Raises:
+        UsageError: settings that make none.
+    """
+    from e2r_bench.run.config import Experiment, make_experiment
+
+    if isinstance(settings, Experiment):
+        return settings.model_copy(update={"methods": tuple(methods)})
+    return make_experiment({**settings, "methods": list(methods)}, "the settings")

@@ -1,13 +1,15 @@
 """`e2r_bench.study_seeds` and `study_steps`: does a number of a run hold?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.api.run import Ran, open_run
 from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
+from e2r_bench.versions import package_versions
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
@@ -27,14 +29,16 @@ class Study:
         folder: where it was written.
         lines: each with its n, as the command prints them.
         rows: the table.
-        run: what it was made from.
+        runs: what it was made from; empty where nothing of it was kept.
+        failures: the pictures and numbers that failed in them, with the reason.
     """
 
     name: str
     folder: Path
     lines: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
-    run: Ran
+    runs: tuple[Ran, ...] = ()
+    failures: Mapping[Cell, str] = field(default_factory=dict[Cell, str])
 
     def frame(self) -> "pd.DataFrame":
         """Return the table."""
@@ -46,17 +50,21 @@ class Study:
         from e2r_bench.api import html
         from e2r_metrics.base.pictures import read_image
 
-        info = self.run.store.info
         heads = list(self.rows[0]) if self.rows else []
         rows = [[_text(row[head]) for head in heads] for row in self.rows]
-        weights = {k: v for one in info.metrics.values() for k, v in one.weights.items()}
+        infos = [one.store.info for one in self.runs]
+        metrics = [metric for info in infos for metric in info.metrics.values()]
+        made_with = (*metrics, *(one for info in infos for one in info.methods.values()))
+        weights = {k: v for one in made_with for k, v in one.weights.items()}
+        versions = {k: v for info in infos for k, v in info.versions.items()}
+        failed = [f"failed: {cell}: {reason}" for cell, reason in self.failures.items()]
         return html.joined((
             html.title(f"study of {self.name}"),
-            html.lines(self.lines),
+            html.lines((*self.lines, *failed)),
             *(html.tile(path.stem, read_image(path)) for path in sorted(self.folder.glob("*.png"))),
             html.opened("table", html.table(heads, rows)),
-            html.folded("protocols", (one.protocol for one in info.metrics.values())),
-            html.stands_on(weights, info.versions),
+            html.folded("protocols", (one.protocol for one in metrics)),
+            html.stands_on(weights, versions or package_versions()),
         ))  # fmt: skip
 
 
@@ -133,7 +141,7 @@ def study_steps(
 
 def _study(name: str, ran: Ran, lines: Sequence[str], rows: "Sequence[SeedRow | StepRow]") -> Study:
     folder = ran.folder / "studies" / name
-    return Study(name, folder, tuple(lines), tuple(asdict(row) for row in rows), ran)
+    return Study(name, folder, tuple(lines), tuple(asdict(row) for row in rows), (ran,))
 
 
 def _check_seeds(store: Store, seeds: Sequence[int]) -> None:

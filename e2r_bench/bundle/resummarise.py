@@ -29,9 +29,12 @@ def no_pictures(store: Store, cell: Cell) -> str:
         return ""
     if not store.has(cell):
         return "the picture is in the bundle by hash alone"
+    # Without a truth, some metrics compare with the input.
     truth = store.info.tasks[cell.task].truth
-    if truth and not store.clean_path(cell.task, cell.image).is_file():
-        return "the clean picture is in the bundle by hash alone; give --data with its set"
+    place = store.clean_path if truth else store.degraded_path
+    if not place(cell.task, cell.image).is_file():
+        which = "clean picture" if truth else "input"
+        return f"the {which} is in the bundle by hash alone; give --data with its set"
     return ""
 
 

@@ -8,10 +8,13 @@ import click
 from e2r_bench.commands.types import method_options
 
 if TYPE_CHECKING:
+    from e2r_bench.api.arm_studies import Taught
+    from e2r_bench.api.studies import Study
     from e2r_bench.arms.repeats import Repeats
     from e2r_bench.arms.running import ArmRunner
     from e2r_bench.run.config import Experiment
     from e2r_bench.statistics.margins import Margin
+    from e2r_bench.store.cell import Cell
     from e2r_bench.studies.sides import Criteria
 
 _PLAIN = (
@@ -33,43 +36,48 @@ def settings_of(asked: dict[str, Any]) -> dict[str, Any]:
     return {key: asked[key] for key in _PLAIN} | {"method": method_options(asked["options"])}
 
 
+def taught_of(asked: dict[str, Any]) -> "Taught":
+    """Return how arms are trained, repeated and judged, from the flags of `options.trained`."""
+    from e2r_bench.api.arm_studies import Taught
+    from e2r_bench.commands.types import flat
+
+    return Taught(
+        asked["backbone"], asked["train_data"], asked["drop_overlap"], asked["epochs"],
+        asked["training_seeds"] or (), asked["seeds"] or (), asked["unit"],
+        flat(asked.get("margins", ())),
+    )  # fmt: skip
+
+
+def base_of(asked: dict[str, Any]) -> "Experiment":
+    """Return what arms are run on; their backbone is none of a method's options."""
+    from e2r_bench.run.config import make_experiment
+
+    settings = settings_of(asked) | {"methods": ["kontext_lora"]}
+    if "backbone" in settings["method"]:
+        raise click.UsageError("--set backbone=...: arms are trained too; give --backbone")
+    return make_experiment(settings, "the command line")
+
+
 def runner_of(asked: dict[str, Any]) -> "ArmRunner":
     """Return what trains and runs the arms; the backbone is resolved here, once.
 
     Raises:
         UsageError: settings that make no experiment, or nothing to train on.
     """
-    from e2r_bench.arms.running import ArmRunner
-    from e2r_bench.arms.training import plan_training
-    from e2r_bench.run.config import make_experiment
-    from e2r_metrics.catalog import resolve
+    from e2r_bench.api.arm_studies import open_runner
 
-    options = method_options(asked["options"])
-    if "backbone" in options:
-        raise click.UsageError("--set backbone=...: arms are trained too; give --backbone")
-    settings = settings_of(asked) | {"methods": ["kontext_lora"]}
-    base = make_experiment(settings, "the command line")
-    # A name that nobody knows is said before anything is trained.
-    resolve(base.metrics, base.profile, base.variant)
-    training = plan_training(
-        asked["backbone"], asked["train_data"], base, asked["epochs"], asked["drop_overlap"]
-    )
-    return ArmRunner(base, training, click.echo)
+    return open_runner(base_of(asked), taught_of(asked), click.echo)
 
 
 def criteria_of(
     base: "Experiment", asked: dict[str, Any], permutations: int, margins: "Mapping[str, Margin]"
 ) -> "Criteria":
     """Return how arms are compared; on `--dry-run` with a session that fetches nothing."""
-    from e2r_bench.run.dry import pretending_session
-    from e2r_bench.run.services import open_services
-    from e2r_bench.studies.sides import Criteria
+    from e2r_bench.api import arm_studies
 
-    if asked["dry_run"]:
-        session = pretending_session(base)
-    else:
-        _, session, _ = open_services(base, click.echo)
-    return Criteria(session, asked["unit"], permutations, margins)
+    return arm_studies.criteria_of(
+        base, asked["unit"], permutations, margins, click.echo, asked["dry_run"]
+    )
 
 
 def margins_of(given: "Sequence[Mapping[str, float]]") -> "dict[str, Margin]":
@@ -96,11 +104,25 @@ def finish(runner: "ArmRunner") -> int:
     Returns:
         The exit code.
     """
-    from e2r_bench.report.page import write_report
-    from e2r_bench.store.store import open_store
+    from e2r_bench.api import arm_studies
 
-    for found in sorted(runner.base.out.glob("runs/*/report.html")):
-        write_report(open_store(found.parent))
-    for cell, reason in runner.failures.items():
+    arm_studies.finish(runner)
+    return _failed(runner.failures)
+
+
+def told(study: "Study") -> int:
+    """Print what a study found and where it is; name the pictures that failed.
+
+    Returns:
+        The exit code.
+    """
+    for line in study.lines:
+        click.echo(line)
+    click.echo(f"written: {study.folder}")
+    return _failed(study.failures)
+
+
+def _failed(failures: "Mapping[Cell, str]") -> int:
+    for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
-    return 1 if runner.failures else 0
+    return 1 if failures else 0

@@ -29,24 +29,13 @@ def command(tasks: Sequence[str], tools: Sequence[str], metric: str, **asked: An
 
     Fixed rules, chance, a blind planner and single calls: gain, regret, calls and seconds.
     """
-    from e2r_bench.commands.arms import settings_of
+    from e2r_bench.api.page_studies import study_plan
+    from e2r_bench.commands.arms import settings_of, told
     from e2r_bench.run.config import make_experiment
-    from e2r_bench.studies.plan_study import parse_tools, study_plan
-    from e2r_bench.studies.tradeoff_page import line_of
+    from e2r_bench.studies.plan_study import parse_tools
 
     by_part = parse_tools(tools)
-    methods = list(dict.fromkeys(tool for names in by_part.values() for tool in names))
-    settings = settings_of(asked | {"tasks": tasks, "metrics": (metric,)}) | {"methods": methods}
-    experiment = make_experiment(settings, "the command line")
-    made = study_plan(experiment, by_part, experiment.out, click.echo)
-    for row in made.rows:
-        gain = f"{row['gain']:+.3g}"
-        if row["gain_low"] is not None:
-            gain += f" ({row['gain_low']:+.3g} to {row['gain_high']:+.3g})"
-        click.echo(
-            f"{row['task']}, {row['policy']}: {row['metric']} {row['mean']:.4g}, gain {gain}, "
-            f"regret {row['regret']:.3g}, {row['calls']:.3g} calls, {row['seconds']:.2g} s"
-        )
-    for one in made.effects:
-        click.echo(line_of(one))
-    click.echo(f"written: {experiment.out}")
+    settings = settings_of(asked | {"tasks": tasks, "metrics": (metric,)})
+    # The tools are its methods.
+    base = make_experiment(settings | {"methods": ()}, "the command line")
+    told(study_plan(base, by_part, say=click.echo))

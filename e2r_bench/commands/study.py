@@ -12,7 +12,6 @@ from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
     from e2r_bench.api.run import Ran
-    from e2r_bench.api.studies import Study
     from e2r_bench.run.config import Experiment
 
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
@@ -85,12 +84,6 @@ def _run(
     return ran, 1 if ran.failures else 0
 
 
-def _told(study: "Study") -> None:
-    for line in study.lines:
-        click.echo(line)
-    click.echo(f"written: {study.folder}")
-
-
 def _unsaid(line: str) -> None:
     del line
 
@@ -137,7 +130,7 @@ def seeds_command(
     made in --out.
     """
     from e2r_bench.api.studies import study_seeds
-    from e2r_bench.commands.arms import margins_of
+    from e2r_bench.commands.arms import margins_of, told
 
     margins = margins_of(asked["margins"])
     _enough("seeds", seeds, 2, None if _given("seeds") else run)
@@ -146,7 +139,7 @@ def seeds_command(
         return _dry(asked, **new)
     ran, code = _run(run, ("steps", "seeds"), asked, **new)
     chosen = seeds if _given("seeds") else ()
-    _told(study_seeds(ran, steps=steps, seeds=chosen, margins=margins))
+    told(study_seeds(ran, steps=steps, seeds=chosen, margins=margins))
     return code
 
 
@@ -169,7 +162,7 @@ def steps_command(
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
     from e2r_bench.api.studies import study_steps
-    from e2r_bench.commands.arms import margins_of
+    from e2r_bench.commands.arms import margins_of, told
 
     margins = margins_of(asked["margins"])
     _enough("steps", steps, 3, run)
@@ -177,5 +170,5 @@ def steps_command(
     if asked["dry_run"] and run is None:
         return _dry(asked, **new)
     ran, code = _run(run, ("seed",), asked, **new)
-    _told(study_steps(ran, seed=seed, margins=margins))
+    told(study_steps(ran, seed=seed, margins=margins))
     return code

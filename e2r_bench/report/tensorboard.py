@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch.utils.tensorboard import SummaryWriter
 
 _ENDS = ("value", "low", "high")
@@ -36,7 +37,8 @@ def write_scalars(store: Store, out: Path) -> int:
     count = 0
     for seed, group in rows.groupby("seed", sort=True):
         with made(str(out / f"seed{seed}")) as writer:
-            count += sum(_add(writer, row) for row in group.to_dict("records"))
+            rows_of_seed = cast("pd.DataFrame", group).to_dict("records")
+            count += sum(_add(writer, row) for row in rows_of_seed)
             _describe(writer, store)
     return count
 

@@ -50,7 +50,7 @@ def write_page(
     small_print = _small_print(study, stores, 3 * len(judged))
     text = "\n\n".join((_sentences(judged), *_tables(rows), small_print))
     figures = {"plane": _plane(study, stores, rows)}
-    write_study(folder, study.content.title, text, list(_records(judged)), figures)
+    write_study(folder, study.content.title, text, list(records(judged)), figures)
     write_text(folder / "numbers.csv", pd.DataFrame(rows).to_csv(index=False))
 
 
@@ -58,7 +58,8 @@ def _sentences(judged: Sequence[Contest]) -> str:
     return "\n".join(f"- **{one.task}**: {one.words}." for one in judged)
 
 
-def _records(judged: Sequence[Contest]) -> Iterator[dict[str, Any]]:
+def records(judged: Sequence[Contest]) -> Iterator[dict[str, Any]]:
+    """Yield a row per judged part."""
     for one in judged:
         for found in (one.perception, one.fidelity, one.invention):
             yield {

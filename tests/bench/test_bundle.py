@@ -430,3 +430,23 @@ def test_safe_names_lie_below_the_bundle(name: str) -> None:
         return
     assert Path("/base").joinpath(name).parts[:2] == ("/", "base")
     assert ".." not in Path(name).parts
+
+
+def test_pictures_without_a_truth_are_verified_too(made: SimpleNamespace, tmp_path: Path) -> None:
+    for name in "abc":
+        big = read_image(made.photos / f"{name}.png").repeat(6, 0).repeat(6, 1)
+        write_png(tmp_path / "large" / f"{name}.png", big)
+    experiment = Experiment(
+        methods=("nlm",), tasks=("denoise25",), data=(str(tmp_path / "large"),), no_truth=True,
+        metrics=("niqe",), device="cpu", offline=True, out=tmp_path / "run",
+    )  # fmt: skip
+    store = run_experiment(experiment).store
+    rows = store.rows().index.count
+    assert rows > 0
+    for name, licences in (("open", {"large": "CC0"}), ("closed", {})):
+        publish(store, tmp_path / f"{name}.zip", Asked(False, DataLicences(licences)), {})
+    found = checked(tmp_path / "open.zip")
+    assert (found.wrong, found.rows.equal) == ((), rows)
+    alone = checked(tmp_path / "closed.zip")
+    assert (alone.wrong, alone.word) == ((), "integrity only")
+    assert any(why.startswith("the input is") for why in alone.rows.unchecked)
