@@ -35,7 +35,7 @@ _SUMMARY = "GITHUB_STEP_SUMMARY"
 @options.parts
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 def command(
     run: Path,
     baseline: Path,

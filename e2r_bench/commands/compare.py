@@ -57,7 +57,7 @@ _OF_RUNS = ("run", "tasks", "unit")
 @options.parts
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 def command(arms: tuple[str, ...], form: str | None, out: Path | None, **asked: Any) -> int:
     """Compare ARMS, paired by picture: A is set against the first, or against --against.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--score", help="Trust by texture, inconsistency, unexplained or seed_deviation.")
 @click.option("--carry", type=FILE, help="Draw trust masks by another run's maps/trust.json.")
 @options.weights
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 def command(
     run: Path,
     methods: tuple[str, ...] | None,

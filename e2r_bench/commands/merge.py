@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=OUTPUT, required=True, help="The run folder.")
 @click.option("--device", default="auto", show_default=True, help="For the metrics of sets.")
 @options.weights
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 @options.as_json
 def command(
     shards: Sequence[Path],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command("methods", short_help="List the methods.")
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 @click.option("--recipes", is_flag=True, help="Ready lines for restorers that run elsewhere.")
 @options.as_json
 def command(offline: bool, recipes: bool, as_json: bool) -> None:

@@ -30,6 +30,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 weights = click.option(
     "--weights", multiple=True, type=FOLDER_OR_ADDRESS, help="Folder of weight files, or address."
 )
+# Parsed before the others: what is at an address is fetched while its flag is parsed.
+offline = click.option("--offline", is_flag=True, is_eager=True, help="Open no connection.")
 variant = click.option(
     "--variant", multiple=True, type=VARIANTS, help="METRIC=VARIANT, e.g. psnr=y."
 )
@@ -215,7 +217,7 @@ studied = _all(
     click.option("--limit", type=click.IntRange(min=3), help="The first so many of each set."),
     click.option("--device", default="auto", show_default=True, help="A torch device."),
     weights,
-    click.option("--offline", is_flag=True, help="Open no connection."),
+    offline,
     set_option,
 )
 """What pictures a study looks at, and where it runs."""

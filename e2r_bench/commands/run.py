@@ -1,13 +1,13 @@
 """`e2r-bench run`: restore, score, report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.addresses import OUTPUT_OR_ADDRESS
+from e2r_bench.commands.addresses import OUTPUT_OR_ADDRESS, refuse_addresses
 from e2r_bench.commands.types import (
     FILE,
     NAMES,
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "--tile", type=click.IntRange(min=64), help="Side of square tiles; whole pictures without."
 )
 @options.weights
-@click.option("--offline", is_flag=True, default=None, help="Open no connection.")
+@click.option("--offline", is_flag=True, default=None, is_eager=True, help="Open no connection.")
 @click.option("--shard", help="i/n: make this part of the pictures, for `e2r-bench merge`.")
 @options.engine
 @click.option("--redo", is_flag=True, help="Make anew what stands on inputs that changed.")
@@ -105,7 +105,7 @@ def command(
         refuse_programs(made.methods, str(experiment))
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
     if made.offline:
-        _refuse_addresses([place, *made.data])
+        refuse_addresses([place, *made.data])
     names = _names(made, against)
     if dry_run:
         return _dry(made)
@@ -172,14 +172,7 @@ def _dry(experiment: "Experiment") -> int:
 def _refuse_fetching(settings: Mapping[str, Any]) -> None:
     """Refuse weights at an address before the experiment is made, which fetches them."""
     said = settings.get("weights")
-    _refuse_addresses([str(one) for one in said] if isinstance(said, (list, tuple)) else [])
-
-
-def _refuse_addresses(places: Sequence[str]) -> None:
-    for place in places:
-        where = place.rpartition("=")[2]
-        if is_address(where) and not where.startswith("memory:"):
-            raise UsageError(f"--offline: expected paths of this machine, found {where}")
+    refuse_addresses([str(one) for one in said] if isinstance(said, (list, tuple)) else [])
 
 
 def _names(experiment: "Experiment", against: str | None) -> tuple[str, ...]:
@@ -236,7 +229,6 @@ def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 def _tables(path: Path) -> list[Any]:
     """Return the tasks of a file that has nothing else."""
     from e2r_bench.run.config import read_toml
-    from e2r_metrics.base.errors import UsageError
 
     said = read_toml(path)
     if list(said) != ["task"] or not isinstance(said["task"], list):

@@ -41,7 +41,7 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tab
 @references.keep_clean
 @options.weights
 @click.option("--device", default="cpu", show_default=True, help="A torch device, or auto.")
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 def command(
     folders: Sequence[Path], form: str | None, out: Path | None, beside: str | None, **asked: Any
 ) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--pictures", multiple=True, required=True, type=EXISTING_FOLDER,
               help="Folder with the publishers' pictures; searched through.")  # fmt: skip
 @options.weights
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 @options.as_json
 def command(
     pictures: tuple[Path, ...], weights: tuple[Path, ...], offline: bool, as_json: bool

@@ -22,7 +22,7 @@ _SHOWN = 40
 @click.option("--data", type=NAMES, default=(), help="Sets, as for run, whose pictures it lacks.")
 @options.weights
 @click.option("--device", default="auto", show_default=True, help="A torch device.")
-@click.option("--offline", is_flag=True, help="Open no connection.")
+@options.offline
 @options.as_json
 def command(
     bundle: Path, published: str | None, data: tuple[str, ...], weights: tuple[Path, ...],

@@ -211,6 +211,7 @@ def test_weights_at_an_address_in_a_settings_file_are_not_fetched_offline(
         (["--out", "memory://a/b", "--offline"], ""),
         (["--out", "s3://a/b", "--offline"], "--offline: expected paths of this machine"),
         (["--data", "derain=s3://a/b", "--offline"], "--offline: expected paths of this machine"),
+        (["--weights", "s3://a/b", "--offline"], "--offline: expected paths of this machine"),
         (["--data", "memory://nothing/there"], "found nothing there"),
     ],
 )
@@ -220,6 +221,16 @@ def test_addresses_that_will_not_do_are_one_line(
     data = ["--data", str(lab.pictures(tmp_path / "photos", 2))]
     assert main([*RUN, *data, *words]) == (2 if said else 0)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["score", "claims", "merge"])
+def test_weights_at_an_address_are_refused_offline_by_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = str(tmp_path)
+    words = {"score": [here, here], "claims": [], "merge": [here, "--out", f"{here}/m"]}[command]
+    assert main([command, *words, "--weights", "s3://a/b", "--offline"]) == 2
+    assert "expected paths of this machine, found s3://a/b" in capsys.readouterr().err
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_pip_line(
