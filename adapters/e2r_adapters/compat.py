@@ -1,6 +1,8 @@
-"""Whether the installed PEFT suits the library of a network, asked before a LoRA goes onto it."""
+"""Whether the installed PEFT suits a network's library and an adapter's file, asked beforehand."""
 
+import inspect
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -64,3 +66,29 @@ def misfit(library: str, found: str, needed: str, peft: str) -> str | None:
         f"a LoRA through {library} {found} needs peft >= {needed}, found peft {peft}; "
         f"versions that work together: pip install {ranges}"
     )
+
+
+def known_settings(said: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return an adapter's settings without those that only a newer PEFT has and that are off.
+
+    A file written with a newer PEFT lists every setting there was, and an older one stops at the
+    first name that it does not know.
+
+    Args:
+        said: "network.setting" -> value, as diffusers keeps them in an adapter's header.
+        what: names the adapter in an error.
+
+    Raises:
+        UsageError: a setting that this PEFT has not is on.
+    """
+    from peft import LoraConfig
+
+    known = inspect.signature(LoraConfig).parameters
+    strange = {key: value for key, value in said.items() if key.rpartition(".")[2] not in known}
+    for key, value in strange.items():
+        if value not in (None, False, [], {}):
+            raise UsageError(
+                f"{what}: expected settings that peft {version('peft')} has, found {key} = "
+                f"{value!r} of a newer one; pip install -U peft, or convert the adapter"
+            )
+    return {key: value for key, value in said.items() if key not in strange}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.families import family_of
@@ -45,6 +46,18 @@ def save_pipeline(pipe: Any, folder: Path) -> None:
     _write_json(index, parts)
     for path in folder.rglob("*config.json"):
         _write_json(path, json.loads(path.read_text(encoding="utf-8")))
+    if type(pipe.text_encoder).__name__ == "CLIPTextModel":
+        _name_as_released(folder / "text_encoder" / "model.safetensors")
+
+
+def _name_as_released(path: Path) -> None:
+    """Give CLIP's tensors the level that releases have, which every version of transformers reads.
+
+    Newer ones write them without it, and older ones then start from random weights, in silence.
+    """
+    level = "text_model."
+    tensors = {f"{level}{key.removeprefix(level)}": one for key, one in load_file(path).items()}
+    save_file(tensors, path, {"format": "pt"})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

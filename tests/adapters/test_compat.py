@@ -116,3 +116,12 @@ def test_the_command_line_ends_with_the_line_and_code_2(tiny_pipe, demanding, tm
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("e2r-bench: ")
     assert "needs peft >= 99.0, found peft" in last
+
+
+def test_settings_of_a_newer_peft_are_left_out_where_they_are_off() -> None:
+    """An adapter lists all settings of the PEFT that wrote it; an older one knows fewer."""
+    said = {"transformer.r": 4, "transformer.lora_alpha": 8, "transformer.yet_to_come": None}
+    assert compat.known_settings(said, "x") == {"transformer.r": 4, "transformer.lora_alpha": 8}
+    for value in (True, {"k": 1}, 3):
+        with pytest.raises(UsageError, match=r"x: .* transformer.yet_to_come = .* install -U peft"):
+            compat.known_settings({"transformer.yet_to_come": value}, "x")

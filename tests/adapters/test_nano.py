@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from e2r_adapters.lora.places import adapters_in
 from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.tasks import PROMPTS, TASKS
 from e2r_metrics.base.draws import rng_for
+from e2r_metrics.base.errors import UsageError
 from make_nano import save_pipeline
 from nano_base import BaseSettings, EditSettings, encode_edits, train_base
 from nano_edits import EDITS, draw_edit
@@ -305,3 +307,32 @@ def test_a_miniature_with_its_adapter_restores_strong_noise(name):
 
     gains = [psnr(found[str(i)], one) - psnr(noisy[i], one) for i, one in enumerate(clean)]
     assert np.mean(gains) > 4
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2", "transformer"])
+def test_a_network_that_did_not_get_its_files_weights_is_refused(part, tmp_path, monkeypatch):
+    """Under transformers 5.0 CLIP's tensors had other names, and random weights ran in silence."""
+    from e2r_adapters.editors import loading
+
+    folder = tmp_path / "own"
+    shutil.copytree(miniature_folder(NANO), folder)
+    loaded = loading._load
+
+    def forgetful(*given):
+        pipe = loaded(*given)
+        for weight in getattr(pipe, part).parameters():
+            torch.nn.init.normal_(weight)
+        return pipe
+
+    open_editor(str(folder), torch.float32, "cpu")
+    monkeypatch.setattr(loading, "_load", forgetful)
+    with pytest.raises(UsageError, match=rf"{part}: expected its weights in the network, found"):
+        open_editor(str(folder), torch.float32, "cpu")
+
+
+@pytest.mark.parametrize("name", ["kontext-nano", "fill-nano"])
+def test_clips_tensors_are_named_as_releases_name_them(name):
+    from safetensors.torch import load_file
+
+    tensors = load_file(miniature_folder(name) / "text_encoder" / "model.safetensors")
+    assert all(key.startswith("text_model.") for key in tensors)

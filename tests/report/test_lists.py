@@ -7,6 +7,7 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.maps.shares import SHARES
 from e2r_metrics import CATALOG
+from e2r_metrics.catalog import composites
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120", None])
@@ -52,7 +53,7 @@ def test_metrics_say_whether_they_can_be_measured_here(
     monkeypatch.setenv("E2R_CACHE", str(tmp_path))
     assert main(["metrics", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert {*CATALOG, *SHARES} == rows.keys()
+    assert {*CATALOG, *(one.id for one in composites()), *SHARES} == rows.keys()
     assert rows["psnr:rgb"]["measurable"]
     assert rows["psnr:rgb"]["profiles"] == ["default", "paper"]
     assert rows["psnr:rgb"]["margin"].startswith("0.5 dB: ")

@@ -1,5 +1,7 @@
 """From a backbone's name to an editor that is ready to run; nothing is downloaded."""
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.editors.backbones import folder_of, read_family
@@ -42,9 +44,10 @@ def open_editor(
         )
     family = read_family(name)
     pipe = _load(name, dtype, _quantization(quantize, dtype, family.quantized))
-    for part in pipe.components.values():
-        if isinstance(part, torch.nn.Module):
-            part.eval().requires_grad_(False)
+    for part, network in pipe.components.items():
+        if isinstance(network, torch.nn.Module):
+            _check_loaded(name, part, network)
+            network.eval().requires_grad_(False)
     if all(weight.dim() < 5 for weight in pipe.vae.parameters()):
         # Convolutions on the CPU are faster this way; pictures move by float rounding.
         pipe.vae.to(memory_format=torch.channels_last)
@@ -71,6 +74,49 @@ def _load(name: str, dtype: "torch.dtype", options: dict[str, Any]) -> Any:
         raise UsageError(
             f"backbone {name}: expected a whole pipeline, found: {reason}; download it again"
         ) from error
+
+
+def _check_loaded(name: str, part: str, network: "torch.nn.Module") -> None:
+    """Compare one matrix of a network with its file.
+
+    Where a library knows the file's tensors by other names, it starts from random weights and says
+    so in a log that nobody reads.
+
+    Raises:
+        UsageError: the network has other weights than the file.
+    """
+    import torch
+
+    files = sorted(Path(str(folder_of(name)), part).glob("*.safetensors"))
+    found = _smallest_matrix(files[0]) if files else None
+    if found is None:
+        return
+    key, held = found
+    # Levels above a name come and go with versions; what is below them stays.
+    below, own = key.removeprefix("text_model."), dict(network.named_parameters())
+    alike = [below] if below in own else [one for one in own if one.endswith(f".{below}")]
+    weight = own[alike[0]] if len(alike) == 1 else None
+    if weight is None or not torch.is_floating_point(weight) or weight.shape != held.shape:
+        return
+    if not torch.equal(weight.cpu(), held.to(weight.dtype)):
+        raise UsageError(
+            f"backbone {name}: {part}: expected its weights in the network, found {key} to be "
+            "another there: the installed libraries know the file's tensors by other names; "
+            "pip install -U transformers diffusers"
+        )
+
+
+def _smallest_matrix(path: Path) -> "tuple[str, torch.Tensor] | None":
+    """Return name and values of the smallest matrix in a safetensors file, None without any."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        matrices = [key for key, shape in shapes.items() if len(shape) == 2]
+        if not matrices:
+            return None
+        key = min(matrices, key=lambda one: math.prod(shapes[one]))
+        return key, file.get_tensor(key)
 
 
 def _quantization(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.compat import check_peft
+from e2r_adapters.compat import check_peft, known_settings
 from e2r_adapters.editors.backbones import weight_fingerprint
 from e2r_adapters.editors.editor import Editor, LoraFacts
 from e2r_adapters.lora.attach import layer_scales
@@ -22,6 +22,7 @@ from e2r_adapters.lora.header import (
     RECORD_KEY,
     Shapes,
     linears,
+    read_header,
 )
 from e2r_adapters.lora.inspection import inspect
 from e2r_adapters.lora.scaling import scaling_of
@@ -151,14 +152,31 @@ def _native(
     """Lend a file in diffusers' own form, with the scale of each Linear by network."""
     if is_native(adapter, alpha):
         scales = {part: scaling_of(adapter, part, None).scales for part in _PARTS}
+        content = _for_this_peft(adapter.path)
+    else:
+        converted = as_diffusers(adapter, facts, alpha)
+        scales, content = converted.scales, content_of(converted, {})
+    if content is None:
         yield adapter.path, scales
         return
-    converted = as_diffusers(adapter, facts, alpha)
     # Given tensors instead of a file, diffusers' loaders have no place for settings.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / ADAPTER_FILE
-        path.write_bytes(content_of(converted, {}))
-        yield path, converted.scales
+        path.write_bytes(content)
+        yield path, scales
+
+
+def _for_this_peft(path: Path) -> bytes | None:
+    """Return a file with the settings that the installed PEFT knows; None where it knows all."""
+    from safetensors.torch import load_file
+    from safetensors.torch import save as packed
+
+    _, _, entries = read_header(path)
+    said = json.loads(entries.get(DIFFUSERS_ENTRY, "{}"))
+    known = known_settings(said, str(path))
+    if known == said:
+        return None
+    return packed(load_file(path), {**entries, DIFFUSERS_ENTRY: json.dumps(known)})
 
 
 @contextmanager
