@@ -64,19 +64,24 @@ class Windowed:
 
     Attributes:
         editor: the model.
-        side: of a window, in pixels; a picture no larger is whole. None for any picture whole.
+        side: of a window at most, in pixels, rounded down to what the model takes; a picture no
+            larger is whole. None for any picture whole.
     """
 
     editor: Editor
     side: int | None = None
 
+    @property
+    def _side(self) -> int | None:
+        multiple = self.editor.sizes.multiple
+        return None if self.side is None else self.side // multiple * multiple
+
     def __post_init__(self) -> None:
         """Check the side; `UsageError`."""
-        sizes, side = self.editor.sizes, self.side
-        if side is not None and (side % sizes.multiple or side < sizes.least):
+        if self._side is not None and self._side < self.editor.sizes.least:
             raise UsageError(
-                f"--tile {side}: expected a multiple of {sizes.multiple} pixels, at least "
-                f"{sizes.least}, for an editor of the family {self.editor.family.name}"
+                f"--tile {self.side}: expected at least {self.editor.sizes.least} pixels for an "
+                f"editor of the family {self.editor.family.name}"
             )
 
     def condition(
@@ -84,7 +89,7 @@ class Windowed:
     ) -> tuple[WindowedConditioning, ...]:
         """See `Editor.condition`."""
         height, width = photo.pixels.shape[:2]
-        places = windows_of(height, width, self.side, self.editor.sizes.multiple)
+        places = windows_of(height, width, self._side, self.editor.sizes.multiple)
         cuts = [np.ascontiguousarray(photo.pixels[place]) for place in places]
         by_window = [self.editor.condition(Photo(photo.id, cut), instructions) for cut in cuts]
         return tuple(WindowedConditioning(places, parts) for parts in zip(*by_window, strict=True))

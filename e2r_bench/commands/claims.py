@@ -66,6 +66,8 @@ def command(
 
     claims = load_claims(file).only(only)
     readings = read_tables(claims)
+    if table_only and asked["shard"]:
+        raise click.UsageError("--shard: expected arms to run, found --table-only; give one")
     if as_json and not table_only:
         raise click.UsageError("--json: expected --table-only; a run writes its verdicts as JSON")
     if table_only:

@@ -8,7 +8,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command("completion", short_help="Complete commands and flags in bash, zsh or fish.")
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
-    r"""Print the script of SHELL that completes commands and flags.
+    """Print the script of SHELL that completes commands and flags.
 
     \b
     bash, in ~/.bashrc:  eval "$(e2r-bench completion bash)"

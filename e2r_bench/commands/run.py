@@ -59,7 +59,9 @@ if TYPE_CHECKING:
 @click.option("--device", help="A torch device.  [auto]")
 @click.option("--dtype", help="float32 or bfloat16.  [float32]")
 @click.option(
-    "--tile", type=click.IntRange(min=64), help="Side of square tiles; whole pictures without."
+    "--tile",
+    type=click.IntRange(min=64),
+    help="Side of square tiles, at most; whole pictures without.",
 )
 @options.weights
 @click.option("--offline", is_flag=True, default=None, is_eager=True, help="Open no connection.")
@@ -199,7 +201,8 @@ def _compare(
     from e2r_bench.terminal import print_line, stdout_console
 
     methods = tuple(name for name in names if not store.info.methods[name].control)
-    if not methods:
+    lines = store.summary()
+    if not ((lines["status"] == "ok") & lines["method"].isin(methods)).any():
         return
     _, session, _ = open_services(experiment, _unsaid)
     asked = Asked(methods, against, tasks=task_names(experiment.tasks))

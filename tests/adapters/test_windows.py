@@ -156,13 +156,13 @@ def test_a_batch_is_its_pictures_one_by_one(tiny_pipe):
         assert np.allclose(picture, found[1][cell], atol=1e-5)
 
 
-@pytest.mark.parametrize("side", [4, 30])
-def test_a_tile_that_the_model_does_not_take_is_one_line(side, tiny_pipe):
-    said = (
-        f"--tile {side}: expected a multiple of 4 pixels, at least 8, for an editor of the family"
-    )
-    with pytest.raises(UsageError, match=said):
-        Windowed(KONTEXT.open(tiny_pipe), side)
+def test_a_tile_is_rounded_down_and_one_that_is_too_small_is_one_line(tiny_pipe):
+    editor = KONTEXT.open(tiny_pipe)
+    photo = Photo("a", np.zeros((64, 64, 3), np.float32))
+    (told,) = Windowed(editor, 35).condition(photo, [SAID])
+    assert told.windows == windows_of(64, 64, 32, 4)
+    with pytest.raises(UsageError, match="--tile 7: expected at least 8 pixels for an editor of"):
+        Windowed(editor, 7)
 
 
 def test_the_miniature_restores_a_photograph_better_in_windows_than_at_once():

@@ -19,6 +19,7 @@ from e2r_bench.bundle.manifest import NAME, Manifest, safe, sealed, text
 from e2r_bench.bundle.verify import Verdict, verify
 from e2r_bench.bundle.writing import Asked, publish
 from e2r_bench.cli import main
+from e2r_bench.commands.verify import _told
 from e2r_bench.run import mini
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.runner import run_experiment
@@ -292,6 +293,8 @@ def test_hashes_alone_give_integrity_only(made: SimpleNamespace) -> None:
     found = checked(folder)
     assert (found.word, found.rows.equal, found.absent) == ("integrity only", 0, 30)
     assert list(found.rows.unchecked) == ["the picture is in the bundle by hash alone"]
+    told = json.loads(json.dumps(_told(found)))
+    assert told["rows"]["unchecked"] == dict(found.rows.unchecked)
     # What rows alone give is compared all the same.
     assert found.summary.equal == 3 * 2 * 5 * 3
 

@@ -217,3 +217,10 @@ def test_no_rule_for_partners_that_do_not_exist(
 ) -> None:
     assert main(["score", "flat", "--no-reference", "--metrics", "niqe", *words]) == 2
     assert "expected no rule for partners" in capsys.readouterr().err
+
+
+def test_a_run_without_any_number_is_not_compared(
+    run: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("dehaze", "one", "--no-truth", "--methods", "nlm,dcp", "--metrics", "psnr,ssim") == 0
+    assert "compare:" not in capsys.readouterr().err

@@ -64,6 +64,11 @@ def test_a_claim_about_no_column_has_no_table():
     assert {reading.verdict for reading in found} == {"no table published"}
 
 
+def test_shards_of_tables_are_refused(capsys):
+    assert main(["claims", "--table-only", "--shard", "1/2"]) == 2
+    assert "--shard: expected arms to run, found --table-only" in capsys.readouterr().err
+
+
 def test_table_only_prints_every_claim(capsys):
     assert main(["claims", "--table-only"]) == 0
     said = capsys.readouterr().out

@@ -111,7 +111,10 @@ def _smallest_matrix(path: Path) -> "tuple[str, torch.Tensor] | None":
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        shapes: dict[str, list[int]] = {
+            key: file.get_slice(key).get_shape()
+            for key in file.keys()  # noqa: SIM118 - not a dict
+        }
         matrices = [key for key, shape in shapes.items() if len(shape) == 2]
         if not matrices:
             return None
