@@ -202,7 +202,7 @@ def _compare(
 
     methods = tuple(name for name in names if not store.info.methods[name].control)
     lines = store.summary()
-    if not ((lines["status"] == "ok") & lines["method"].isin(methods)).any():
+    if lines[(lines["status"] == "ok") & lines["method"].isin(methods)].empty:
         return
     _, session, _ = open_services(experiment, _unsaid)
     asked = Asked(methods, against, tasks=task_names(experiment.tasks))

@@ -53,7 +53,7 @@ def command(
 def _told(verdict: "Verdict") -> dict[str, Any]:
     from dataclasses import asdict
 
-    told = {"verdict": verdict.word, **asdict(verdict)}
+    told: dict[str, Any] = {"verdict": verdict.word, **asdict(verdict)}
     for part, checked in (("rows", verdict.rows), ("summary", verdict.summary)):
         # `asdict` makes a Counter anew, of its items.
         told[part]["unchecked"] = dict(checked.unchecked)
