@@ -105,29 +105,22 @@ def test_a_local_velocity_is_the_same_in_windows_as_whole(panels, size):
     assert torch.allclose(found[0], found[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("family", ["kontext", "klein", "fill"])
-def test_a_picture_no_larger_than_a_window_is_as_without(
-    family, make_tiny_pipe, make_klein, make_fill
-):
-    opened = {
-        "kontext": lambda: KONTEXT.open(make_tiny_pipe()),
-        "klein": lambda: KLEIN.open(make_klein()),
-        "fill": lambda: FILL.open(make_fill()),
-    }[family]
+@pytest.fixture(params=["kontext", "klein", "fill"])
+def opened(request, make_tiny_pipe, make_klein, make_fill):
+    """Opens a tiny editor of one family, as often as a test needs one."""
+    families = {"kontext": (KONTEXT, make_tiny_pipe), "klein": (KLEIN, make_klein),
+                "fill": (FILL, make_fill)}  # fmt: skip
+    family, make = families[request.param]
+    return lambda: family.open(make())
+
+
+def test_a_picture_no_larger_than_a_window_is_as_without(opened):
     photo = Photo("a", np.random.default_rng(0).random((24, 32, 3), np.float32))
     found = [_restored(opened(), photo, tile) for tile in (None, SIDE)]
     assert np.array_equal(found[0], found[1])
 
 
-@pytest.mark.parametrize("family", ["kontext", "klein", "fill"])
-def test_larger_pictures_come_back_at_their_size_and_each_part_counts(
-    family, make_tiny_pipe, make_klein, make_fill
-):
-    opened = {
-        "kontext": lambda: KONTEXT.open(make_tiny_pipe()),
-        "klein": lambda: KLEIN.open(make_klein()),
-        "fill": lambda: FILL.open(make_fill()),
-    }[family]
+def test_larger_pictures_come_back_at_their_size_and_each_part_counts(opened):
     pixels = np.random.default_rng(0).random((43, 70, 3), np.float32)
     whole, windowed = (_restored(opened(), Photo("a", pixels), tile) for tile in (None, SIDE))
     assert windowed.shape == pixels.shape

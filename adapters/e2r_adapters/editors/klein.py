@@ -7,14 +7,13 @@ are its packed ones: 2x2 patches of 32 channels, normalised by the autoencoder's
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.editors.editor import (
     Conditioning,
     Family,
     Instruction,
-    Networks,
     Shift,
     Sizes,
 )
@@ -23,7 +22,7 @@ from e2r_adapters.editors.flux import check_scheduler
 from e2r_adapters.editors.klein_facts import LORA, PREFERRED
 from e2r_adapters.editors.klein_inputs import KleinConditioning, read_states, stacked
 from e2r_adapters.editors.shared import (
-    PipelineEditor,
+    TransformerEditor,
     pictures_of,
     pixels_of,
 )
@@ -37,7 +36,7 @@ FULL_STEPS = 50
 
 
 @dataclass(frozen=True)
-class KleinEditor(PipelineEditor):
+class KleinEditor(TransformerEditor):
     """See `Editor`; `pipe` is a Flux2KleinPipeline."""
 
     _texts: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])
@@ -51,11 +50,6 @@ class KleinEditor(PipelineEditor):
     def sizes(self) -> Sizes:
         """See `Editor.sizes`: a token is the autoencoder's factor times the 2x2 patch."""
         return Sizes(self.token, 2 * self.token, PREFERRED)
-
-    @property
-    def networks(self) -> Networks:
-        """See `Editor.networks`; klein's text encoder carries no adapters."""
-        return {"transformer": self.pipe.transformer}
 
     def encode(self, pictures: Sequence[Pixels], sources: Sequence[Pixels]) -> "torch.Tensor":
         """See `Editor.encode`: the mode of the latents; the source has no part in them."""
@@ -71,17 +65,11 @@ class KleinEditor(PipelineEditor):
         """See `Editor.decode`; a parked autoencoder is fetched and put back."""
         import torch
 
-        vae: Any = self.pipe.vae
-        parked = self.pipe.text_encoder is None
-        if parked:
-            vae.to(latents.device)
-        mean = vae.bn.running_mean.view(1, -1, 1, 1).to(latents)
-        spread = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt().view(1, -1, 1, 1)
-        with torch.no_grad():
+        with self.fetched_vae(latents.device) as vae, torch.no_grad():
+            mean = vae.bn.running_mean.view(1, -1, 1, 1).to(latents)
+            spread = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt().view(1, -1, 1, 1)
             raw = self.pipe._unpatchify_latents(latents * spread.to(latents) + mean)
             pixels = vae.decode(raw.to(vae.dtype), return_dict=False)[0]
-        if parked:
-            vae.to("cpu")
         return pictures_of(pixels)
 
     def condition(
@@ -169,18 +157,6 @@ class KleinEditor(PipelineEditor):
         counted = FULL_STEPS if shift == "fixed" else steps
         mu = compute_empirical_mu(shape[1] * shape[2], counted)
         return shifted(self.pipe.scheduler, steps, mu)
-
-    def through(self, networks: Networks) -> "KleinEditor":
-        """See `Editor.through`."""
-        return replace(self, transformer=networks.get("transformer", self.transformer))
-
-    def forget(self) -> None:
-        """See `Editor.forget`: no adapter changes a text."""
-
-    def park(self) -> None:
-        """See `Editor.park`: Qwen3 is dropped, the autoencoder waits on the CPU."""
-        self.pipe.text_encoder = cast("Any", None)
-        self.pipe.vae.to("cpu")
 
 
 def _open(pipe: Any) -> KleinEditor:

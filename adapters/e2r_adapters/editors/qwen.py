@@ -8,14 +8,13 @@ sizes is no part of this: `e2r_adapters.resize.fit` has it by name.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.editors.editor import (
     Conditioning,
     Family,
     Instruction,
-    Networks,
     Shift,
     Sizes,
 )
@@ -24,7 +23,7 @@ from e2r_adapters.editors.flux import check_scheduler
 from e2r_adapters.editors.qwen_facts import LORA, PREFERRED
 from e2r_adapters.editors.qwen_inputs import QwenConditioning, looked_at, read_states, stacked
 from e2r_adapters.editors.shared import (
-    PipelineEditor,
+    TransformerEditor,
     pictures_of,
     pixels_of,
 )
@@ -41,7 +40,7 @@ FIRST_PIPELINE = "QwenImageEditPipeline"
 
 
 @dataclass(frozen=True)
-class QwenEditor(PipelineEditor):
+class QwenEditor(TransformerEditor):
     """See `Editor`; `pipe` is a QwenImageEditPlusPipeline or a QwenImageEditPipeline."""
 
     @property
@@ -53,11 +52,6 @@ class QwenEditor(PipelineEditor):
     def sizes(self) -> Sizes:
         """See `Editor.sizes`: two tokens, as its pipelines round to 32 pixels."""
         return Sizes(2 * self.token, 2 * self.token, PREFERRED)
-
-    @property
-    def networks(self) -> Networks:
-        """See `Editor.networks`; the language model carries no adapters."""
-        return {"transformer": self.pipe.transformer}
 
     def encode(self, pictures: Sequence[Pixels], sources: Sequence[Pixels]) -> "torch.Tensor":
         """See `Editor.encode`: the mode of the latents; the source has no part in them."""
@@ -73,18 +67,12 @@ class QwenEditor(PipelineEditor):
         """See `Editor.decode`; a parked autoencoder is fetched and put back."""
         import torch
 
-        vae: Any = self.pipe.vae
-        parked = self.pipe.text_encoder is None
-        if parked:
-            vae.to(latents.device)
-        wide = latents.unsqueeze(2).to(vae.dtype)
-        mean = wide.new_tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
-        # As the pipelines divide, by the inverse: bitwise their picture.
-        inverse = 1.0 / wide.new_tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-        with torch.no_grad():
+        with self.fetched_vae(latents.device) as vae, torch.no_grad():
+            wide = latents.unsqueeze(2).to(vae.dtype)
+            mean = wide.new_tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+            # As the pipelines divide, by the inverse: bitwise their picture.
+            inverse = 1.0 / wide.new_tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
             pixels = vae.decode(wide / inverse + mean, return_dict=False)[0].squeeze(2)
-        if parked:
-            vae.to("cpu")
         return pictures_of(pixels)
 
     def condition(
@@ -160,18 +148,6 @@ class QwenEditor(PipelineEditor):
         """See `Editor.schedule`: shifted by the target's tokens alone, whatever the steps."""
         del shift
         return schedule_of(self.pipe.scheduler, steps, (shape[1] // 2) * (shape[2] // 2))
-
-    def through(self, networks: Networks) -> "QwenEditor":
-        """See `Editor.through`."""
-        return replace(self, transformer=networks.get("transformer", self.transformer))
-
-    def forget(self) -> None:
-        """See `Editor.forget`: no adapter changes a text."""
-
-    def park(self) -> None:
-        """See `Editor.park`: the language model is dropped, the autoencoder waits on the CPU."""
-        self.pipe.text_encoder = cast("Any", None)
-        self.pipe.vae.to("cpu")
 
 
 def _open(pipe: Any) -> QwenEditor:

@@ -2,10 +2,11 @@
 # pyright: reportPrivateUsage=false
 """What the families on diffusers' pipelines share: pixels and pictures, batches, adapters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -138,3 +139,37 @@ class PipelineEditor:
     def load_lora(self, source: LoraSource, name: str) -> None:
         """See `Editor.load_lora`."""
         self.pipe.load_lora_weights(given_to_diffusers(source), adapter_name=name)
+
+
+@dataclass(frozen=True)
+class TransformerEditor(PipelineEditor):
+    """The part of an `Editor` that families share whose text encoder carries no adapter."""
+
+    @property
+    def networks(self) -> Networks:
+        """See `Editor.networks`: the transformer alone."""
+        return {"transformer": self.pipe.transformer}
+
+    def through(self, networks: Networks) -> Self:
+        """See `Editor.through`."""
+        return replace(self, transformer=networks.get("transformer", self.transformer))
+
+    def forget(self) -> None:
+        """See `Editor.forget`: no adapter changes a text."""
+
+    def park(self) -> None:
+        """See `Editor.park`: the language model is dropped, the autoencoder waits on the CPU."""
+        self.pipe.text_encoder = None
+        self.pipe.vae.to("cpu")
+
+    @contextmanager
+    def fetched_vae(self, device: "torch.device") -> Generator[Any]:
+        """Lend the autoencoder on a device; one that is parked is put back."""
+        parked = self.pipe.text_encoder is None
+        if parked:
+            self.pipe.vae.to(device)
+        try:
+            yield self.pipe.vae
+        finally:
+            if parked:
+                self.pipe.vae.to("cpu")
