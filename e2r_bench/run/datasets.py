@@ -57,7 +57,8 @@ def inputs(path: Path, recursive: bool = False) -> Dataset:
     """Read a folder of degraded pictures that have no truth: flat, or one such side of a set.
 
     Raises:
-        UsageError: not a folder, no images, or clean pictures beside or instead of them.
+        UsageError: not a folder, no images, clean pictures beside or instead of them, or inputs in
+            two places.
     """
     if not path.is_dir():
         raise UsageError(f"--data {path}: expected a folder of images, found no such folder")
@@ -66,6 +67,12 @@ def inputs(path: Path, recursive: bool = False) -> Dataset:
         raise UsageError(
             f"--no-truth: expected pictures without a truth in {path}, found {clean.name}/; leave "
             "--no-truth out, or give the folder of the inputs itself"
+        )
+    beside = [] if degraded is None else [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+    if degraded is not None and beside:
+        raise UsageError(
+            f"--no-truth: expected inputs in {path} or in {degraded.name}/, found some in both; "
+            "give the folder of those that are meant"
         )
     found = list_pictures(degraded or path, recursive)
     sources = [Source(n, n.rpartition("/")[0] or n, None, file) for n, file in found.items()]

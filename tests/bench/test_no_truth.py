@@ -224,3 +224,11 @@ def test_a_run_without_any_number_is_not_compared(
 ) -> None:
     assert run("dehaze", "one", "--no-truth", "--methods", "nlm,dcp", "--metrics", "psnr,ssim") == 0
     assert "compare:" not in capsys.readouterr().err
+
+
+def test_inputs_in_two_places_are_refused(
+    run: Call, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(home / "one" / "other.png", np.zeros(SHAPE, np.uint8))
+    assert run("dehaze", "one", "--no-truth") == 2
+    assert "expected inputs in one or in hazy/, found some in both" in capsys.readouterr().err
