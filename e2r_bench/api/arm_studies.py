@@ -172,10 +172,11 @@ def _studied(
     name: str, study: "ArmStudy", watch: Watch, judged: "Callable[[], Sequence[Part]]"
 ) -> Study:
     from e2r_bench.arms.parts import record_of
+    from e2r_bench.arms.sharing import ARM_MARKS
     from e2r_metrics.base.locks import locked
 
     out = study.runner.base.out
-    with locked(out):
+    with locked(out, ARM_MARKS):
         study.runner.watch = watch
         parts = judged()
     finish(study.runner)

@@ -16,8 +16,15 @@ def command(train: Path, test: Path, out: Path | None) -> int:
 
     Both are folders, searched with their subfolders. Exit code 1 when something was found.
     """
-    from e2r_bench.studies.leakage import find_leaks, summary_lines, write_leaks
+    from e2r_bench.studies.leakage import (
+        find_leaks,
+        refuse_other_leaks,
+        summary_lines,
+        write_leaks,
+    )
 
+    if out is not None:
+        refuse_other_leaks(out)
     leaks = find_leaks(train, test)
     for line in summary_lines(leaks):
         click.echo(line)
