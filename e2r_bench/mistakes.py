@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import click
 
@@ -25,27 +26,26 @@ def _said(error: click.UsageError) -> str:
         case click.NoSuchOption():
             near = error.possibilities or ()
             return f"expected one of its flags, found {error.option_name}{_nearest(near)}"
-        case click.NoSuchCommand():
-            group = error.ctx.command if error.ctx is not None else None
-            names = group.list_commands(error.ctx) if isinstance(group, click.Group) else ()
-            near = get_close_matches(error.command_name, names, n=1)
+        case click.NoSuchCommand(ctx=click.Context(command=click.Group() as group) as context):
+            near = get_close_matches(error.command_name, group.list_commands(context), n=1)
             return f"expected a command, found {error.command_name!r}{_nearest(near)}"
         case click.BadOptionUsage():
             # Of both faults that click finds, only this one is of a flag alone.
             none = "not take a value" in error.message
             wanted = "no value, found one" if none else "a value behind it, found none"
             return f"{error.option_name}: expected {wanted}"
-        case click.MissingParameter(param=click.Parameter()):
-            return f"expected {_name(error.param)}{_choices(error.param.type)}, found none"
-        case click.BadParameter(param=click.Parameter()):
-            return f"{_name(error.param)}: {reason(error.param.type, error.message)}"
-    if error.message.startswith(_EXTRA):
-        words = error.message.partition("(")[2].rpartition(")")[0]
-        return f"expected no more arguments, found {words}"
-    return error.format_message()
+        case click.MissingParameter(param=click.Parameter() as param):
+            return f"expected {_name(param)}{_choices(param.type)}, found none"
+        case click.BadParameter(param=click.Parameter() as param):
+            return f"{_name(param)}: {reason(param.type, error.message)}"
+        case click.UsageError() if error.message.startswith(_EXTRA):
+            words = error.message.partition("(")[2].rpartition(")")[0]
+            return f"expected no more arguments, found {words}"
+        case _:
+            return error.format_message()
 
 
-def reason(kind: click.ParamType, said: str) -> str:
+def reason(kind: click.ParamType[Any], said: str) -> str:
     """Return what a type expected and found.
 
     Args:
@@ -61,7 +61,7 @@ def reason(kind: click.ParamType, said: str) -> str:
     return f"expected {_expected(kind)}, found {said.rpartition(' is not ')[0] or said}"
 
 
-def _expected(kind: click.ParamType) -> str:
+def _expected(kind: click.ParamType[Any]) -> str:
     match kind:
         case click.Choice():
             return f"one of {', '.join(map(str, kind.choices))}"
@@ -69,7 +69,8 @@ def _expected(kind: click.ParamType) -> str:
             return f"a whole number {_range(kind)}"
         case click.FloatRange():
             return f"a number {_range(kind)}"
-    return "a whole number" if kind is click.INT else f"a {kind.name}"
+        case _:
+            return "a whole number" if kind is click.INT else f"a {kind.name}"
 
 
 def _range(kind: click.IntRange | click.FloatRange) -> str:
@@ -90,7 +91,7 @@ def _name(param: click.Parameter) -> str:
     return param.human_readable_name
 
 
-def _choices(kind: click.ParamType) -> str:
+def _choices(kind: click.ParamType[Any]) -> str:
     return f", {_expected(kind)}" if isinstance(kind, click.Choice) else ""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.run import experiment_of, run
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
+@checked
 def study_tradeoff(
     file: str | Path,
     *,
@@ -79,6 +81,7 @@ def _tradeoff_lines(judged: "Sequence[Contest]") -> tuple[str, ...]:
     )
 
 
+@checked
 def study_plan(
     settings: "Experiment | Mapping[str, Any]",
     tools: Mapping[str, Sequence[str]],
