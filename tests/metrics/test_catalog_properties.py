@@ -16,6 +16,12 @@ SETS = [m for m in CATALOG.values() if m.scope == "set"]
 FLOAT_TOLERANCE = 2e-5  # float32 networks, and 8 bits against the same pixels as floats
 
 
+@pytest.fixture(scope="module")
+def session(small_session):
+    """Return a session with random weights where only users have a file: what holds for any."""
+    return small_session
+
+
 def _ids(metrics):
     return [metric.id for metric in metrics]
 
