@@ -40,15 +40,23 @@ class Sizes:
 PUBLISHED = Sizes()
 
 
-class StandardizedConv(nn.Conv2d):
+class StandardizedConv(nn.Module):
     """A convolution whose kernels have mean 0 and deviation 1 each (Qiao et al., 2019)."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def __init__(
+        self, inputs: int, outputs: int, side: int, stride: int = 1, padding: int = 0
+    ) -> None:
+        """Make kernels of side x side pixels, without bias."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs, side, side))
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of (B, C, H, W); 1e-5 is added to the deviations."""
         axes = (1, 2, 3)
         centred = self.weight - self.weight.mean(axes, keepdim=True)
         spread = centred.square().mean(axes, keepdim=True).sqrt()
-        return F.conv2d(input, centred / (spread + 1e-5), None, self.stride, self.padding)
+        return F.conv2d(x, centred / (spread + 1e-5), None, self.stride, self.padding)
 
 
 class Unit(nn.Module):
@@ -57,13 +65,13 @@ class Unit(nn.Module):
     def __init__(self) -> None:
         """Make its four convolutions and their norms."""
         super().__init__()
-        self.conv_proj = StandardizedConv(_STEM, _UNIT, 1, bias=False)
+        self.conv_proj = StandardizedConv(_STEM, _UNIT, 1)
         self.gn_proj = nn.GroupNorm(_GROUPS, _UNIT, eps=1e-4)
-        self.conv1 = StandardizedConv(_STEM, _STEM, 1, bias=False)
+        self.conv1 = StandardizedConv(_STEM, _STEM, 1)
         self.gn1 = nn.GroupNorm(_GROUPS, _STEM, eps=1e-4)
-        self.conv2 = StandardizedConv(_STEM, _STEM, 3, padding=1, bias=False)
+        self.conv2 = StandardizedConv(_STEM, _STEM, 3, padding=1)
         self.gn2 = nn.GroupNorm(_GROUPS, _STEM, eps=1e-4)
-        self.conv3 = StandardizedConv(_STEM, _UNIT, 1, bias=False)
+        self.conv3 = StandardizedConv(_STEM, _UNIT, 1)
         self.gn3 = nn.GroupNorm(_GROUPS, _UNIT, eps=1e-4)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,7 +115,7 @@ class Musiq(nn.Module):
         """Make the network, with no weights worth having."""
         super().__init__()
         width = sizes.width
-        self.conv_root = StandardizedConv(3, _STEM, 7, stride=2, bias=False)
+        self.conv_root = StandardizedConv(3, _STEM, 7, stride=2)
         self.gn_root = nn.GroupNorm(_GROUPS, _STEM, eps=1e-6)
         self.unit = Unit()
         self.embedding = nn.Linear(_CELLS * _UNIT, width)
@@ -168,7 +176,7 @@ def _own_name(name: str) -> str:
 
 def _own_order(name: str, value: Tensor) -> Tensor:
     """Return a parameter as PyTorch orders it: Flax has inputs first, and heads apart."""
-    if "embedding" in name and not name.startswith("embedding") or name.endswith("cls"):
+    if name.endswith(("/cls", "/pos_embedding", "/scale_embedding")):
         return value
     if not name.endswith("kernel"):
         return value.flatten()

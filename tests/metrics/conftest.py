@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from quality_networks import small_networks
 
 from e2r_metrics import Missing, Resolver, Session, own_declarations

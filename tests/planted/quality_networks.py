@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from e2r_metrics.musiq import ROOT, Sizes
 
@@ -39,7 +41,10 @@ def musiq_layout(
         attention = f"{block}/MultiHeadDotProductAttention_1/out"
         yield f"{attention}/kernel", (sizes.heads, head, width)
         yield f"{attention}/bias", (width,)
-        for dense, shape in (("Dense_0", (width, sizes.hidden)), ("Dense_1", (sizes.hidden, width))):
+        for dense, shape in (
+            ("Dense_0", (width, sizes.hidden)),
+            ("Dense_1", (sizes.hidden, width)),
+        ):
             yield f"{block}/MlpBlock_3/{dense}/kernel", shape
             yield f"{block}/MlpBlock_3/{dense}/bias", shape[1:]
     yield from ((f"Transformer/encoder_norm/{part}", (width,)) for part in ("scale", "bias"))
@@ -60,17 +65,18 @@ def musiq_parameters(sizes: Sizes, seed: int = 0, **kinds: int) -> dict[str, np.
 def write_musiq(path: Path, parameters: Mapping[str, np.ndarray]) -> Path:
     """Write an archive as published, and return its path."""
     # As published: the optimizer's momentum lies beside them, in a type that NumPy does not know.
-    momentum = {"opt/state/param_states/cls/momentum": np.zeros(3, "V2")}
-    np.savez(path, **{f"{ROOT}{name}": value for name, value in parameters.items()}, **momentum)
+    arrays: dict[str, Any] = {f"{ROOT}{name}": value for name, value in parameters.items()}
+    arrays["opt/state/param_states/cls/momentum"] = np.zeros(3, "V2")
+    np.savez(path, **arrays)
     return path
 
 
-def small_networks(folder: Path, patch) -> dict[str, Path]:
+def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Write a small file of each network, have their metrics expect those, and return them.
 
     Args:
         folder: where they go.
-        patch: a `pytest.MonkeyPatch`.
+        patch: what undoes the expectation.
     """
     patch.setattr("e2r_metrics.musiq.PUBLISHED", SMALL_MUSIQ)
     parameters = musiq_parameters(SMALL_MUSIQ)

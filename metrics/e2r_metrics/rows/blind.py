@@ -51,12 +51,20 @@ ROWS = (
         "pyiqa clipiqa",
     ),
     Metric(
-        "musiq", "koniq", "MUSIQ (KonIQ)", "musiq", True,
+        "musiq",
+        "koniq",
+        "MUSIQ (KonIQ)",
+        "musiq",
+        True,
         "transformer over patches of 32 pixels of the picture at its own size and with longer "
         "sides of 224 and 384 by TensorFlow's Gaussian resize; trained on KonIQ-10k, about 0 to "
         "100; GELU by tanh",
-        "Ke et al., ICCV 2021", "musiq of google-research, by definition",
-        "1e-4 on equal weights", "single", resize="224, 384 and none", weights=("musiq-koniq",),
+        "Ke et al., ICCV 2021",
+        "musiq of google-research, by definition",
+        "1e-4 on equal weights",
+        "single",
+        resize="224, 384 and none",
+        weights=("musiq-koniq",),
     ),
     _niqe("matlab", "MATLAB rgb2gray, rounded", "the authors' MATLAB code, by definition"),
     _niqe("basicsr", "Y of BT.601 at 16-235, rounded", "BasicSR 1.4.2, in float64"),
