@@ -79,3 +79,21 @@ def small_session(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         given = small_networks(tmp_path_factory.mktemp("networks"), patch)
         yield Session(_Small(given), store=None)
+
+
+@pytest.fixture(scope="session")
+def random_clip(tmp_path_factory):
+    """A state dictionary of CLIP RN50 with random weights, in half precision as OpenAI's."""
+    import open_clip
+    import torch
+
+    torch.manual_seed(0)
+    state = open_clip.create_model("RN50-quickgelu", pretrained=None).state_dict()
+    for key, value in state.items():
+        if "running_var" in key:
+            value.uniform_(0.5, 1.5)
+        elif value.ndim == 1 and value.is_floating_point():
+            value.uniform_(0.2, 1.0)
+    path = tmp_path_factory.mktemp("clip") / "RN50.pt"
+    torch.save({k: v.half().float() if v.ndim else v for k, v in state.items()}, path)
+    return path

@@ -165,6 +165,16 @@ def test_patches_of_any_size(height, width):
     assert inside == pytest.approx(height * width, rel=1e-5)  # white is 1, beyond it 0
 
 
+def test_the_picture_lies_in_the_middle_of_its_patches():
+    """TensorFlow's SAME: of 31 rows and 24 columns to spare, 15 and 12 come first."""
+    patches = prepare(np.full((33, 40, 3), 255, np.uint8))
+    first, second, third, last = patches.pixels[patches.scales == 2]
+    assert (first[:, 15:, 12:] == 1).all()
+    assert (float(first.sum()), float(second.sum())) == (3 * 17 * 20, 3 * 17 * 20)
+    assert (last[:, :16, :20] == 1).all()
+    assert (float(third.sum()), float(last.sum())) == (3 * 16 * 20, 3 * 16 * 20)
+
+
 def test_a_resize_by_hand():
     """Three pixels from two: the middle one halfway, the outer ones a sixth beyond a centre."""
     near, far = np.exp(-2 * (1 / 6) ** 2), np.exp(-2 * (7 / 6) ** 2)

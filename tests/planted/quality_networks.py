@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
+from e2r_metrics import maniqa_network
 from e2r_metrics.musiq import ROOT, Sizes
 
 SMALL_MUSIQ = Sizes(width=48, depth=2, heads=3, hidden=64)
@@ -71,6 +74,21 @@ def write_musiq(path: Path, parameters: Mapping[str, np.ndarray]) -> Path:
     return path
 
 
+SMALL_MANIQA = maniqa_network.Sizes(width=32, heads=4, hidden=24, classes=5)
+
+
+def maniqa_state(sizes: maniqa_network.Sizes, seed: int = 0) -> dict[str, Tensor]:
+    """Return random weights, with buffers as they are, under the published names."""
+    torch.manual_seed(seed)
+    state = maniqa_network.Maniqa(sizes).state_dict()
+    for name, value in state.items():
+        if value.ndim == 1 and value.is_floating_point():
+            value.normal_(0.0, 0.1).add_(name.endswith("weight"))
+        elif "bias_table" in name or name.endswith(("cls_token", "pos_embed")):
+            value.normal_()
+    return state
+
+
 def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Write a small file of each network, have their metrics expect those, and return them.
 
@@ -80,4 +98,9 @@ def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     """
     patch.setattr("e2r_metrics.musiq.PUBLISHED", SMALL_MUSIQ)
     parameters = musiq_parameters(SMALL_MUSIQ)
-    return {"musiq-koniq": write_musiq(folder / "koniq_ckpt.npz", parameters)}
+    patch.setattr("e2r_metrics.maniqa.PUBLISHED", SMALL_MANIQA)
+    torch.save(maniqa_state(SMALL_MANIQA), folder / "ckpt_koniq10k.pt")
+    return {
+        "musiq-koniq": write_musiq(folder / "koniq_ckpt.npz", parameters),
+        "maniqa-koniq": folder / "ckpt_koniq10k.pt",
+    }
