@@ -70,6 +70,6 @@ def open_metric(variant: str, files: Mapping[str, Path], device: str) -> PerImag
         for image in restored:
             check_image(image, "restored")
         scores = ([float(network(x.to(device))) for x in crops(z, variant)] for z in restored)
-        return np.array([np.mean(found) for found in scores])
+        return np.array([float(np.mean(found)) for found in scores])
 
     return measure

@@ -99,6 +99,7 @@ def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     patch.setattr("e2r_metrics.musiq.PUBLISHED", SMALL_MUSIQ)
     parameters = musiq_parameters(SMALL_MUSIQ)
     patch.setattr("e2r_metrics.maniqa.PUBLISHED", SMALL_MANIQA)
+    patch.setattr("e2r_metrics.maniqa._CROPS", 3)
     torch.save(maniqa_state(SMALL_MANIQA), folder / "ckpt_koniq10k.pt")
     return {
         "musiq-koniq": write_musiq(folder / "koniq_ckpt.npz", parameters),
