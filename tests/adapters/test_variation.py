@@ -126,7 +126,7 @@ def test_stages_and_variants_are_functions_of_the_epoch():
 @pytest.mark.parametrize(
     ("variation", "said"),
     [
-        (Variation(augment=("flop",)), "unknown augmentation 'flop': did you mean 'flip'"),  # pyright: ignore[reportArgumentType]
+        (Variation(augment=("flop",)), "unknown augmentation 'flop': did you mean 'flip'"),
         (Variation(degrade="bsrgn"), "did you mean 'bsrgan'"),
         (Variation(variants=2), "--variants 2: expected --augment or --degrade"),
         (Variation(prompts={"derain": ("a",)}), "--prompts: 'derain' is not trained"),

@@ -195,7 +195,7 @@ def test_real_esrgans_two_passes_and_either_end():
 def test_bsrgans_order_is_random_and_reaches_the_final_size_last():
     named = Counter[tuple[str, ...]]()
     for seed in range(2000):
-        order = bsrgan_degradation._order(np.random.default_rng(seed))  # pyright: ignore[reportPrivateUsage]
+        order = bsrgan_degradation._order(np.random.default_rng(seed))
         names = tuple(step.__name__ for step in order)
         assert names.index("_shrink") < names.index("_fit")
         assert Counter(names)["_blur"] == 2
@@ -211,7 +211,7 @@ def test_bsrgans_nearest_pixel_stands_in_the_middle_of_its_block(scale):
     rng = mock.Mock(spec=np.random.Generator)
     rng.random.return_value = 0.9
     rng.uniform.return_value = 0.6 * scale
-    small = bsrgan_degradation._shrink(ramp, scale, (16, 16), rng)  # pyright: ignore[reportPrivateUsage]
+    small = bsrgan_degradation._shrink(ramp, scale, (16, 16), rng)
     means = ramp.reshape(64 // scale, scale, 64 // scale, scale, 3).mean((1, 3))
     inner = slice(16 // scale, -16 // scale)
     np.testing.assert_allclose(small[inner, inner], means[inner, inner], atol=1e-4)
@@ -220,7 +220,7 @@ def test_bsrgans_nearest_pixel_stands_in_the_middle_of_its_block(scale):
 def test_bsrgans_noise_is_gray_coloured_or_correlated():
     flat, kinds = np.full((64, 64, 3), 0.5, np.float32), Counter[str]()
     for seed in range(300):
-        noise = bsrgan_degradation._noise(flat, 4, (16, 16), np.random.default_rng(seed)) - flat  # pyright: ignore[reportPrivateUsage]
+        noise = bsrgan_degradation._noise(flat, 4, (16, 16), np.random.default_rng(seed)) - flat
         between = np.corrcoef(noise.reshape(-1, 3).T)[np.triu_indices(3, 1)]
         assert noise.std() < 27 / 255
         if between.min() > 0.999:
