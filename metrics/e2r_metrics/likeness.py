@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,12 @@ class Variant:
     Attributes:
         weights: name of its file.
         shorter: what the shorter side becomes, before the centre square of 224 is cut.
-        clip: open_clip's name of the network; "" for DINO.
+        clip: open_clip's name of the network; None for DINO.
     """
 
     weights: str
     shorter: int
-    clip: Literal["ViT-B-32-quickgelu", "ViT-L-14-quickgelu", ""] = ""
+    clip: clip_networks.Architecture | None = None
 
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
@@ -61,12 +61,10 @@ def prepare(image: Image, shorter: int) -> Tensor:
         image: a checked picture, (H, W, 3); floats are rounded to 8 bits first.
         shorter: what the shorter side becomes before, by Pillow's bicubic filter in 8 bits.
     """
-    height, width = image.shape[:2]
-    least = min(height, width)
-    size = tuple(shorter if side == least else int(shorter * side / least)
-                 for side in (width, height))  # fmt: skip
-    resized = Pillow.fromarray(to_uint8(image)).resize(size, Pillow.Resampling.BICUBIC)
-    left, top = (round((side - SIDE) / 2) for side in size)
+    sides, least = image.shape[:2], min(image.shape[:2])
+    height, width = (shorter if side == least else int(shorter * side / least) for side in sides)
+    resized = Pillow.fromarray(to_uint8(image)).resize((width, height), Pillow.Resampling.BICUBIC)
+    left, top = (round((side - SIDE) / 2) for side in (width, height))
     square = np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)))
     return torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float() / 255
 
