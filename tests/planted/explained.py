@@ -186,8 +186,8 @@ with equal numbers on these files count as one.
 **First, from two digits of PSNR and four of SSIM, as tables print: {printed} of {count}**; what
 comes before the others gives the same digits and is as usual, or more: no order tells them apart.
 
-Of {drawn} protocols drawn at random (one channel, at most three odd choices, all alike likely; their
-numbers are the search's own), {four} are first from four digits and {two} as tables print.
+Of {drawn} protocols drawn at random (one channel, at most three odd choices, all alike likely;
+their numbers are the search's own), {four} are first from four digits and {two} as tables print.
 
 "By chance" is how many protocols as usual as the first one found would give the digits if they had
 nothing to do with the pictures. "PSNR alone" is what its two digits say without SSIM.

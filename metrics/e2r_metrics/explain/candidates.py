@@ -11,9 +11,9 @@ from e2r_metrics.parts import Pooling
 from e2r_metrics.variants import ssim_name
 from e2r_metrics.view import Depth, View
 
-# How odd a choice is: 0 is what most evaluation scripts do, 2 what some do, 4 what hardly any does.
+# How odd a choice is: 0 is what most evaluation scripts do, 2 what some do, 4 what hardly any do.
 # The sum over all choices decides the order of protocols that give the same digits, and nothing
-# else. Nothing costs 1, so that of equally odd protocols the one with fewer odd choices comes first.
+# else. No choice is a 1: one that hardly any makes is as odd as two that some make, not as four.
 CHANNEL: Mapping[str, int] = MappingProxyType(
     {
         "rgb": 0, "y": 0, "y_rounded": 2, "y_full": 2, "y_full_rounded": 2,
