@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.loading import open_editor
+from e2r_adapters.editors.sana_facts import PROJECTION
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.experts import attach_trained
-from e2r_adapters.train.feed import Feed, make_feed
+from e2r_adapters.train.feed import Feed, Show, make_feed
 from e2r_adapters.train.profiles import Profile, total_steps
 from e2r_adapters.train.samples import Shown, choose_shown
 from e2r_adapters.train.selection import Selection
@@ -24,7 +25,8 @@ class Session:
     """What the loop works with.
 
     Attributes:
-        editor: the model with its LoRA, parked; for saving and for samples.
+        editor: the model with its LoRA, parked unless it encodes in every step; for saving and for
+            samples.
         training: the same through the networks as accelerate wrapped them.
         accelerator: devices and processes.
         feed: samples, latents, conditionings and draws.
@@ -69,9 +71,11 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
     accelerator = Accelerator(cpu=config.device == "cpu")
     _check_world(profile, accelerator.num_processes)
     bare = open_editor(config.backbone, getattr(torch, profile.dtype), accelerator.device)
-    feed = make_feed(bare, selection.pairs, profile, config.seed, config.replicate_prompt_cache_bug)
-    shown = choose_shown(bare, selection.pairs, profile) if config.sample_every else ()
-    bare.park()
+    show = Show(profile, config.variation, config.seed, config.replicate_prompt_cache_bug)
+    feed = make_feed(bare, selection.pairs, show)
+    shown = choose_shown(bare, selection.pairs, show) if config.sample_every else ()
+    if not config.variation.live:
+        bare.park()
     names = _trained_parts(config)
     trained, optimizer = _trainable(bare, config, names)
     networks = {name: bare.networks[name] for name in names}
@@ -98,27 +102,28 @@ def _check_world(profile: Profile, processes: int) -> None:
 
 
 def _trained_parts(config: TrainConfig) -> list[str]:
-    return ["transformer", "text_encoder"] if config.text_encoder else ["transformer"]
+    others = {"text_encoder": config.text_encoder, PROJECTION: config.recipe == "channel-concat"}
+    return ["transformer", *(name for name, trained in others.items() if trained)]
 
 
 def _trainable(
     editor: Editor, config: TrainConfig, names: list[str]
 ) -> tuple[list["torch.nn.Parameter"], "torch.optim.Optimizer"]:
-    """Attach the LoRA and return what is trained, with AdamW over it, one group per network."""
+    """Attach what is trained and return it, with AdamW over it, one group per network."""
     import torch
 
     profile = config.profile
     rates = {
         "transformer": (profile.learning_rate, profile.weight_decay),
         "text_encoder": (profile.text_learning_rate, profile.text_weight_decay),
+        # Decay would pull it to 0, where neither latents nor condition pass.
+        PROJECTION: (profile.learning_rate, 0.0),
     }
     groups: list[dict[str, Any]] = []
     for name in names:
         if name not in editor.networks:
             raise UsageError(f"{editor.family.pipeline}: expected a {name} to train, found none")
-        targets = editor.family.lora.parts[name].targets[config.targets]
-        network = editor.networks[name]
-        added = attach_trained(network, targets, config)
+        added = attach_trained(editor, name, config)
         rate, decay = rates[name]
         # `base_lr` is ours: the schedule multiplies it, step by step.
         groups.append({"params": added, "lr": rate, "base_lr": rate, "weight_decay": decay})
