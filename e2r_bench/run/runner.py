@@ -20,7 +20,7 @@ from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import RUN_MARKS, Store, create_store
-from e2r_metrics.base.locks import locked
+from e2r_metrics.base.locks import locked, refuse_other_folder
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -71,6 +71,8 @@ def run_experiment(
     Raises:
         UsageError: the user's mistakes; nothing was restored.
     """
+    # Before weights are fetched for it.
+    refuse_other_folder(experiment.out, RUN_MARKS)
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session, methods)
     with locked(experiment.out, RUN_MARKS):

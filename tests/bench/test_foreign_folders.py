@@ -82,6 +82,18 @@ def test_a_folder_of_something_else_is_refused_and_left(
     assert contents(home / "thesis") == before
 
 
+def test_nothing_is_fetched_for_a_folder_that_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("weights are looked for")
+
+    monkeypatch.setattr("e2r_bench.run.runner.open_services", opened)
+    assert main([*RUN, "--out", "thesis"]) == 2
+    with pytest.raises(AssertionError):
+        main([*RUN, "--out", "empty"])
+
+
 def test_a_run_goes_on_in_its_own_folder_and_in_an_empty_one(home: Path) -> None:
     (home / "empty").mkdir()
     (home / "empty" / ".gitkeep").touch()

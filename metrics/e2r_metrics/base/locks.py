@@ -36,8 +36,7 @@ def locked(folder: Path, marks: Sequence[str] = ()) -> Generator[None]:
             or written to.
     """
     if marks:
-        # A process that was killed before it left anything else left this.
-        refuse_foreign_folder(folder, (*marks, _HOLDER))
+        refuse_other_folder(folder, marks)
     try:
         made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +58,15 @@ def locked(folder: Path, marks: Sequence[str] = ()) -> Generator[None]:
             (folder / _HOLDER).unlink(missing_ok=True)
         _unmake(folder, made)
         lock.release()
+
+
+def refuse_other_folder(folder: Path, marks: Sequence[str]) -> None:
+    """Raise `UsageError` where a folder is of something else, as `locked` does, and hold nothing.
+
+    Args:
+        folder, marks: as in `locked`; of a process that was killed before it left any, its name is.
+    """
+    refuse_foreign_folder(folder, (*marks, _HOLDER))
 
 
 def _unmake(folder: Path, made: Sequence[Path]) -> None:
