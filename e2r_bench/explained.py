@@ -73,6 +73,9 @@ def sentence(found: Findings, n: int) -> Iterator[str]:
         f"{found.tried} protocols tried on {n} pairs, {found.distinct} of them with numbers of "
         "their own"
     )
+    if not found.tried:
+        yield f"No protocol for {asked} could be tried."
+        return
     if not found.hits:
         yield f"No protocol gives {asked}: {tried}. The nearest:"
         yield "Not to be tried on 8-bit files: scores of unrounded floats, about 0.01 dB at 34 dB."

@@ -287,7 +287,7 @@ def test_a_network_without_weights_is_said_not_to_be_tried(folders, tmp_path, mo
     monkeypatch.setattr(Resolver, "find", lambda self, name: Missing(name, "gone", "fetch it", 1))
     assert main(["explain", *folders, "--says", "lpips=0.1234", "--offline"]) == 1
     out = capsys.readouterr().out
-    assert "No protocol gives lpips 0.1234" in out
+    assert "No protocol for lpips 0.1234 could be tried." in out
     assert "not tried: lpips:alex: gone; to fetch: fetch it" in out
 
 
