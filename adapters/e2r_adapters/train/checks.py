@@ -2,6 +2,7 @@
 
 from e2r_adapters.editors.backbones import family_named, is_miniature
 from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, TrainConfig
+from e2r_adapters.train.optimizers import check_optimizer
 from e2r_adapters.train.profiles import kind_of
 from e2r_adapters.train.variation import UNVARIED, check_variation
 from e2r_metrics.base.errors import UsageError, unknown
@@ -33,6 +34,14 @@ def check(config: TrainConfig) -> None:
         kind_of(task)
     _check_painted(config)
     check_variation(config.variation, config.tasks, config.profile.epochs)
+    check_optimizer(config.optimizer, config.device)
+    if not 0 <= config.ema < 1:
+        raise UsageError(f"--ema: expected a decay from 0 to below 1, found {config.ema:g}")
+    if config.latents and config.variation.live:
+        raise UsageError(
+            "--latents: expected --variants too, found draws that are encoded when they are shown; "
+            "give --variants 8, or drop --latents"
+        )
     if config.replicate_prompt_cache_bug and config.variation != UNVARIED:
         raise UsageError(
             "--replicate-prompt-cache-bug replays the release, which shows each sample alike in "
