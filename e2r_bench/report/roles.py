@@ -43,7 +43,7 @@ PERCEPTION = Role(
     "best perception",
     "how it looks to a viewer",
     "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
-    ("lpips", "dists", "clip_iqa", "niqe", "brisque",
+    ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa",
      "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
 )  # fmt: skip
 INVENTION = Role(

@@ -77,6 +77,8 @@ _ROWS = (
     Margin("lpips", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
     Margin("dists", 0.02, "", "a tenth of 0.2, a usual distance of a good restoration"),
     Margin("clip_iqa", 0.02, "", _OF_ONE),
+    Margin("musiq", 2.0, "", "a fiftieth of its scale, which ends near 100"),
+    Margin("maniqa", 0.02, "", _OF_ONE),
     Margin("invented_share", 1.0, "% of pixels", _PATCH),
     Margin("lost_share", 1.0, "% of pixels", _PATCH),
     Margin("unfaithful_share", 1.0, "% of pixels", _PATCH),

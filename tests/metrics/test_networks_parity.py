@@ -105,23 +105,6 @@ def test_dists_against_piq(files, pair):
         assert ours(*pair).item() == pytest.approx(theirs(*pair).item(), abs=1e-5)
 
 
-@pytest.fixture(scope="module")
-def random_clip(tmp_path_factory):
-    """A state dictionary of CLIP RN50 with random weights, in half precision as OpenAI's."""
-    import open_clip
-
-    torch.manual_seed(0)
-    state = open_clip.create_model("RN50-quickgelu", pretrained=None).state_dict()
-    for key, value in state.items():
-        if "running_var" in key:
-            value.uniform_(0.5, 1.5)
-        elif value.ndim == 1 and value.is_floating_point():
-            value.uniform_(0.2, 1.0)
-    path = tmp_path_factory.mktemp("clip") / "RN50.pt"
-    torch.save({k: v.half().float() if v.ndim else v for k, v in state.items()}, path)
-    return path
-
-
 def test_clip_iqa_against_piq(random_clip, pair):
     import open_clip
     from piq.feature_extractors import clip
