@@ -79,6 +79,8 @@ _ROWS = (
     Margin("clip_iqa", 0.02, "", _OF_ONE),
     Margin("musiq", 2.0, "", "a fiftieth of its scale, which ends near 100"),
     Margin("maniqa", 0.02, "", _OF_ONE),
+    Margin("clip_i", 0.01, "", _OF_ONE),
+    Margin("dino", 0.01, "", _OF_ONE),
     Margin("invented_share", 1.0, "% of pixels", _PATCH),
     Margin("lost_share", 1.0, "% of pixels", _PATCH),
     Margin("unfaithful_share", 1.0, "% of pixels", _PATCH),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quality_networks import SMALL_MANIQA as SMALL
-from quality_networks import maniqa_state
+from quality_networks import embedded_patches, encoder_layer, maniqa_state, part_of
 
 from e2r_metrics import PictureError, UsageError
 from e2r_metrics.maniqa import VARIANTS, crops, five_corners, open_metric, seeded_corners
@@ -25,43 +25,19 @@ def weights(state, tmp_path):
     return tmp_path / "ckpt_koniq10k.pt"
 
 
-def _part(state, prefix):
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _encoder_layer(state, heads):
-    """Return PyTorch's own layer with the weights of a block of timm's ViT."""
-    width = state["norm1.weight"].numel()
-    layer = torch.nn.TransformerEncoderLayer(
-        width, heads, 4 * width, 0.0, "gelu", 1e-6, batch_first=True, norm_first=True
-    )
-    names = {"attn.qkv.": "self_attn.in_proj_", "attn.proj.": "self_attn.out_proj.",
-             "mlp.fc1.": "linear1.", "mlp.fc2.": "linear2."}  # fmt: skip
-    own = {}
-    for name, value in state.items():
-        for theirs, ours in names.items():
-            name = name.replace(theirs, ours)
-        own[name] = value
-    layer.load_state_dict(own, strict=True)
-    return layer.eval()
-
-
 def _features(state, x, heads):
     """Return (1, 784, 4 C): what blocks 6 to 9 of the ViT give for each patch."""
-    patches = F.unfold(x, 8, stride=8).transpose(1, 2)
-    tokens = patches @ state["patch_embed.proj.weight"].flatten(1).T
-    tokens = torch.cat([state["cls_token"], tokens + state["patch_embed.proj.bias"]], 1)
-    tokens = tokens + state["pos_embed"]
+    tokens = embedded_patches(state, x)
     found = []
     for index in range(10):
-        tokens = _encoder_layer(_part(state, f"blocks.{index}."), heads)(tokens)
+        tokens = encoder_layer(part_of(state, f"blocks.{index}."), heads)(tokens)
         found.append(tokens[:, 1:])
     return torch.cat(found[6:], 2)
 
 
 def _channels(state, x):
     for index in range(2):
-        part = _part(state, f"{index}.")
+        part = part_of(state, f"{index}.")
         q, k, v = (x @ part[f"c_{n}.weight"].T + part[f"c_{n}.bias"] for n in "qkv")
         weights = torch.einsum("bcn,bdn->bcd", q, k).mul(784**-0.5).softmax(-1)
         mixed = torch.einsum("bcd,bdn->bcn", weights, v)
@@ -76,7 +52,7 @@ def _swin(state, x):
     for stage in range(2):
         y = x
         for index in range(2):
-            part = _part(state, f"layers.{stage}.blocks.{index}.")
+            part = part_of(state, f"layers.{stage}.blocks.{index}.")
             part.pop("attn_mask", None)
             place = "attn.relative_position_index"
             part[place] = part[place].flatten()
@@ -85,23 +61,23 @@ def _swin(state, x):
             block = SwinTransformerBlock(width, 4, [4, 4], [2 * index] * 2, hidden / width)
             block.load_state_dict(own, strict=True)
             y = block.eval()(y)
-        part = _part(state, f"layers.{stage}.conv.")
+        part = part_of(state, f"layers.{stage}.conv.")
         y = F.conv2d(y.permute(0, 3, 1, 2), part["weight"], part["bias"], padding=1).relu()
         x = x + 0.8 * y.permute(0, 2, 3, 1)
     return x.permute(0, 3, 1, 2)
 
 
 def _score(state, x, heads):
-    x = _features(_part(state, "vit."), x, heads).permute(0, 2, 1)
+    x = _features(part_of(state, "vit."), x, heads).permute(0, 2, 1)
     for stage in ("1", "2"):
-        x = _channels(_part(state, f"tablock{stage}."), x.reshape(1, -1, 784))
+        x = _channels(part_of(state, f"tablock{stage}."), x.reshape(1, -1, 784))
         x = F.conv2d(x.reshape(1, -1, 28, 28), state[f"conv{stage}.weight"],
                      state[f"conv{stage}.bias"])  # fmt: skip
-        x = _swin(_part(state, f"swintransformer{stage}."), x)
+        x = _swin(part_of(state, f"swintransformer{stage}."), x)
     places = x.reshape(x.shape[1], 784).T
     found = {}
     for name in ("score", "weight"):
-        part = _part(state, f"fc_{name}.")
+        part = part_of(state, f"fc_{name}.")
         hidden = (places @ part["0.weight"].T + part["0.bias"]).clamp(min=0)
         found[name] = hidden @ part["3.weight"].T + part["3.bias"]
     shares = found["weight"].sigmoid()
@@ -164,7 +140,7 @@ def test_the_metric_is_the_mean_of_its_crops(weights, photo, monkeypatch):
 
 
 OTHERS = {
-    "a ViT of timm": lambda state: _part(state, "vit."),
+    "a ViT of timm": lambda state: part_of(state, "vit."),
     "MANIQA of its first release": lambda state: {
         k.replace("tablock", "channel_attn"): v for k, v in state.items()
     },

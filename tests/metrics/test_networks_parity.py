@@ -1,5 +1,7 @@
 """Network metrics against the peers' own network code with the same random weights."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from e2r_metrics import UsageError
 from e2r_metrics.base.checkpoints import read_arrays
 from e2r_metrics.clip_features import prepare as prepare_clip
 from e2r_metrics.clip_iqa import VARIANTS, ClipIqa, embed_without_position
-from e2r_metrics.clip_networks import MEAN, STD, load_clip
+from e2r_metrics.clip_networks import MEAN, STD, _state, load_clip
 from e2r_metrics.dists import load_dists
 from e2r_metrics.inception import open_extractor, prepare
 from e2r_metrics.lpips import load_lpips, lpips_distance, lpips_map, lpips_spatial
@@ -127,6 +129,25 @@ def test_clip_iqa_against_piq(random_clip, pair):
         five = ClipIqa(network, *VARIANTS["pyiqa5"])
         assert five.anchors.shape == (10, 1024)
         assert 0 < five.score(pair[0]).item() < 1
+
+
+def test_clip_is_read_from_the_archives_that_openai_published(tmp_path):
+    """They are TorchScript; PyTorch's warning of that is nobody's business."""
+
+    class Held(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.visual = torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.visual(x)
+
+    torch.jit.script(Held()).save(str(tmp_path / "RN50.pt"))
+    torch.save(Held().state_dict(), tmp_path / "plain.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(_state(tmp_path / "RN50.pt")) == {"visual.weight", "visual.bias"}
+        assert set(_state(tmp_path / "plain.pt")) == {"visual.weight", "visual.bias"}
 
 
 def test_clip_of_another_kind_is_refused(random_clip, tmp_path):
