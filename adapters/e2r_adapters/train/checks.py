@@ -1,7 +1,8 @@
 """What a training is refused for before anything is loaded."""
 
 from e2r_adapters.editors.backbones import family_named, is_miniature
-from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, TrainConfig
+from e2r_adapters.editors.families import FAMILIES
+from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, Recipe, TrainConfig
 from e2r_adapters.train.optimizers import check_optimizer
 from e2r_adapters.train.profiles import kind_of
 from e2r_adapters.train.variation import UNVARIED, check_variation
@@ -9,6 +10,8 @@ from e2r_metrics.base.errors import UsageError, unknown
 
 _WITH_MIXTURES = "fill"
 """The family whose method `icedit_moe` runs mixtures."""
+_BY_CHANNELS = "sana-concat"
+"""The family whose condition is joined by what training makes of a projection."""
 
 
 def check(config: TrainConfig) -> None:
@@ -33,6 +36,17 @@ def check(config: TrainConfig) -> None:
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
+    _check_recipe(config)
+    _check_showing(config)
+    known = family_named(config.backbone).lora.parts["transformer"].targets
+    if config.targets not in known:
+        raise unknown("set of targets", config.targets, known)
+    if config.experts:
+        _check_experts(config)
+
+
+def _check_showing(config: TrainConfig) -> None:
+    """Refuse what cannot be shown, encoded, averaged or stepped as asked."""
     check_variation(config.variation, config.tasks, config.profile.epochs)
     check_optimizer(config.optimizer, config.device)
     if not 0 <= config.ema < 1:
@@ -47,11 +61,20 @@ def check(config: TrainConfig) -> None:
             "--replicate-prompt-cache-bug replays the release, which shows each sample alike in "
             "all epochs; drop it, or --augment, --degrade, --prompts and --curriculum"
         )
-    known = family_named(config.backbone).lora.parts["transformer"].targets
-    if config.targets not in known:
-        raise unknown("set of targets", config.targets, known)
-    if config.experts:
-        _check_experts(config)
+
+
+def _check_recipe(config: TrainConfig) -> None:
+    """Refuse a recipe that is another family's: what a condition is joined by cannot be chosen."""
+    found = family_named(config.backbone).name
+    wanted: Recipe = "channel-concat" if found == _BY_CHANNELS else "edit2restore"
+    if config.recipe == wanted:
+        return
+    others = sorted({one.name for one in FAMILIES.values()} - {_BY_CHANNELS})
+    fitting = [_BY_CHANNELS] if config.recipe == "channel-concat" else others
+    raise UsageError(
+        f"--recipe {config.recipe}: expected a backbone of the family {' or '.join(fitting)}, "
+        f"found {config.backbone} of {found}; give --recipe {wanted}, or another --backbone"
+    )
 
 
 def _check_painted(config: TrainConfig) -> None:
