@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from e2r_adapters import lora
 from e2r_adapters.editors.kontext import KONTEXT
+from e2r_adapters.editors.sana_facts import PROJECTION_FILE
 from e2r_adapters.lora import inspect
 from e2r_adapters.train import checkpoint, ema, feed, loop, select
 from e2r_adapters.train.latents import Memory, open_shelf, read_tensor
@@ -55,8 +57,6 @@ def test_the_average_stands_in_and_is_taken_out_again():
 
 
 def weights(folder):
-    from safetensors.torch import load_file
-
     return load_file(folder / lora.ADAPTER_FILE)
 
 
@@ -252,3 +252,25 @@ def test_a_varied_training_goes_on_to_the_same_bits(config, tmp_path):
     assert (whole.out / "samples" / "step000004.png").is_file()
     with pytest.raises(UsageError, match="holds a training with variation = "):
         loop.train(changed(whole, variation=VARIED))
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+def test_paired_training_by_channels_takes_them_all(make_sana, config, tmp_path, variants):
+    """SANA's own recipe, with drawn pictures, kept latents, wordings and the average."""
+    make_sana().save_pretrained(tmp_path / "sana")
+    asked = changed(
+        config, backbone=str(tmp_path / "sana"), recipe="channel-concat", tasks=("denoise",),
+        variation=dataclasses.replace(VARIED, variants=variants), ema=0.9,
+        latents=tmp_path / "kept" if variants else None,
+    )  # fmt: skip
+    loop.train(asked)
+    told = inspect(asked.out / lora.ADAPTER_FILE).record
+    assert told["recipe"] == "channel-concat"
+    assert told["variation"]["degrade"] == "mixed"
+    held = torch.load(checkpoint.found(asked.out)[-1], weights_only=True)
+    saved = load_file(asked.out / PROJECTION_FILE)
+    (projection,) = saved.values()
+    # It is the average that is saved, of the projection too.
+    averages = [one for one in held["average"] if one.shape == projection.shape]
+    assert any(torch.equal(one, projection) for one in averages)
+    assert not any(torch.equal(one, projection) for one in held["trained"])
