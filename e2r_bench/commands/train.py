@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # The settings that a training takes as they are.
 _PLAIN = (
     "backbone", "pairs_seed", "seed", "targets", "text_encoder", "replicate_prompt_cache_bug",
-    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts", "recipe",
+    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts", "recipe", "latents",
+    "ema", "optimizer",
 )  # fmt: skip
 
 

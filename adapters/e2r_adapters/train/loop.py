@@ -17,7 +17,7 @@ from typing import Any
 
 from e2r_adapters import lora
 from e2r_adapters.editors.backbones import family_named, resolve_backbone
-from e2r_adapters.train import checkpoint, journal
+from e2r_adapters.train import checkpoint, ema, journal
 from e2r_adapters.train.checks import check
 from e2r_adapters.train.config import TrainConfig, TrainResult
 from e2r_adapters.train.experts import save_trained
@@ -104,7 +104,8 @@ def _train(config: TrainConfig, progress: Progress) -> TrainResult:
     seconds = time.perf_counter() - began
     if main:
         journal.draw_curve(config.out)
-        save_trained(session.editor, config, told)
+        with ema.in_place(session.average, session.trained):
+            save_trained(session.editor, config, told)
     session.accelerator.wait_for_everyone()
     return _result(config, told, start, seconds)
 
@@ -126,7 +127,9 @@ def _resume(config: TrainConfig, session: Session, told: Record) -> int:
     held = checkpoint.found(config.out)
     if not held:
         return 0
-    done = checkpoint.read(held[-1], session.trained, session.optimizer, digest_of(told))
+    done = checkpoint.read(
+        held[-1], session.trained, session.optimizer, digest_of(told), session.average
+    )
     # Killed between the checkpoint and its samples: they are drawn now.
     _draw_samples(config, session, done)
     return done
@@ -147,7 +150,10 @@ def _run(
             log.add(row)
             if _due(step + 1, config.checkpoint_every) or step + 1 == session.steps:
                 log.flush()
-                checkpoint.write(config.out, step + 1, session.trained, session.optimizer, training)
+                checkpoint.write(
+                    config.out, step + 1, session.trained, session.optimizer, training,
+                    session.average,
+                )  # fmt: skip
             _draw_samples(config, session, step + 1)
     finally:
         if log is not None:
@@ -158,7 +164,8 @@ def _draw_samples(config: TrainConfig, session: Session, done: int) -> None:
     path = sample_path(config.out, done)
     due = _due(done, config.sample_every) and not path.is_file()
     if due and session.accelerator.is_main_process:
-        draw_samples(path, session.editor, session.shown, config.seed)
+        with ema.in_place(session.average, session.trained):
+            draw_samples(path, session.editor, session.shown, config.seed)
 
 
 def _due(done: int, every: int) -> bool:
@@ -189,6 +196,7 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     if not (math.isfinite(mean) and math.isfinite(norm)):
         raise _diverged(config.out, step + 1, mean, norm)
     session.optimizer.step()
+    ema.follow(session.average, session.trained, step + 1, config.ema)
     session.optimizer.zero_grad()
     return {
         "step": step + 1,
