@@ -1,7 +1,8 @@
 """The runner, the studies and the report: does a perceptual claim survive its own noise?
 
 The commands as functions, imported when they are first used: `score`, `judge`, `run`, `maps`,
-`write_maps`, `check`, `publish`, `verify`, the studies, and what they return. See `e2r_bench.api`.
+`write_maps`, `check`, `explain`, `publish`, `verify`, the studies, and what they return; see
+`e2r_bench.api`.
 """
 
 from importlib import import_module
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from e2r_bench.api.arm_studies import Taught, study_pairs, study_prompts
     from e2r_bench.api.bundles import publish, verify
     from e2r_bench.api.check import Gate, check
+    from e2r_bench.api.explain import Explained, explain
     from e2r_bench.api.filter_study import Filtered, study_filter
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
@@ -30,6 +32,7 @@ except _Absent:  # the sources lie on the path, and nothing was installed
     __version__ = "unknown"
 
 __all__ = [
+    "Explained",
     "Filtered",
     "Gate",
     "Judgement",
@@ -44,6 +47,7 @@ __all__ = [
     "__version__",
     "carry_trust",
     "check",
+    "explain",
     "judge",
     "judge_runs",
     "maps",
@@ -65,6 +69,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Explained": "e2r_bench.api.explain",
     "Filtered": "e2r_bench.api.filter_study",
     "Gate": "e2r_bench.api.check",
     "Judgement": "e2r_bench.api.judge",
@@ -78,6 +83,7 @@ _HOME = {
     "UsageError": "e2r_metrics.base.errors",
     "carry_trust": "e2r_bench.api.run_maps",
     "check": "e2r_bench.api.check",
+    "explain": "e2r_bench.api.explain",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",

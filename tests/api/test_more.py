@@ -17,7 +17,7 @@ from e2r_metrics import UsageError
 FUNCTIONS = [name for name in e2r_bench.__all__ if name[0].islower() and name[0] != "_"]
 FITTING: dict[str, Any] = {
     "against": "x", "bound": 1.0, "bundle": "x", "cells": [], "clean": "x", "experiment": {},
-    "file": "x", "out": "x", "path": "x", "restored": "x", "results": "x", "run": "x",
+    "file": "x", "out": "x", "path": "x", "restored": "x", "results": "x", "run": "x", "says": {},
     "settings": {}, "tolerances": {}, "tools": {},
 }  # fmt: skip
 
@@ -117,6 +117,41 @@ def test_check_is_what_the_command_prints(
         e2r_bench.check(scores[0], near, TOLERANCES)
     with pytest.raises(UsageError, match="expected a tolerance"):
         e2r_bench.check(*scores, {})
+
+
+def test_explain_is_what_the_command_prints(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near, clean = folders / "near", folders / "clean"
+    stated = f"{e2r_bench.score(near, clean, 'psnr')['psnr'].value:.4f}"
+    assert main(["explain", str(near), str(clean), "--says", f"psnr={stated}", "--json"]) == 0
+    made = e2r_bench.explain(near, clean, {"psnr": stated})
+    assert json.dumps(made.records(), indent=1) + "\n" == capsys.readouterr().out
+    assert any(command.endswith("--metrics psnr:rgb") for command in made.commands)
+    assert "psnr" in made._repr_html_()
+    for says, said in (
+        ({"fid": "1"}, "expected psnr, ssim or lpips"),
+        ({"psnr": "37.1234567"}, "at most 6 decimals"),
+        ({"psnr": "much"}, "expected METRIC=NUMBER"),
+        ({}, "expected numbers of psnr, ssim, lpips"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            e2r_bench.explain(near, clean, says)
+
+
+def test_where_nothing_can_be_measured_explain_finds_nothing(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (folders / "near").iterdir():
+        path.write_bytes(b"cut")
+    near, clean = str(folders / "near"), str(folders / "clean")
+    made = e2r_bench.explain(near, clean, {"psnr": "30.1"})
+    assert (made.measured.n, made.commands) == (0, ())
+    assert len(made.measured.failed) == 14
+    assert (
+        main(["explain", str(folders / "near"), str(folders / "clean"), "--says", "psnr=30"]) == 1
+    )
+    assert "nothing could be measured" in capsys.readouterr().err
 
 
 def test_a_bundle_is_that_of_the_command(
