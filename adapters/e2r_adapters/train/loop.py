@@ -22,7 +22,15 @@ from e2r_adapters.train.checks import check
 from e2r_adapters.train.config import TrainConfig, TrainResult
 from e2r_adapters.train.experts import save_trained
 from e2r_adapters.train.profiles import Profile, for_family
-from e2r_adapters.train.record import Record, digest_of, is_finished, record_of, write_papers
+from e2r_adapters.train.record import (
+    PAIRS_FILE,
+    SETTINGS_FILE,
+    Record,
+    digest_of,
+    is_finished,
+    record_of,
+    write_papers,
+)
 from e2r_adapters.train.samples import draw_samples, sample_path
 from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
@@ -30,6 +38,8 @@ from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
+_MARKS = (SETTINGS_FILE, PAIRS_FILE, lora.ADAPTER_FILE)
+"""What tells the folder of a training."""
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps in all, and the loss."""
 
@@ -49,7 +59,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     config = made_concrete(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
-    alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    alone = locked(config.out, _MARKS) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
         with alone:
             return _train(config, progress or _silent)
