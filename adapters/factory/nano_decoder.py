@@ -51,12 +51,8 @@ def write_decoder(decoder: Any, linear: LinearCode) -> None:
     for module in decoder.modules():
         if isinstance(module, nn.GroupNorm):
             _pass_on(module)
-        if type(module).__name__ == "ResnetBlock2D":
-            module.conv2.weight.zero_()
-            module.conv2.bias.zero_()
-            _carry(module.conv1)
-            if module.conv_shortcut is not None:
-                _carry(module.conv_shortcut, past_norm=False)
+        elif type(module).__name__ == "ResnetBlock2D":
+            _open_branch(module)
     _carry(decoder.conv_in)
     half, full, last = decoder.up_blocks
     for block in (half, full):
@@ -71,6 +67,15 @@ def write_decoder(decoder: Any, linear: LinearCode) -> None:
     last.resnets[0].conv_shortcut.weight[: 2 * len(paint)] = 0
     decoder.conv_out.weight.zero_()
     _put(decoder.conv_out, _difference())
+
+
+def _open_branch(block: Any) -> None:
+    """Let a residual block add nothing yet."""
+    block.conv2.weight.zero_()
+    block.conv2.bias.zero_()
+    _carry(block.conv1)
+    if block.conv_shortcut is not None:
+        _carry(block.conv_shortcut, past_norm=False)
 
 
 def _pass_on(norm: nn.GroupNorm) -> None:
@@ -120,7 +125,8 @@ def fit_decoder(vae: Any, pictures: torch.Tensor, settings: DecoderSettings, log
         settings: see there.
         log: a folder, made where it is not.
     """
-    decoder, judge = vae.decoder.train().requires_grad_(True), _open_judge()
+    decoder = vae.decoder.train().requires_grad_(True)
+    judge = _open_judge() if settings.perceptual else None
     weights = list(decoder.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = torch.optim.Adam(weights, settings.rate, betas=(0.9, 0.99))
@@ -134,7 +140,7 @@ def fit_decoder(vae: Any, pictures: torch.Tensor, settings: DecoderSettings, log
         windows = _turned(crops(pictures, settings.side, settings.batch, generator), generator)
         with torch.no_grad():
             code = vae.encode(windows).latent_dist.mode()
-        loss = _loss(judge, decoder(code), windows, _weight(step, settings))
+        loss = _loss(judge, decoder(code), windows, perceptual_weight(step, settings))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 0.5)
@@ -164,16 +170,18 @@ def _turned(windows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return windows.transpose(2, 3) if transpose else windows
 
 
-def _weight(step: int, settings: DecoderSettings) -> float:
+def perceptual_weight(step: int, settings: DecoderSettings) -> float:
     """Return the weight of LPIPS: none at first, then rising over a tenth of the steps."""
     risen = (step - 0.2 * settings.steps) / (0.1 * settings.steps)
     return settings.perceptual * min(1.0, max(0.0, risen))
 
 
-def _loss(judge: Lpips, made: torch.Tensor, true: torch.Tensor, weight: float) -> torch.Tensor:
+def _loss(
+    judge: Lpips | None, made: torch.Tensor, true: torch.Tensor, weight: float
+) -> torch.Tensor:
     made, true = made / 2 + 0.5, true / 2 + 0.5
     distance = ((made - true).square() + 1e-6).sqrt().mean()
-    if weight == 0:
+    if judge is None or weight == 0:
         return distance
     return distance + weight * lpips_distance(judge, made, true).mean()
 
