@@ -5,10 +5,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from e2r_metrics.base import layouts
 from e2r_metrics.base.checkpoints import WRAPPERS, read_checkpoint, wrapper_of
-from e2r_metrics.base.errors import UsageError
 
-_SHOWN = 4
 _AVERAGED = frozenset({"params_ema", "ema"})
 
 # A key that only this network has, the most specific first: PromptIR and AdaIR hold all of
@@ -36,12 +35,7 @@ _SIGNATURES = (
 
 def looks_like(tensors: Mapping[str, Tensor]) -> str:
     """Name the network a checkpoint belongs to, by a key that only that network has."""
-    for name, key in _SIGNATURES:
-        if key in tensors:
-            return name
-    if any("lora_A" in key or "lora_down" in key for key in tensors):
-        return "a LoRA adapter"
-    return "no network known here"
+    return layouts.looks_like(tensors, _SIGNATURES)
 
 
 def averaged(path: Path) -> str:
@@ -70,29 +64,4 @@ def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, n
     Raises:
         UsageError: names the file, the network it looks like, and the first keys that differ.
     """
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    if expected != found:
-        raise UsageError(
-            f"{path}: expected {name} ({len(expected)} tensors), found {looks_like(tensors)} "
-            f"({len(found)}); {_difference(expected, found)}"
-        )
-    network.load_state_dict(dict(tensors), strict=True)
-
-
-def _difference(
-    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
-) -> str:
-    missing = [key for key in expected if key not in found]
-    extra = [key for key in found if key not in expected]
-    shapes = [
-        f"{key} {found[key]} instead of {expected[key]}"
-        for key in expected
-        if key in found and found[key] != expected[key]
-    ]
-    parts = {"missing": missing, "unexpected": extra, "of another shape": shapes}
-    return "; ".join(
-        f"{len(keys)} {what}: {', '.join(keys[:_SHOWN])}{', ...' if len(keys) > _SHOWN else ''}"
-        for what, keys in parts.items()
-        if keys
-    )
+    layouts.load_strict(network, tensors, path, name, looks_like(tensors))

@@ -39,13 +39,33 @@ def _noise(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixel
     return (x + noise * (p["sigma"] / 255)).astype(np.float32)
 
 
+def _poisson(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
+    """Shot noise of 255 electrons at white, times a scale: its variance grows with brightness."""
+    del depth
+    mean = np.clip(x, 0, 1) * 255
+    noise = (rng.poisson(mean) - mean) / 255
+    return (x + p["scale"] * noise).astype(np.float32)
+
+
+def _colour(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
+    """Contrast about the picture's mean, then brightness; both as shares, 0 for none."""
+    del depth, rng
+    mean = x.mean(dtype=np.float64)
+    return ((1 + p["brightness"]) * (mean + (1 + p["contrast"]) * (x - mean))).astype(np.float32)
+
+
 def _jpeg(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
     """OpenCV's JPEG codec at a quality."""
     del depth, rng
+    return coded(x, round(p["quality"]))
+
+
+def coded(x: Pixels, quality_factor: int) -> Pixels:
+    """Round to 8 bits, write and read with OpenCV's JPEG codec at a quality of 1 to 100."""
     import cv2
 
     eight_bit = np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)[..., ::-1]
-    quality = [cv2.IMWRITE_JPEG_QUALITY, round(p["quality"])]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, quality_factor]
     decoded = cv2.imdecode(cv2.imencode(".jpg", eight_bit, quality)[1], cv2.IMREAD_COLOR)
     if decoded is None:
         raise RuntimeError("OpenCV could not decode its own JPEG")
@@ -77,7 +97,7 @@ def _motion_blur(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) ->
     angle = np.deg2rad(p["angle"])
     for step, weight in zip(reach, weights, strict=True):
         _splat(kernel, step * np.sin(angle), step * np.cos(angle), weight)
-    return _filtered(x, kernel)
+    return filtered(x, kernel)
 
 
 def _splat(kernel: npt.NDArray[np.float64], row: float, column: float, weight: float) -> None:
@@ -97,7 +117,7 @@ def _defocus(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pix
     reach = int(np.ceil(p["radius"])) + 2
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = (rows**2 + columns**2 <= p["radius"] ** 2).astype(np.float64)
-    return _filtered(x, np.asarray(cv2.GaussianBlur(disk, (3, 3), 0.5), np.float64))
+    return filtered(x, np.asarray(cv2.GaussianBlur(disk, (3, 3), 0.5), np.float64))
 
 
 def _blur(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels:
@@ -105,10 +125,11 @@ def _blur(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixels
     del depth, rng
     reach = np.arange(-int(np.ceil(4 * p["sigma"])), int(np.ceil(4 * p["sigma"])) + 1)
     weights = np.exp(-0.5 * (reach / p["sigma"]) ** 2)
-    return _filtered(x, np.outer(weights, weights))
+    return filtered(x, np.outer(weights, weights))
 
 
-def _filtered(x: Pixels, kernel: npt.NDArray[np.float64]) -> Pixels:
+def filtered(x: Pixels, kernel: npt.NDArray[np.float64]) -> Pixels:
+    """Correlate with a kernel of sum 1 (else it is scaled to it); the picture is mirrored."""
     import cv2
 
     weights = (kernel / kernel.sum()).astype(np.float32)
@@ -180,6 +201,8 @@ def _moire(x: Pixels, depth: Depth, p: Drawn, rng: np.random.Generator) -> Pixel
 DEGRADATIONS: Mapping[str, Degrading] = MappingProxyType(
     {
         "noise": Degrading(_noise, {"sigma": (20, 50)}),
+        "poisson": Degrading(_poisson, {"scale": (1, 5)}),
+        "colour": Degrading(_colour, {"brightness": (-0.2, 0.2), "contrast": (-0.2, 0.2)}),
         "jpeg": Degrading(_jpeg, {"quality": (10, 29)}),
         "dark": Degrading(_dark, {"gamma": (0.5, 0.7)}),
         "haze": Degrading(_haze, {"airlight": (0.7, 1), "beta": (0.6, 1.8)}),

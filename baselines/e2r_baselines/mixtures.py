@@ -68,9 +68,14 @@ def apply_steps(
     for place, step in enumerate(steps):
         if place:
             x = np.clip(x, 0, 1)
-        drawn = {key: rng.uniform(low, high) for key, (low, high) in step.all_ranges().items()}
-        x = DEGRADATIONS[step.name].apply(x, depth, drawn, rng)
+        x = draw_step(step, x, depth, rng)
     return x
+
+
+def draw_step(step: Step, x: Pixels, depth: Depth, rng: np.random.Generator) -> Pixels:
+    """Apply one degradation whose parameters are drawn for this picture."""
+    drawn = {key: rng.uniform(low, high) for key, (low, high) in step.all_ranges().items()}
+    return DEGRADATIONS[step.name].apply(x, depth, drawn, rng)
 
 
 def made_task(

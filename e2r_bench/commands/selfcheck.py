@@ -43,16 +43,17 @@ def command(
 
 def _line(check: "Check") -> str:
     row = check.published
-    pair = row.restored if row.clean == row.restored else f"{row.restored} against {row.clean}"
+    alone = row.clean == row.restored
+    pair = str(row.restored) if alone else f"{row.restored} against {row.clean}"
     asked = f"{row.metric} of {pair}: published {row.value:g} within {row.tolerance:g}"
-    told = check.note if check.value is None else f"here {check.value:.5f}"
-    return f"{check.status}: {asked}; {told}"
+    here = "" if check.value is None else f"here {check.value:.5f}"
+    return f"{check.status}: {asked}; {'; '.join(filter(None, (here, check.note)))}"
 
 
 def _record(check: "Check") -> dict[str, object]:
     row = check.published
     return {
-        "status": check.status, "metric": row.metric, "restored": row.restored,
-        "clean": row.clean, "published": row.value, "tolerance": row.tolerance,
+        "status": check.status, "metric": row.metric, "restored": str(row.restored),
+        "clean": str(row.clean), "published": row.value, "tolerance": row.tolerance,
         "source": row.source, "value": check.value, "note": check.note,
     }  # fmt: skip

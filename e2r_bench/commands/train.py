@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2r_bench.commands import options
+from e2r_bench.commands import options, varying
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, Folders
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -33,9 +33,12 @@ _PLAIN = (
 )
 @click.option("--pairs-seed", type=click.IntRange(min=0), help="Which pairs.  [0]")
 @click.option(
-    "--data", type=Folders(), help="TASK=FOLDER,... of pairs; tasks without one are painted."
+    "--data",
+    type=Folders(),
+    help="TASK=FOLDER,... of pairs, or lists (.csv, .json, .jsonl).",
 )
 @options.pixels
+@varying.flags
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of everything but the choice of pairs.  [42]"
 )
@@ -131,6 +134,7 @@ def train_config(said: Mapping[str, Any], origin: str) -> "TrainConfig":
         data={task: Path(folder).expanduser() for task, folder in given.get("data", {}).items()},
         test=tuple(Path(folder).expanduser() for folder in given.get("test", ())),
         reading=options.reading_of(given),
+        variation=varying.variation_of(given),
         routing=_routing(given),
         **{key: given[key] for key in _PLAIN if key in given},
     )

@@ -43,8 +43,8 @@ PERCEPTION = Role(
     "best perception",
     "how it looks to a viewer",
     "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
-    ("lpips", "dists", "clip_iqa", "niqe", "brisque",
-     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid"),
+    ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa",
+     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid", "clip_i", "dino"),
 )  # fmt: skip
 INVENTION = Role(
     "Invented",

@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from e2r_bench.statistics.results import Values
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.prdc import KINDS, Neighbours, radii_of, share
+from e2r_metrics.prdc import KINDS, Neighbours, radii_of, share, squared_distances
 from e2r_metrics.rows.types import Distance
 
 Kind = Distance
@@ -135,7 +135,7 @@ def make_blocks(kind: Kind, first: Features, second: Features, reference: Featur
     return Blocks(
         kind,
         kernel(kind, arms, arms),
-        kernel(kind, arms, reference),
+        kernel(kind, arms, reference, across=True),
         kernel(kind, reference, reference),
         len(first),
     )
@@ -158,14 +158,16 @@ def _check(first: Features, second: Features, reference: Features) -> None:
         raise UsageError("the two arms have the same features: there is nothing to compare")
 
 
-def kernel(kind: Kind, left: Features, right: Features) -> Values:
-    """Return the (n, m) Gram or kernel block of two (n, D) and (m, D) feature sets."""
+def kernel(kind: Kind, left: Features, right: Features, across: bool = False) -> Values:
+    """Return the (n, m) Gram or kernel block of two (n, D) and (m, D) feature sets.
+
+    For distances from one set to another, `across`: see `squared_distances`.
+    """
     left, right = left.astype(np.float64), right.astype(np.float64)
     if kind == "frechet":
         return left @ right.T
     if kind in KINDS:
-        norms = [np.einsum("ij,ij->i", Z, Z) for Z in (left, right)]
-        return np.maximum(norms[0][:, None] + norms[1] - 2 * left @ right.T, 0.0)
+        return squared_distances(left, right, across)
     if kind == "kid":
         return (left @ right.T / left.shape[1] + 1) ** 3
     # exp - 1: the ones cancel in the distance, and would take eight digits with them.

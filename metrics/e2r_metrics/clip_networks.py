@@ -1,7 +1,9 @@
 """OpenAI's CLIP through open_clip's network code, with weights from a local file."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -15,9 +17,12 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 _SETTINGS = ("input_resolution", "context_length", "vocab_size")
 
 
-def load_clip(
-    name: Literal["RN50-quickgelu", "ViT-L-14-336-quickgelu"], path: Path, device: str
-) -> Any:
+Architecture = Literal[
+    "RN50-quickgelu", "ViT-B-32-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu"
+]
+
+
+def load_clip(name: Architecture, path: Path, device: str) -> Any:
     """Return open_clip's CLIP of one architecture with the weights in `path`, in float32.
 
     Args:
@@ -41,7 +46,21 @@ def load_clip(
 
 
 def _state(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-    except RuntimeError:
+    if not _is_script(path):
         return read_tensors(path)
+    with warnings.catch_warnings():
+        # PyTorch calls the format old; OpenAI published no other.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        except RuntimeError as error:
+            raise UsageError(f"{path}: expected a TorchScript archive, found a damaged one; "
+                             "download it again") from error  # fmt: skip
+
+
+def _is_script(path: Path) -> bool:
+    """Return whether a file is a TorchScript archive, which alone has constants in it."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())

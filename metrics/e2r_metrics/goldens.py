@@ -1,17 +1,22 @@
 """The watched numbers: inputs made from seeds, and the catalog's functions on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.catalog import CATALOG, Metric
+from e2r_metrics.catalog import CATALOG, Metric, composites
+from e2r_metrics.composites import measured
 from e2r_metrics.drift import Golden, Precision
 from e2r_metrics.frechet import frechet_distance
+from e2r_metrics.images import Image, PerImage
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
 from e2r_metrics.prdc import KINDS, prdc
+from e2r_metrics.rows.types import Composite
+from e2r_metrics.session import metric_module
 
 _SEED = 20240607
 _SINGLE = ("ssim:gauss", "ssim:uniform7", "ciede2000:mean", "niqe:matlab", "niqe:basicsr")
@@ -58,26 +63,60 @@ def catalog_numbers() -> Iterator[Golden]:
     a fixed random backbone are covered by the tests, since pretrained files are not everywhere.
     """
     yield from image_numbers()
+    yield from composite_numbers()
     yield from feature_numbers()
     yield from resize_numbers()
 
 
 def image_numbers() -> Iterator[Golden]:
     """Yield the per-image metrics that need no weights, from 8 bits and from float64."""
-    from importlib import import_module
-
     small = synthetic_pair()
     for metric in CATALOG.values():
         if metric.per_image and not metric.weights:
             # Only above 383 pixels does the pooled variant pool.
             worse, clean = synthetic_pair(390, 401) if metric.variant == "pooled" else small
             floats = [worse / 255.0], [clean / 255.0]
-            module = import_module(f"e2r_metrics.{metric.module}")
-            measure = module.open_metric(metric.variant, {}, "cpu")
+            measure = metric_module(metric).open_metric(metric.variant, {}, "cpu")
             dtype: Literal["float64", "float32"] = "float32" if metric.id in _SINGLE else "float64"
             yield Golden(f"{metric.id} uint8", float(measure([worse], [clean])[0]), dtype)
             yield Golden(f"{metric.id} float64", float(measure(*floats)[0]), "float64")
             yield Golden(f"{metric.id} identical", float(measure([clean], [clean])[0]), dtype)
+
+
+def composite_numbers() -> Iterator[Golden]:
+    """Yield the formula of each composite on fixed values of its parts, small and large ones.
+
+    Where no part needs weights, its value of a picture too.
+    """
+    worse, clean = synthetic_pair()
+    for metric in composites():
+        if metric.composite is None:
+            continue
+        for start in (0.4, 40.0):
+            value = _of_fixed_parts(metric.composite, start)
+            yield Golden(f"{metric.id} of parts from {start:g}", value, "float64")
+        if all(term.row and not term.row.weights for term in metric.composite.terms):
+            made = measured(metric.composite, _measured_part, [worse], [clean])
+            yield Golden(f"{metric.id} uint8", float(made[0]), "float64")
+
+
+def _of_fixed_parts(composite: Composite, start: float) -> float:
+    values = iter(start + 0.1 * np.arange(len(composite.terms)))
+
+    def given(*_: object) -> npt.NDArray[np.float64]:
+        return np.array([next(values)])
+
+    # Whose part nobody measures here has a formula all the same.
+    stood = [replace(term, row=term.row or CATALOG["psnr:rgb"]) for term in composite.terms]
+    blank = np.zeros((16, 16, 3), np.uint8)
+    return float(measured(replace(composite, terms=tuple(stood)), given, [blank], [blank])[0])
+
+
+def _measured_part(
+    metric: Metric, restored: Sequence[Image], clean: Sequence[Image]
+) -> npt.NDArray[np.float64]:
+    measure: PerImage = metric_module(metric).open_metric(metric.variant, {}, "cpu")
+    return measure(restored, clean)
 
 
 def feature_numbers() -> Iterator[Golden]:
@@ -99,7 +138,7 @@ def feature_numbers() -> Iterator[Golden]:
 
 def resize_numbers() -> Iterator[Golden]:
     """Yield the mean and the spread of every preprocessing's output."""
-    from e2r_metrics import clip_features, inception
+    from e2r_metrics import clip_features, inception, likeness, musiq_input
     from e2r_metrics.catalog import EXTRACTORS
     from e2r_metrics.effnet import SIDE
     from e2r_metrics.resize import pillow_bicubic
@@ -111,6 +150,10 @@ def resize_numbers() -> Iterator[Golden]:
         if row.module == "inception"
     }
     inputs["clip-vit-l-14-336"] = clip_features.prepare(worse).numpy()
+    for name in ("b32", "s16"):
+        pixels = likeness.prepare(worse, likeness.VARIANTS[name].shorter).numpy()
+        inputs[likeness.VARIANTS[name].weights] = pixels
+    inputs["musiq"] = musiq_input.prepare(worse).pixels.numpy()
     inputs["effnet-lite0"] = pillow_bicubic(worse, SIDE) / np.float32(127.5) - 1
     for name, pixels in inputs.items():
         yield Golden(f"{name} input mean", float(pixels.mean(dtype=np.float64)), "float32")

@@ -19,6 +19,7 @@ Neighbours = Literal["precision", "recall", "density", "coverage"]
 KINDS: tuple[Neighbours, ...] = get_args(Neighbours)
 K = 5
 _ROWS = 1024
+_GRAINS = 16
 Array = npt.NDArray[Any]
 
 
@@ -30,8 +31,10 @@ def prdc(kind: Neighbours, X: Features, Y: Features) -> float:
 def all_four(X: Features, Y: Features) -> dict[Neighbours, float]:
     """Return precision, recall, density and coverage; the higher, the better.
 
-    Balls are open, as in the authors' code: a point on the edge is outside. float32 input has
-    float32 products, float64 input float64 ones; memory is that of a thousand rows of distances.
+    Balls are open, as in the authors' code: a point on the edge is outside, and so is one that
+    rounding alone would bring in. A set with itself has 1 of each, ties of distances aside.
+    float32 input has float32 products, float64 input float64 ones; memory is that of a thousand
+    rows of distances.
 
     Args:
         X: (n, D) features of what was made, float32 or float64; n > 5.
@@ -45,25 +48,42 @@ def all_four(X: Features, Y: Features) -> dict[Neighbours, float]:
     origin = Y.mean(0, dtype=np.float64)
     made, true = ((Z - origin).astype(Z.dtype) for Z in (X, Y))
     mine, theirs = neighbour_radii(made), neighbour_radii(true)
-    among, reached, covered = [], *np.zeros((2, len(true)), bool)
-    for start, squared in enumerate(_blocks(made, true)):
-        own = mine[start * _ROWS : (start + 1) * _ROWS, None]
-        hits = squared < theirs
-        among.append(hits.sum(1))
-        covered |= hits.any(0)
-        reached |= (squared < own).any(0)
-    counts = np.concatenate(among)
+    among, reached, covered = np.zeros(len(made), np.int64), *np.zeros((2, len(true)), bool)
+    for rows in _parts(len(made)):
+        for columns in _parts(len(true)):
+            squared = squared_distances(made[rows], true[columns], across=True)
+            hits = squared < theirs[columns]
+            among[rows] += np.count_nonzero(hits, axis=1)
+            covered[columns] |= hits.any(0)
+            reached[columns] |= (squared < mine[rows, None]).any(0)
     return {
-        "precision": float((counts > 0).mean()),
+        "precision": float((among > 0).mean()),
         "recall": float(reached.mean()),
-        "density": float(counts.sum()) / (len(made) * K),
+        "density": float(among.sum()) / (len(made) * K),
         "coverage": float(covered.mean()),
     }
 
 
 def neighbour_radii(X: Features) -> Array:
-    """Return the squared distance of each row of (n, D) from its fifth neighbour, (n,)."""
-    return np.concatenate([radii_of(block) for block in _blocks(X, X)])
+    """Return the squared distance of each row of (n, D) from its fifth neighbour, (n,).
+
+    Each pair of rows is looked at once, a thousand by a thousand.
+    """
+    _check_count(len(X))
+    least = np.full((len(X), K + 1), np.inf, X.dtype)
+    for rows in _parts(len(X)):
+        for columns in _parts(rows.stop):
+            squared = squared_distances(X[rows], X[columns])
+            _keep_least(least[rows], squared)
+            if rows != columns:
+                _keep_least(least[columns], squared.T)
+    return least.max(1)
+
+
+def _keep_least(least: Array, squared: Array) -> None:
+    """Put the smallest of each row of both, as many as there were, into `least`."""
+    both = np.concatenate([least, squared], 1)
+    least[:] = np.partition(both, K, axis=1)[:, : K + 1]
 
 
 def radii_of(squared: Array) -> Array:
@@ -72,9 +92,13 @@ def radii_of(squared: Array) -> Array:
     Raises:
         UsageError: no fifth neighbour.
     """
-    if squared.shape[1] <= K:
-        raise UsageError(f"expected more than {K} pictures in each set, found {squared.shape[1]}")
+    _check_count(squared.shape[1])
     return np.partition(squared, K, axis=1)[:, K]
+
+
+def _check_count(count: int) -> None:
+    if count <= K:
+        raise UsageError(f"expected more than {K} pictures in each set, found {count}")
 
 
 def share(kind: Neighbours, squared: Array, made: Array, true: Array) -> float:
@@ -94,16 +118,29 @@ def share(kind: Neighbours, squared: Array, made: Array, true: Array) -> float:
     return float(hits.any(1 if kind == "precision" else 0).mean())
 
 
-def _blocks(X: Features, Y: Features) -> Iterator[Array]:
-    """Yield squared distances of some rows of X from all of Y; those of equal rows are zero."""
-    norms = np.einsum("ij,ij->i", Y, Y)
-    for start in range(0, len(X), _ROWS):
-        rows = X[start : start + _ROWS]
-        block = rows @ Y.T
-        block *= -2
-        # Both norms at once: from either side a distance is the same, up to rounding.
-        block += np.einsum("ij,ij->i", rows, rows)[:, None] + norms
-        yield np.maximum(block, 0, out=block)
+def squared_distances(X: Features, Y: Features, across: bool = False) -> Array:
+    """Return the (n, m) squared distances of rows, up to rounding of either sign.
+
+    Args:
+        X: (n, D), near the origin.
+        Y: (m, D), of the same dtype.
+        across: from one set to the other, to be held against radii within a set: what rounding may
+            have taken is put on, so that a point on the edge of a ball is never inside.
+    """
+    squared = X @ Y.T
+    squared *= -2
+    norms = [np.einsum("ij,ij->i", Z, Z) for Z in (X, Y)]
+    if across:
+        # The same distance may come out of two products by some units of the last place apart.
+        norms = [norm + norm * (_GRAINS * np.finfo(norm.dtype).eps) for norm in norms]
+    # Both norms at once: from either side a distance is the same, up to rounding.
+    squared += norms[0][:, None] + norms[1]
+    return squared
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _ROWS):
+        yield slice(start, min(start + _ROWS, count))
 
 
 def open_set(variant: Neighbours) -> Callable[[Features, Features], float]:

@@ -21,6 +21,7 @@ from e2r_adapters.train.profiles import (
     with_changes,
 )
 from e2r_adapters.train.prompt_cache import misaligned_share
+from e2r_adapters.train.variation import UNVARIED
 from e2r_metrics.base.errors import UsageError
 
 # diffusers 0.36 knows only the old name of the argument.
@@ -75,7 +76,7 @@ def test_replayed_defect_misaligns_as_many_as_the_release(tasks, share):
 
 def a_feed(pipe, tiny, pairs=2, tasks=("denoise", "derain", "dehaze"), bug=False):
     chosen = select(TrainConfig(Path("out"), tiny, tasks, pairs)).pairs
-    return feed.make_feed(KONTEXT.open(pipe), chosen, tiny, seed=1, replicate_bug=bug)
+    return feed.make_feed(KONTEXT.open(pipe), chosen, feed.Show(tiny, UNVARIED, 1, bug))
 
 
 def test_every_sample_has_its_own_prompt_and_equal_exposure(tiny_pipe, tiny):

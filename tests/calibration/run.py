@@ -16,8 +16,7 @@ from tests.calibration.rates import Rate, run_blocks
 REAL = Path(__file__).resolve().parents[2] / "results" / "calibration" / "real_differences.csv"
 SCENARIOS = ("alone", "clustered")
 KINDS = ("kid", "mmd_u", "mmd_v", "frechet")
-# Recall is not calibrated yet: docs/metrics.md says so.
-KINDS_OF_NEIGHBOURS = ("density", "coverage", "precision")
+KINDS_OF_NEIGHBOURS = ("density", "coverage", "precision", "recall")
 
 
 def blocks_of(draws: int = 1000) -> Iterator[tuple[str, Iterator[Rate]]]:

@@ -1,12 +1,14 @@
 """The drift gate: green as it stands, red when a constant moves, written only with a reason."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from e2r_bench.commands import drift as cli
-from e2r_metrics import UsageError, drift, ssim_terms
+from e2r_metrics import UsageError, drift, goldens, ssim_terms
+from e2r_metrics.catalog import composites
 from e2r_metrics.goldens import catalog_numbers
 
 pytest_plugins = ["pytester"]
@@ -26,6 +28,20 @@ def test_a_changed_constant_of_ssim_turns_it_red(monkeypatch, constant, value):
     moved = [line for line in done.stdout.splitlines() if "moved by" in line]
     assert any("ssim:gauss float64" in line for line in moved)
     assert not any("psnr" in line for line in moved)
+
+
+def test_a_changed_formula_of_a_composite_turns_it_red(monkeypatch):
+    def changed():
+        made = []
+        for metric in composites():
+            terms = [replace(t, weight=t.weight * 1.01) for t in metric.composite.terms]
+            made.append(replace(metric, composite=replace(metric.composite, terms=tuple(terms))))
+        return tuple(made)
+
+    before = list(goldens.composite_numbers())
+    monkeypatch.setattr(goldens, "composites", changed)
+    pairs = zip(before, goldens.composite_numbers(), strict=True)
+    assert all(old.name == new.name and old.value != new.value for old, new in pairs)
 
 
 def test_versions_that_changed_are_named(tmp_path, monkeypatch):

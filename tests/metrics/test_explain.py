@@ -13,13 +13,23 @@ from e2r_bench.cli import main
 from e2r_metrics.base.pictures import write_png
 from e2r_metrics.catalog import metric_of
 from e2r_metrics.channels import CHANNELS
-from e2r_metrics.explain.candidates import Choice, Setting, kinds_of, views
+from e2r_metrics.explain.candidates import (
+    CHANNEL,
+    KIND,
+    POOLING,
+    Choice,
+    Setting,
+    kinds_of,
+    psnr_choice,
+    ssim_choice,
+    views,
+)
 from e2r_metrics.explain.measured import measure_pair
-from e2r_metrics.explain.search import AROUND, Said, search
+from e2r_metrics.explain.search import AROUND, Protocol, Said, search
 from e2r_metrics.images import peak
 from e2r_metrics.psnr import psnr_on
 from e2r_metrics.ssim import ssim_on
-from e2r_metrics.view import View
+from e2r_metrics.view import WHOLE, View
 
 
 def test_every_number_is_the_metrics_own(photo, noisy):
@@ -59,12 +69,11 @@ def test_equal_pictures_are_infinite_and_not_nearly_so(photo):
 def _table(values):
     """A table of one setting with PSNRs on channels, in order of oddness."""
     names = ("rgb", "y_full", "y709_full", "y709")
-    odd = (0, 1, 2, 3)
     return {
         Setting(View()): {
             "psnr": [
-                Choice(f"psnr:{name}", name, "images", o, v)
-                for name, o, v in zip(names, odd, values, strict=True)
+                Choice(f"psnr:{name}", name, "images", 0, v)
+                for name, v in zip(names, values, strict=True)
             ]
         }
     }
@@ -79,6 +88,19 @@ def test_equal_numbers_are_one_protocol_called_by_the_most_usual():
     # Two protocols lie within 1 dB of the number, and one of them is as usual as the first.
     assert found.by_chance == pytest.approx(2 * 0.005 / AROUND["psnr"])
     assert found.hits[0].by_chance == pytest.approx(0.005)
+
+
+def test_every_odd_choice_counts_and_one_channel_of_two_metrics_counts_once():
+    def odd(channel, pooling, kind, view=WHOLE):
+        choices = psnr_choice(channel, pooling, 30.0), ssim_choice(kind, channel, 0.9)
+        return Protocol(Setting(view), choices).odd
+
+    assert odd("y", "images", "gauss") == 0
+    assert odd("y_full", "images", "gauss") == CHANNEL["y_full"]
+    assert odd("y", "error", "gauss_sample") == POOLING["error"] + KIND["gauss_sample"]
+    # Five choices that some make are odder than three of which two are rare.
+    many = odd("y_rounded", "error", "gauss_sample", View(3, 16))
+    assert many > odd("y709", "error", "gauss", View(1)) > 0
 
 
 def test_digits_are_taken_as_printed():

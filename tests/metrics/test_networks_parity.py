@@ -1,5 +1,7 @@
 """Network metrics against the peers' own network code with the same random weights."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from e2r_metrics import UsageError
 from e2r_metrics.base.checkpoints import read_arrays
 from e2r_metrics.clip_features import prepare as prepare_clip
 from e2r_metrics.clip_iqa import VARIANTS, ClipIqa, embed_without_position
-from e2r_metrics.clip_networks import MEAN, STD, load_clip
+from e2r_metrics.clip_networks import MEAN, STD, _state, load_clip
 from e2r_metrics.dists import load_dists
 from e2r_metrics.inception import open_extractor, prepare
 from e2r_metrics.lpips import load_lpips, lpips_distance, lpips_map, lpips_spatial
@@ -105,23 +107,6 @@ def test_dists_against_piq(files, pair):
         assert ours(*pair).item() == pytest.approx(theirs(*pair).item(), abs=1e-5)
 
 
-@pytest.fixture(scope="module")
-def random_clip(tmp_path_factory):
-    """A state dictionary of CLIP RN50 with random weights, in half precision as OpenAI's."""
-    import open_clip
-
-    torch.manual_seed(0)
-    state = open_clip.create_model("RN50-quickgelu", pretrained=None).state_dict()
-    for key, value in state.items():
-        if "running_var" in key:
-            value.uniform_(0.5, 1.5)
-        elif value.ndim == 1 and value.is_floating_point():
-            value.uniform_(0.2, 1.0)
-    path = tmp_path_factory.mktemp("clip") / "RN50.pt"
-    torch.save({k: v.half().float() if v.ndim else v for k, v in state.items()}, path)
-    return path
-
-
 def test_clip_iqa_against_piq(random_clip, pair):
     import open_clip
     from piq.feature_extractors import clip
@@ -144,6 +129,25 @@ def test_clip_iqa_against_piq(random_clip, pair):
         five = ClipIqa(network, *VARIANTS["pyiqa5"])
         assert five.anchors.shape == (10, 1024)
         assert 0 < five.score(pair[0]).item() < 1
+
+
+def test_clip_is_read_from_the_archives_that_openai_published(tmp_path):
+    """They are TorchScript; PyTorch's warning of that is nobody's business."""
+
+    class Held(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.visual = torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.visual(x)
+
+    torch.jit.script(Held()).save(str(tmp_path / "RN50.pt"))
+    torch.save(Held().state_dict(), tmp_path / "plain.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(_state(tmp_path / "RN50.pt")) == {"visual.weight", "visual.bias"}
+        assert set(_state(tmp_path / "plain.pt")) == {"visual.weight", "visual.bias"}
 
 
 def test_clip_of_another_kind_is_refused(random_clip, tmp_path):

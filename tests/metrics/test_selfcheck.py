@@ -10,7 +10,8 @@ from e2r_bench.cli import main
 from e2r_metrics import selfcheck
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.pictures import write_png
-from e2r_metrics.selfcheck import Published
+from e2r_metrics.catalog import metric_of
+from e2r_metrics.selfcheck import Folder, Noise, Published
 
 
 @pytest.fixture
@@ -58,6 +59,51 @@ def test_weights_that_are_absent_are_listed_with_how_to_get_them(planted, capsys
     assert lines[0].startswith("same: psnr:rgb of a.png against b.png: published 38.588")
     assert lines[1].startswith("no weights: cmmd:v")
     assert "weights fetch clip-vit-l-14-336" in lines[1]
+
+
+@pytest.fixture
+def sets(tmp_path, monkeypatch, session):
+    """A published distance of two folders of three pictures, on weights that are here."""
+    row = Published("fd_effnet:lite0", Folder("made", 3), Folder("true", 3), 0, 1e-6, "this test")
+    metric = metric_of(row.metric)
+    if gone := session.missing(metric):
+        pytest.skip(gone.reason)
+    images = {"made": Noise(100, 255, 3, 32).drawn(), "true": Noise(0, 200, 3, 32).drawn()}
+    for name, drawn in images.items():
+        for number, image in enumerate(drawn):
+            write_png(tmp_path / "deep" / name / f"{number}.png", image)
+    both = [session.features(metric.extractor, images[name]) for name in ("made", "true")]
+    row = replace(row, value=session.set_value(metric, *both))
+    monkeypatch.setattr(selfcheck, "PUBLISHED", (row,))
+    return tmp_path, row
+
+
+def test_sets_in_folders_and_sets_of_noise(sets, capsys, monkeypatch):
+    folder, row = sets
+    assert _asked(folder, capsys)[1]["status"] == "same"
+    noise = replace(row, restored=Noise(100, 255, 3, 32), clean=Noise(0, 200, 3, 32))
+    monkeypatch.setattr(selfcheck, "PUBLISHED", (noise,))
+    code, told = _asked(folder, capsys)
+    assert (code, told["status"]) == (0, "same")
+    assert told["restored"] == "3 of noise from 100 to 254"
+
+
+def test_a_set_that_differs_may_be_of_other_pictures(sets, capsys, monkeypatch):
+    folder, row = sets
+    monkeypatch.setattr(selfcheck, "PUBLISHED", (replace(row, value=row.value + 0.01),))
+    assert main(["selfcheck", "--pictures", str(folder), "--offline"]) == 1
+    line = capsys.readouterr().out
+    assert line.startswith("differs: fd_effnet:lite0 of made/ (3 pictures) against true/")
+    assert "known by their folders' names alone" in line
+    (folder / "deep" / "made" / "0.png").unlink()
+    code, told = _asked(folder, capsys)
+    assert (code, told["status"]) == (1, "no pictures")
+
+
+def test_noise_has_the_levels_of_its_publisher():
+    images = np.array(Noise(100, 255, 4, 64).drawn())
+    assert (images.shape, images.dtype) == ((4, 64, 64, 3), np.uint8)
+    assert (images.min(), images.max()) == (100, 254)
 
 
 @pytest.mark.data

@@ -10,7 +10,7 @@ from e2r_metrics.frechet import few_images_note, frechet_distance
 from e2r_metrics.goldens import synthetic_features
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import SIGMA, cmmd, cmmd_both
-from e2r_metrics.prdc import KINDS, prdc
+from e2r_metrics.prdc import KINDS, all_four, prdc
 
 
 def _by_eigenvectors(X, Y):
@@ -162,6 +162,23 @@ def _by_balls(X, Y, k=5):
 def test_prdc_by_balls(kind, n, m):
     X, Y = synthetic_features(n, 16, 0.4, 1), synthetic_features(m, 16, 0.6, 2)
     assert prdc(kind, X, Y) == pytest.approx(_by_balls(X, Y)[kind], abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_brings_no_point_into_a_ball(dtype):
+    """Each point is on the edge of balls: density of a set with itself is 1, and never above."""
+    X = synthetic_features(1100, 96, 0.4, 1).astype(dtype)
+    found = all_four(X, X)
+    assert [found[kind] for kind in ("precision", "recall", "coverage")] == [1, 1, 1]
+    # Neighbours that float32 cannot tell from the edge are outside.
+    assert 1 - (5e-4 if dtype == "float32" else 0) <= found["density"] <= 1
+
+
+def test_prdc_of_a_set_that_is_half_the_truth():
+    """Copies of the truth lie on its edges; differences, squared, are the same both ways."""
+    X, Y = synthetic_features(1100, 12, 0.4, 1), synthetic_features(1060, 12, 0.5, 2)
+    X[::2] = Y[: len(X[::2])]
+    assert all_four(X, Y) == pytest.approx(_by_balls(X, Y), abs=1e-12)
 
 
 def test_precision_and_recall_are_the_right_way_round():

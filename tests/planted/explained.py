@@ -4,21 +4,24 @@
 
 The numbers are scored by `score_folders`, which shares nothing with the search but the metrics,
 and rounded: to four digits each; as tables print them, PSNR to 2 and SSIM to 4; and PSNR alone.
+Beside the twenty, protocols are drawn at random from all that are tried: nobody chose those.
 """
 
 import json
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from e2r_bench.explained import by_chance, words
 from e2r_metrics import Resolver, Session, own_declarations
+from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.files import write_bytes
 from e2r_metrics.catalog import metric_of
 from e2r_metrics.explain.folders import measure_folders
-from e2r_metrics.explain.search import Answer, Findings, Protocol, Said, search
+from e2r_metrics.explain.search import Answer, Findings, Protocol, Said, Table, search
 from e2r_metrics.parts import Parts, Pooling
 from e2r_metrics.score import score_folders
 from e2r_metrics.view import View
@@ -95,6 +98,39 @@ def said(psnr: float, ssim: float | None, digits: int) -> list[Said]:
     return told
 
 
+DRAWN = 300
+"""Protocols that are drawn."""
+
+
+def drawn(table: Table) -> list[Protocol]:
+    """Return protocols on one channel, of at most three odd choices, all of them alike likely."""
+    every = [
+        Protocol(setting, both)
+        for setting, choices in table.items()
+        for both in product(choices["psnr"], choices["ssim"])
+        if both[0].channel == both[1].channel
+    ]
+    few = [p for p in every if _odd_choices(p) <= 3]
+    generator = rng_for(0, "Rain100L", "protocols to explain")
+    return [few[at] for at in generator.choice(len(few), DRAWN, replace=False)]
+
+
+def _odd_choices(protocol: Protocol) -> int:
+    view, choices = protocol.setting.view, protocol.choices
+    channel = choices[0].channel not in ("rgb", "y")
+    return sum((channel, view.shave > 0, view.crop > 1, *(choice.odd > 0 for choice in choices)))
+
+
+def drawn_first(table: Table, digits: int) -> int:
+    """Return how many of the drawn are first, from so many digits of PSNR and four of SSIM."""
+    count = 0
+    for protocol in drawn(table):
+        psnr, ssim = (choice.value for choice in protocol.choices)
+        first = search(table, said(psnr, ssim, digits)).hits[0]
+        count += protocol in (first.protocol, *first.same)
+    return count
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the summary; return 1 where fewer than 19 of 20 are first."""
     data, out = map(Path, arguments)
@@ -118,7 +154,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     head = _HEAD.format(
         n=measured.n, first=first, printed=printed, count=len(PLANTED), tried=rows[0].both.tried,
-        distinct=rows[0].both.distinct, cpu=spent, wall=wall,
+        distinct=rows[0].both.distinct, cpu=spent, wall=wall, drawn=DRAWN,
+        four=drawn_first(measured.table, 4), two=drawn_first(measured.table, 2),
     )  # fmt: skip
     write_bytes(out / "planted.md", (head + "".join(map(_row, rows))).encode())
     records = json.dumps([_record(row) for row in rows], indent=1) + "\n"
@@ -148,6 +185,9 @@ with equal numbers on these files count as one.
 **First, from four digits of PSNR and of SSIM: {first} of {count}.**
 **First, from two digits of PSNR and four of SSIM, as tables print: {printed} of {count}**; what
 comes before the others gives the same digits and is as usual, or more: no order tells them apart.
+
+Of {drawn} protocols drawn at random (one channel, at most three odd choices, all alike likely;
+their numbers are the search's own), {four} are first from four digits and {two} as tables print.
 
 "By chance" is how many protocols as usual as the first one found would give the digits if they had
 nothing to do with the pictures. "PSNR alone" is what its two digits say without SSIM.

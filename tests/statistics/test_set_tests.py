@@ -53,6 +53,14 @@ def test_blocks_give_the_metrics_own_numbers(kind, n):
 
 
 @pytest.mark.parametrize("kind", prdc.KINDS)
+def test_an_arm_that_is_the_truth_has_one_of_each_share(kind):
+    _, second, clean = simulated_arms(np.random.default_rng(0), _names(100), 1.0)
+    blocks = gram.make_blocks(kind, clean, second, clean)
+    chosen = np.repeat([[1.0, 0.0]], 100, 1)
+    assert blocks.distances(chosen, np.ones((1, 100))) == 1
+
+
+@pytest.mark.parametrize("kind", prdc.KINDS)
 def test_blocks_give_the_shares_of_neighbours(kind):
     first, second, clean = simulated_arms(np.random.default_rng(0), _names(40), 1.0, error=0.5)
     blocks = gram.make_blocks(kind, first, second, clean)

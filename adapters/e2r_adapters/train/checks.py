@@ -3,6 +3,7 @@
 from e2r_adapters.editors.backbones import family_named, is_miniature
 from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, TrainConfig
 from e2r_adapters.train.profiles import kind_of
+from e2r_adapters.train.variation import UNVARIED, check_variation
 from e2r_metrics.base.errors import UsageError, unknown
 
 _WITH_MIXTURES = "fill"
@@ -31,6 +32,12 @@ def check(config: TrainConfig) -> None:
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
+    check_variation(config.variation, config.tasks, config.profile.epochs)
+    if config.replicate_prompt_cache_bug and config.variation != UNVARIED:
+        raise UsageError(
+            "--replicate-prompt-cache-bug replays the release, which shows each sample alike in "
+            "all epochs; drop it, or --augment, --degrade, --prompts and --curriculum"
+        )
     known = family_named(config.backbone).lora.parts["transformer"].targets
     if config.targets not in known:
         raise unknown("set of targets", config.targets, known)

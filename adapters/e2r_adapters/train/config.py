@@ -7,6 +7,7 @@ from pathlib import Path
 from e2r_adapters.editors.editor import Targets
 from e2r_adapters.editors.releases import Routing
 from e2r_adapters.train.profiles import Profile
+from e2r_adapters.train.variation import UNVARIED, Variation
 from e2r_metrics.base.pairs import EXACT, Matching
 from e2r_metrics.base.pictures import AS_STORED, Reading
 
@@ -26,15 +27,17 @@ class TrainConfig:
         tasks: trained together into one adapter.
         pairs: pairs per task, a divisor of the profile's exposure.
         backbone: "auto", a miniature's name, a folder, or a hub id; see `resolve_backbone`.
-        data: task -> folder of pairs, in a layout that `dataset_pairs` knows; for denoise and
-            dehaze also a folder of clean pictures, which are degraded; or `PAINTED`. Tasks without
-            an entry are painted for a miniature, and refused for a full-size backbone.
+        data: task -> folder of pairs, in a layout that `dataset_pairs` knows; a list of pairs (see
+            `pair_lists`); for denoise and dehaze, and where `variation` degrades, also a folder of
+            clean pictures; or `PAINTED`. Tasks without an entry are painted for a miniature, and
+            refused for a full-size backbone.
         reading, matching: how pictures are read and paired.
         pairs_seed: which pairs.
         seed: of everything else: LoRA, order, noise, levels.
         targets: a set that the backbone's family has: "full" (of Kontext: the release's list), or
             "attention" (the paper's text); klein has "common" too, its trainers' usual list.
         text_encoder: train a LoRA on the text encoder too.
+        variation: what differs from epoch to epoch.
         experts: 0 for a plain LoRA; else how many stand beside each Linear of ICEdit's mixtures.
         routing: how they are weighted: "switch", the best with its weight among all, and "top2"
             give the router a gradient; "released" is ICEdit's, which gives it none.
@@ -58,6 +61,7 @@ class TrainConfig:
     seed: int = 42
     targets: Targets = "full"
     text_encoder: bool = False
+    variation: Variation = UNVARIED
     experts: int = 0
     routing: Routing = "switch"
     replicate_prompt_cache_bug: bool = False

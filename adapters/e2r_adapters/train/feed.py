@@ -1,22 +1,21 @@
-"""What training is fed: latents and conditionings computed once, every draw a function of the step.
+"""What training is fed: latents and conditionings, every draw a function of the step.
 
-They go by the content hash of their pair and by task, never by step number: that is how the release
-came to show samples the prompts of others (see `prompt_cache`).
+They go by the content hash of what is shown and by its wording, never by step number: that is how
+the release came to show samples the prompts of others (see `prompt_cache`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
-from e2r_adapters.train.pictures import Pair, squared
+from e2r_adapters.train.pictures import Pair, check_size
 from e2r_adapters.train.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.train.prompt_cache import epoch_order, prompt_order
 from e2r_adapters.train.step import Batch
-from e2r_baselines.method import Photo, Pixels
+from e2r_adapters.train.variation import Variation, wording
+from e2r_adapters.train.views import Place, View, draw_view
 from e2r_metrics.base.draws import seed_for
 from e2r_metrics.base.errors import UsageError
 
@@ -25,53 +24,119 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Show:
+    """How samples are shown.
+
+    Attributes:
+        profile: how pictures become square, the batch, the prompts and the guidance.
+        variation: what differs from epoch to epoch.
+        seed: of the training.
+        replicate_bug: show the prompts that the release would have shown.
+    """
+
+    profile: Profile
+    variation: Variation
+    seed: int
+    replicate_bug: bool = False
+
+    def wordings(self, pair: Pair) -> tuple[str, ...]:
+        """Return what a sample may be shown with: its caption, or its task's wordings."""
+        if pair.caption:
+            return (pair.caption,)
+        return self.variation.wordings(pair.task, prompt_for(self.profile, pair.task))
+
+    def instruction(self, text: str) -> Instruction:
+        """Return what an editor is told in training."""
+        return Instruction(text, self.profile.guidance, self.profile.sequence)
+
+    def view(self, pair: Pair, place: Place) -> View:
+        """Return a view of a sample; see `draw_view`."""
+        return draw_view(pair, place, self.profile, self.variation, self.seed)
+
+
+@dataclass(frozen=True)
 class Feed:
     """The repeated pairs of a training.
 
     Attributes:
         pairs: sample -> pair, each pair standing in as often as it is repeated in an epoch.
-        clean: content hash -> (C, h, w) float32 latents of the clean picture, on the CPU.
-        conditionings: (content hash, task) -> the degraded picture under a task's prompt.
-        seed: of the training.
-        batch: samples per step, over all devices.
-        replicate_bug: show the prompts that the release would have shown.
+        repeats: how often that is.
+        show: see `Show`.
+        keys: place -> the key of the view that was encoded before the training.
+        clean: key -> (C, h, w) float32 latents of the clean picture, on the CPU.
+        conditionings: (key, wording) -> the degraded picture under it.
     """
 
     pairs: tuple[Pair, ...]
+    repeats: int
+    show: Show
+    keys: Mapping[Place, str]
     clean: Mapping[str, "torch.Tensor"]
     conditionings: Mapping[tuple[str, str], Conditioning]
-    seed: int
-    batch: int
-    replicate_bug: bool
 
     @property
     def steps_per_epoch(self) -> int:
         """Return the number of batches that an epoch is cut into."""
-        return len(self.pairs) // self.batch
+        return len(self.pairs) // self.show.profile.batch
 
     def samples(self, step: int) -> list[tuple[Pair, str]]:
         """Return the pair of each slot of a step's batch and the task whose prompt it is shown."""
+        return [(self.pairs[i], self.pairs[other].task) for i, other in self._slots(step)]
+
+    def _slots(self, step: int) -> list[tuple[int, int]]:
+        """Return the sample of each slot and the sample whose prompt it is shown."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        slots = slice(place * self.batch, (place + 1) * self.batch)
-        pairs, prompts = _orders(self.seed, epoch, len(self.pairs), self.replicate_bug)
-        shown = (self.pairs[index].task for index in prompts[slots])
-        return [(self.pairs[i], task) for i, task in zip(pairs[slots], shown, strict=True)]
+        slots = slice(place * self.show.profile.batch, (place + 1) * self.show.profile.batch)
+        pairs, prompts = _orders(self.show.seed, epoch, len(self.pairs), self.show.replicate_bug)
+        return list(zip(pairs[slots], prompts[slots], strict=True))
 
     def draw(self, step: int, rank: int, world: int, editor: Editor) -> Batch:
         """Return one process's part of a step's batch: every `world`-th slot from `rank` on."""
         import torch
 
-        mine = list(enumerate(self.samples(step)))[rank::world]
-        clean = torch.stack([self.clean[pair.key] for _, (pair, _) in mine])
-        draws = [_draw(self.seed, step, slot, clean.shape[1:]) for slot, _ in mine]
-        shown = [self.conditionings[pair.key, task] for _, (pair, task) in mine]
+        epoch = step // self.steps_per_epoch
+        mine = list(enumerate(self._slots(step)))[rank::world]
+        shown = [self._shown(index, other, epoch, editor) for _, (index, other) in mine]
+        clean = torch.stack([latents for latents, _ in shown])
+        draws = [_draw(self.show.seed, step, slot, clean.shape[1:]) for slot, _ in mine]
         device = editor.device
         return Batch(
             clean=clean.to(device),
-            conditioning=editor.together(shown),
+            conditioning=editor.together([given for _, given in shown]),
             noise=torch.stack([noise for noise, _ in draws]).to(device),
             u=torch.stack([u for _, u in draws]).to(device),
         )
+
+    def _shown(
+        self, index: int, other: int, epoch: int, editor: Editor
+    ) -> tuple["torch.Tensor", Conditioning]:
+        """Return a sample as an epoch shows it, under the prompt of another or its own."""
+        pool = self.show.wordings(self.pairs[other])
+        said = wording(pool, self.show.seed, epoch, index)
+        place = place_in(self.show, index, self.repeats, epoch)
+        if self.show.variation.live:
+            view = self.show.view(self.pairs[index], place)
+            latents, (given,) = encoded(editor, view, [self.show.instruction(said)])
+            return latents, given
+        key = self.keys[place]
+        return self.clean[key], self.conditionings[key, said]
+
+
+def place_in(show: Show, index: int, repeats: int, epoch: int) -> Place:
+    """Return which view of a sample an epoch shows; where nothing is drawn, repeats share one."""
+    variation = show.variation
+    sample = index if variation.drawn else index - index % repeats
+    side = variation.side(epoch, show.profile.resolution)
+    return Place(sample, variation.variant(epoch), side)
+
+
+def encoded(
+    editor: Editor, view: View, said: Sequence[Instruction]
+) -> tuple["torch.Tensor", tuple[Conditioning, ...]]:
+    """Return the latents of a view's clean picture and a conditioning for each instruction."""
+    photo = view.photo()
+    latents = editor.encode([view.target()], [photo.pixels])[0].float().cpu()
+    return latents, editor.condition(photo, said)
 
 
 @lru_cache(maxsize=2)
@@ -87,50 +152,66 @@ def _draw(seed: int, step: int, slot: int, shape: Sequence[int]) -> tuple["torch
     return torch.randn(tuple(shape), generator=generator), torch.rand((), generator=generator)
 
 
-def make_feed(
-    editor: Editor, pairs: Sequence[Pair], profile: Profile, seed: int, replicate_bug: bool
-) -> Feed:
-    """Encode each picture and each prompt once.
+def make_feed(editor: Editor, pairs: Sequence[Pair], show: Show) -> Feed:
+    """Encode each picture and each prompt once, unless they are drawn when they are shown.
 
     Args:
         editor: not parked yet.
         pairs: the same number for each task.
-        profile: how pictures become square, the repeats, the prompts and the guidance.
-        seed: of the training.
-        replicate_bug: see `Feed`.
+        show: how they are shown.
 
     Raises:
-        UsageError: an epoch does not divide into whole batches, or a picture is too small.
+        UsageError: an epoch does not divide into whole batches, a picture is too small, or a pair
+            has a caption and its task other wordings.
     """
-    tasks = sorted({pair.task for pair in pairs})
+    profile = show.profile
+    tasks = {pair.task for pair in pairs}
     repeats = repeats_for(profile, len(pairs) // len(tasks))
     if len(pairs) * repeats % profile.batch:
         raise UsageError(
             f"expected an epoch that divides into batches of {profile.batch}, found "
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )
-    said = {task: instruction_for(profile, task, profile.guidance) for task in tasks}
+    _check_pairs(pairs, show)
+    repeated = tuple(pair for pair in pairs for _ in range(repeats))
+    keys: dict[Place, str] = {}
     clean: dict[str, torch.Tensor] = {}
     conditionings: dict[tuple[str, str], Conditioning] = {}
-    for pair in pairs:
-        target, photo = prepared(pair, profile)
-        clean[pair.key] = editor.encode([target], [photo.pixels])[0].float().cpu()
-        shown = tasks if replicate_bug else [pair.task]
-        given = editor.condition(photo, [said[task] for task in shown])
-        conditionings |= {(pair.key, t): one for t, one in zip(shown, given, strict=True)}
-    repeated = tuple(pair for pair in pairs for _ in range(repeats))
-    return Feed(repeated, clean, conditionings, seed, profile.batch, replicate_bug)
+    for place in () if show.variation.live else _places(show, len(repeated), repeats):
+        pair = repeated[place.index]
+        view = show.view(pair, place)
+        keys[place] = view.key
+        if view.key in clean:
+            continue
+        said = _all_wordings(pairs, show) if show.replicate_bug else show.wordings(pair)
+        told = [show.instruction(text) for text in said]
+        clean[view.key], given = encoded(editor, view, told)
+        conditionings |= {(view.key, text): one for text, one in zip(said, given, strict=True)}
+    return Feed(repeated, repeats, show, keys, clean, conditionings)
 
 
-def instruction_for(profile: Profile, task: str, guidance: float) -> Instruction:
-    """Return what an editor is told for a task."""
-    return Instruction(prompt_for(profile, task), guidance, profile.sequence)
-
-
-def prepared(pair: Pair, profile: Profile) -> tuple[Pixels, Photo]:
-    """Return the square clean picture and the square degraded one, float32 in [0, 1]."""
-    clean, degraded = (
-        np.divide(picture, 255, dtype=np.float32)
-        for picture in squared(pair, profile.resolution, profile.fit)
+def _places(show: Show, count: int, repeats: int) -> Iterator[Place]:
+    """Yield each view that a training shows, once."""
+    epochs = range(show.profile.epochs)
+    yield from dict.fromkeys(
+        place_in(show, index, repeats, epoch) for epoch in epochs for index in range(count)
     )
-    return clean, Photo(pair.key, degraded)
+
+
+def _all_wordings(pairs: Sequence[Pair], show: Show) -> list[str]:
+    return list(dict.fromkeys(text for pair in pairs for text in show.wordings(pair)))
+
+
+def _check_pairs(pairs: Sequence[Pair], show: Show) -> None:
+    """Refuse what a training would stop at later: each size is seen before the first step."""
+    captioned = {pair.task for pair in pairs if pair.caption}
+    both = sorted(captioned & show.variation.prompts.keys())
+    if both:
+        raise UsageError(
+            f"--prompts: the pairs of {both[0]} have captions of their own; drop one of the two"
+        )
+    profile, variation = show.profile, show.variation
+    if profile.fit == "crop" or "crop" in variation.augment:
+        largest = max(variation.sides(profile.epochs, profile.resolution))
+        for pair in pairs:
+            check_size(pair, largest)

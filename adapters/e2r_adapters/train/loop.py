@@ -26,7 +26,7 @@ from e2r_adapters.train.record import Record, digest_of, is_finished, record_of,
 from e2r_adapters.train.samples import draw_samples, sample_path
 from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
-from e2r_adapters.train.step import flow_matching_loss
+from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
@@ -169,8 +169,9 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     for group in session.optimizer.param_groups:
         group["lr"] = group["base_lr"] * rate
     half = profile.dtype == "bfloat16"
+    batch = session.batch(step)
     with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
-        loss = _loss(session, step)
+        loss = _loss(session, batch)
     accelerator.backward(loss)
     norm = float(torch.nn.utils.clip_grad_norm_(session.trained, profile.clip))
     reduced: Any = accelerator.reduce(loss.detach(), "mean")
@@ -189,8 +190,7 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     }
 
 
-def _loss(session: Session, step: int) -> Any:
-    batch = session.batch(step)
+def _loss(session: Session, batch: Batch) -> Any:
     mask = session.training.loss_mask(batch.conditioning.shape)
 
     def velocity(x: Any, sigma: Any) -> Any:

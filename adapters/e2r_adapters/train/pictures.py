@@ -30,6 +30,7 @@ class Pair:
         key: sha256 over size and pixels of both pictures; what caches and records go by.
         clean, degraded: (H, W, 3) uint8 RGB of equal size.
         files: the files that were read; empty for painted pairs.
+        caption: its own instruction; "" for its task's.
     """
 
     task: str
@@ -38,6 +39,7 @@ class Pair:
     clean: EightBit
     degraded: EightBit
     files: tuple[Path, ...] = ()
+    caption: str = ""
 
 
 def content_hash(*pictures: EightBit) -> str:
@@ -49,14 +51,20 @@ def content_hash(*pictures: EightBit) -> str:
     return digest.hexdigest()
 
 
-def read_pair(task: str, files: Files, reading: Reading) -> Pair:
+def read_pair(task: str, files: Files, reading: Reading, caption: str = "") -> Pair:
     """Decode one pair of files; UsageError for a broken file or unequal sizes."""
     clean, degraded = _read(files.clean, reading), _read(files.first, reading)
     if clean.shape != degraded.shape:
         sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (clean, degraded))
         raise UsageError(f"{files.first}: expected the size of {files.clean}, found {sizes}")
     key = content_hash(clean, degraded)
-    return Pair(task, files.name, key, clean, degraded, (files.clean, files.first))
+    return Pair(task, files.name, key, clean, degraded, (files.clean, files.first), caption)
+
+
+def clean_pair(task: str, name: str, path: Path, reading: Reading) -> Pair:
+    """Read a clean picture that stands for both sides: it is degraded when it is shown."""
+    clean = _read(path, reading)
+    return Pair(task, name, content_hash(clean, clean), clean, clean, (path,))
 
 
 def made_pair(task: str, name: str, path: Path, seed: int, index: int, reading: Reading) -> Pair:
@@ -89,7 +97,7 @@ def _read(path: Path, reading: Reading) -> EightBit:
         raise UsageError(str(error)) from error
 
 
-def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
+def painted_pair(task: str, seed: int, index: int, side: int, made: bool = True) -> Pair:
     """Paint a dead-leaves scene and degrade it as the task says, rounded to 8 bits.
 
     Args:
@@ -97,12 +105,14 @@ def painted_pair(task: str, seed: int, index: int, side: int) -> Pair:
         seed: with the index, decides every draw. The clean scenes of two tasks differ.
         index: number of the pair.
         side: height and width in pixels.
+        made: False for a scene that stands for both sides: it is degraded when it is shown.
     """
     rng = rng_for(seed, f"{task}/{index}", "training-pair")
     scene, depth = dead_leaves(rng, side)
     clean = eight_bit(scene)
     pixels = np.divide(clean, 255, dtype=np.float32)
-    degraded = eight_bit(degrade(_degradation(task, index), pixels, depth, rng))
+    known = _degradation(task, index)
+    degraded = eight_bit(degrade(known, pixels, depth, rng)) if made else clean
     return Pair(task, f"{index:05d}", content_hash(clean, degraded), clean, degraded)
 
 
@@ -133,13 +143,19 @@ def squared(pair: Pair, side: int, fit: Literal["squash", "crop"]) -> tuple[Eigh
         both = (Image.fromarray(p).resize(size, how) for p in (pair.clean, pair.degraded))
         clean, degraded = (np.asarray(image) for image in both)
         return clean, degraded
+    check_size(pair, side)
+    height, width = pair.clean.shape[:2]
+    rng = rng_for(0, pair.key, "training-crop")
+    y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    window = (slice(y, y + side), slice(x, x + side))
+    return pair.clean[window], pair.degraded[window]
+
+
+def check_size(pair: Pair, side: int) -> None:
+    """Raise `UsageError` for a pair that no window of a side can be cut from."""
     height, width = pair.clean.shape[:2]
     if min(height, width) < side:
         raise UsageError(
             f"pair {pair.name!r} of {pair.task}: expected at least {side}x{side} pixels to crop, "
             f"found {width}x{height}"
         )
-    rng = rng_for(0, pair.key, "training-crop")
-    y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    window = (slice(y, y + side), slice(x, x + side))
-    return pair.clean[window], pair.degraded[window]

@@ -13,7 +13,7 @@ from typing import Any
 
 from e2r_adapters.editors.backbones import fingerprint_of, title_of
 from e2r_adapters.lora.header import ADAPTER_FILE, read_record
-from e2r_adapters.train import selection
+from e2r_adapters.train import selection, variation
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.profiles import prompt_for, total_steps
 from e2r_adapters.train.selection import Selection
@@ -62,6 +62,8 @@ def record_of(config: TrainConfig, chosen: Selection) -> Record:
         "replicate_prompt_cache_bug": config.replicate_prompt_cache_bug,
         "steps": total_steps(config.profile, len(config.tasks)),
     }
+    if varied := variation.record_of(config.variation):
+        told["variation"] = varied
     if config.experts:
         # The layout of mixtures has no other place for the scale.
         scale = config.profile.alpha / config.profile.rank

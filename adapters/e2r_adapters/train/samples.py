@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from e2r_adapters.editors.editor import Conditioning, Editor
+from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
 from e2r_adapters.sampling import noise_for, sample
-from e2r_adapters.train.feed import instruction_for, prepared
+from e2r_adapters.train.feed import Show
 from e2r_adapters.train.pictures import Pair
-from e2r_adapters.train.profiles import Profile
+from e2r_adapters.train.views import Place
 from e2r_baselines.method import Pixels
 from e2r_metrics.base.pictures import EightBit, eight_bit, write_png
 
@@ -25,7 +25,7 @@ class Shown:
     """One training pair that samples show.
 
     Attributes:
-        key: content hash of the pair; names the noise.
+        key: content hash of what is shown; names the noise.
         clean, degraded: (H, W, 3) float32.
         conditioning: of the degraded picture.
     """
@@ -36,17 +36,21 @@ class Shown:
     conditioning: Conditioning
 
 
-def choose_shown(editor: Editor, pairs: Sequence[Pair], profile: Profile) -> tuple[Shown, ...]:
+def choose_shown(editor: Editor, pairs: Sequence[Pair], show: Show) -> tuple[Shown, ...]:
     """Return the first pair of each task, by task name, made ready while the editor can encode."""
     first = {pair.task: pair for pair in reversed(pairs)}
-    return tuple(_shown(editor, pair, profile) for _, pair in sorted(first.items()))
+    return tuple(_shown(editor, pair, show) for _, pair in sorted(first.items()))
 
 
-def _shown(editor: Editor, pair: Pair, profile: Profile) -> Shown:
-    clean, photo = prepared(pair, profile)
-    said = instruction_for(profile, pair.task, editor.family.guidance)
-    (given,) = editor.condition(photo, [said])
-    return Shown(pair.key, clean, photo.pixels, given)
+def _shown(editor: Editor, pair: Pair, show: Show) -> Shown:
+    """Make the first view of a pair ready, at the last resolution, under its first wording."""
+    profile = show.profile
+    side = show.variation.side(profile.epochs, profile.resolution)
+    view = show.view(pair, Place(0, 0, side))
+    photo = view.photo()
+    told = Instruction(show.wordings(pair)[0], editor.family.guidance, profile.sequence)
+    (given,) = editor.condition(photo, [told])
+    return Shown(view.key, view.target(), photo.pixels, given)
 
 
 def sample_path(out: Path, done: int) -> Path:

@@ -11,19 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from e2r_adapters.train.config import PAINTED, TrainConfig
-from e2r_adapters.train.pictures import MADE, Pair, made_pair, painted_pair, read_pair
-from e2r_adapters.train.profiles import kind_of
+from e2r_adapters.train.config import TrainConfig
+from e2r_adapters.train.pictures import Pair
+from e2r_adapters.train.sources import candidates, is_painted, open_pair, paint_pair, words
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.pairs import (
-    SUFFIXES,
-    Matching,
-    dataset_pairs,
-    list_pictures,
-    sides_of,
-)
+from e2r_metrics.base.pairs import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -88,16 +82,10 @@ def select(config: TrainConfig) -> Selection:
 
 
 def _barred(config: TrainConfig, task: str, test: Sequence[Path]) -> tuple[Overlap, ...]:
-    """Return which clean pictures of a task's folder stand in a test set."""
-    folder = config.data.get(task, PAINTED)
-    if folder == PAINTED or not folder.is_dir():
+    """Return which clean pictures of a task's data stand in a test set."""
+    if is_painted(config, task):
         return ()
-    made = kind_of(task) in MADE and _is_clean(folder, config.matching)
-    if made:
-        files = list(list_pictures(folder, config.matching.recursive).values())
-    else:
-        files = [pair.clean for pair in dataset_pairs(folder, config.matching)]
-    return _found(tuple(files), tuple(test))
+    return _found(tuple(one.clean for one in candidates(config, task)), tuple(test))
 
 
 @lru_cache(maxsize=32)
@@ -108,37 +96,13 @@ def _found(train: tuple[Path, ...], test: tuple[Path, ...]) -> tuple[Overlap, ..
 
 def _pairs_of(config: TrainConfig, task: str, barred: Set[Path]) -> tuple[list[Pair], str]:
     """Return the pairs of one task, of none of the files barred, and where they are from."""
-    seed, folder = config.pairs_seed, config.data.get(task, PAINTED)
-    if folder == PAINTED:
-        side = config.profile.painted
-        return [painted_pair(task, seed, i, side) for i in range(config.pairs)], "painted"
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: expected a folder of pairs for {task}, found no such folder")
-    without = f", without {len(barred)} that stand in a test set" if barred else ""
-    kind = kind_of(task)
-    if kind in MADE and _is_clean(folder, config.matching):
-        there = list_pictures(folder, config.matching.recursive).items()
-        listed = [(name, path) for name, path in there if path not in barred]
-        order = choose(len(listed), config.pairs, seed, task)
-        pairs = [
-            made_pair(task, *listed[index], seed, place, config.reading)
-            for place, index in enumerate(order)
-        ]
-        what = "noise" if kind == "denoise" else "haze"
-        return pairs, f"{what} painted on {folder.resolve().name}{without}"
-    files = [p for p in dataset_pairs(folder, config.matching) if p.clean not in barred]
-    order = choose(len(files), config.pairs, seed, task)
-    pairs = [read_pair(task, files[index], config.reading) for index in order]
-    return pairs, f"pairs of {folder.resolve().name}{without}"
-
-
-def _is_clean(folder: Path, matching: Matching) -> bool:
-    """Return whether a folder holds pictures themselves rather than two sides of pairs."""
-    if any(sides_of(folder)):
-        return False
-    if not matching.recursive:
-        return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-    return not any(all(sides_of(part)) for part in folder.iterdir() if part.is_dir())
+    if is_painted(config, task):
+        later = f", {config.variation.degrade} on it" if config.variation.degrade else ""
+        return [paint_pair(config, task, i) for i in range(config.pairs)], f"painted{later}"
+    listed = [one for one in candidates(config, task) if one.clean not in barred]
+    order = choose(len(listed), config.pairs, config.pairs_seed, task)
+    pairs = [open_pair(config, task, listed[index], place) for place, index in enumerate(order)]
+    return pairs, words(config, task, listed, barred)
 
 
 def _overlaps(pairs: Sequence[Pair], test: Sequence[Path]) -> tuple[Overlap, ...]:
@@ -167,13 +131,16 @@ def record(selection: Selection) -> dict[str, Any]:
         "dropped": [
             {"train": o.train.name, "test": o.test.name, "kind": o.kind} for o in selection.dropped
         ],
-        "pairs": [
-            {"task": pair.task, "name": pair.name, "sha256": pair.key} for pair in selection.pairs
-        ],
+        "pairs": [_told(pair) for pair in selection.pairs],
     }
 
 
+def _told(pair: Pair) -> dict[str, str]:
+    told = {"task": pair.task, "name": pair.name, "sha256": pair.key}
+    return told | ({"caption": pair.caption} if pair.caption else {})
+
+
 def hash_of(selection: Selection) -> str:
-    """Return one sha256 for all chosen pairs, whatever their order."""
-    keys = sorted(pair.key for pair in selection.pairs)
+    """Return one sha256 for all chosen pairs and their captions, whatever their order."""
+    keys = sorted(f"{pair.key} {pair.caption}".rstrip() for pair in selection.pairs)
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()

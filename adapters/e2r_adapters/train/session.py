@@ -7,7 +7,7 @@ from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.loading import open_editor
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.experts import attach_trained
-from e2r_adapters.train.feed import Feed, make_feed
+from e2r_adapters.train.feed import Feed, Show, make_feed
 from e2r_adapters.train.profiles import Profile, total_steps
 from e2r_adapters.train.samples import Shown, choose_shown
 from e2r_adapters.train.selection import Selection
@@ -24,7 +24,8 @@ class Session:
     """What the loop works with.
 
     Attributes:
-        editor: the model with its LoRA, parked; for saving and for samples.
+        editor: the model with its LoRA, parked unless it encodes in every step; for saving and for
+            samples.
         training: the same through the networks as accelerate wrapped them.
         accelerator: devices and processes.
         feed: samples, latents, conditionings and draws.
@@ -69,9 +70,11 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
     accelerator = Accelerator(cpu=config.device == "cpu")
     _check_world(profile, accelerator.num_processes)
     bare = open_editor(config.backbone, getattr(torch, profile.dtype), accelerator.device)
-    feed = make_feed(bare, selection.pairs, profile, config.seed, config.replicate_prompt_cache_bug)
-    shown = choose_shown(bare, selection.pairs, profile) if config.sample_every else ()
-    bare.park()
+    show = Show(profile, config.variation, config.seed, config.replicate_prompt_cache_bug)
+    feed = make_feed(bare, selection.pairs, show)
+    shown = choose_shown(bare, selection.pairs, show) if config.sample_every else ()
+    if not config.variation.live:
+        bare.park()
     names = _trained_parts(config)
     trained, optimizer = _trainable(bare, config, names)
     networks = {name: bare.networks[name] for name in names}

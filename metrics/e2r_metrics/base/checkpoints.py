@@ -134,6 +134,29 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     return dict(_flat(tree, "", path))
 
 
+def read_archive(path: Path, root: str) -> dict[str, Tensor]:
+    """Read the arrays of an .npz whose names begin with `root`, as tensors by the rest of the name.
+
+    Raises:
+        UsageError: no such archive, none of those names in it, or arrays that are no numbers.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: expected an archive of arrays, found no such file")
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            names = [name for name in found.files if name.startswith(root)]
+            arrays = {name.removeprefix(root): torch.from_numpy(found[name]) for name in names}
+            others = ", ".join(found.files[:_SHOWN])
+    except Exception as error:  # a damaged archive raises whatever the parser meets
+        raise UsageError(
+            f"{path}: expected an .npz of arrays, found a file that cannot be read as one "
+            f"({_first_line(error)})"
+        ) from error
+    if not arrays:
+        raise UsageError(f"{path}: expected arrays under {root}, found {others or 'nothing'}")
+    return arrays
+
+
 def _flat(tree: Mapping[str, Any], prefix: str, path: Path) -> Iterator[tuple[str, Tensor]]:
     for key, value in tree.items():
         if isinstance(value, np.ndarray):

@@ -6,7 +6,7 @@ from itertools import product
 from math import isfinite, prod
 from typing import NamedTuple
 
-from e2r_metrics.explain.candidates import MIXED, Choice, Setting
+from e2r_metrics.explain.candidates import CHANNEL, MIXED, Choice, Setting
 
 AROUND: Mapping[str, float] = {"psnr": 1.0, "ssim": 0.02}
 """How far from where it lies a stated number might as well lie, for what chance would give."""
@@ -49,9 +49,9 @@ class Protocol:
     def odd(self) -> int:
         """Return how odd it is, from 0 on: what decides between equal digits."""
         channels = {choice.channel for choice in self.choices}
-        mixed = MIXED if len(channels) > 1 else 0
-        # One odd channel for all metrics is one odd choice.
-        return self.setting.odd + max(choice.odd for choice in self.choices) + mixed
+        # One odd channel for all metrics is one odd choice; pooling and window are two.
+        shown = max(CHANNEL[channel] for channel in channels) + (MIXED if len(channels) > 1 else 0)
+        return self.setting.odd + shown + sum(choice.odd for choice in self.choices)
 
     def distance(self, said: Sequence[Said]) -> float:
         """Return the largest difference from the stated numbers, in halves of their last digits."""

@@ -40,6 +40,16 @@ def _brisque(variant: str, definition: str, colour: str, reference: str, toleran
     )  # fmt: skip
 
 
+def _maniqa(variant: str, places: str) -> Metric:
+    return Metric(
+        "maniqa", variant, f"MANIQA ({variant})", "maniqa", True,
+        f"ViT-B/8, attention over channels and over windows, weighted mean over patches; mean over "
+        f"{places}; trained on KonIQ-10k, 0 to about 1",
+        "Yang et al., CVPR Workshops 2022", "MANIQA of its authors, by definition",
+        "1e-5 on equal weights", "single", low=0.0, crop="224x224", weights=("maniqa-koniq",),
+    )  # fmt: skip
+
+
 ROWS = (
     _clip_iqa("official", _PAIR, "learned", "CLIP-IQA of its authors; piq 0.8"),
     _clip_iqa("torchmetrics", _PAIR, "100", "torchmetrics clip_image_quality_assessment"),
@@ -50,6 +60,24 @@ ROWS = (
         "learned",
         "pyiqa clipiqa",
     ),
+    Metric(
+        "musiq",
+        "koniq",
+        "MUSIQ (KonIQ)",
+        "musiq",
+        True,
+        "transformer over patches of 32 pixels of the picture at its own size and with longer "
+        "sides of 224 and 384 by TensorFlow's Gaussian resize; trained on KonIQ-10k, about 0 to "
+        "100; GELU by tanh",
+        "Ke et al., ICCV 2021",
+        "musiq of google-research, by definition",
+        "1e-4 on equal weights",
+        "single",
+        resize="224, 384 and none",
+        weights=("musiq-koniq",),
+    ),
+    _maniqa("seed20", "20 places drawn by NumPy's RandomState(20) for each picture"),
+    _maniqa("five", "the four corners and the centre"),
     _niqe("matlab", "MATLAB rgb2gray, rounded", "the authors' MATLAB code, by definition"),
     _niqe("basicsr", "Y of BT.601 at 16-235, rounded", "BasicSR 1.4.2, in float64"),
     _brisque(

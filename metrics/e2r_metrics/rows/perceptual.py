@@ -22,6 +22,16 @@ def _dists(variant: str, resize: str, reference: str) -> Metric:
     )  # fmt: skip
 
 
+def _likeness(name: str, variant: str, title: str, features: str, weights: str) -> Metric:
+    shorter = 256 if name == "dino" else 224
+    return Metric(
+        name, variant, title, "likeness", True, f"cosine of {features}, in float64",
+        "Zhang et al., MagicBrush, NeurIPS 2023", "MagicBrush's image_eval.py, by definition",
+        "1e-6 on equal weights", low=-1.0, high=1.0, identical=1.0, crop="centre square of 224",
+        resize=f"short side to {shorter} by Pillow bicubic in 8 bits", weights=(weights,),
+    )  # fmt: skip
+
+
 ROWS = (
     _lpips("alex", "alexnet-imagenet", _LPIPS),
     _lpips("vgg", "vgg16-imagenet", _LPIPS),
@@ -35,4 +45,7 @@ ROWS = (
     _dists(
         "piq", "short side to 256 by torch bilinear without antialias, if it is longer", "piq 0.8"
     ),
+    _likeness("clip_i", "b32", "CLIP-I (ViT-B/32)", "CLIP's image embeddings", "clip-vit-b-32"),
+    _likeness("clip_i", "l14", "CLIP-I (ViT-L/14)", "CLIP's image embeddings", "clip-vit-l-14"),
+    _likeness("dino", "s16", "DINO (ViT-S/16)", "DINO's class tokens", "dino-vit-s-16"),
 )

@@ -1,0 +1,107 @@
+"""What a training shows anew from epoch to epoch: the flags of `train` and what they mean."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from e2r_bench.commands.types import NAMES, split
+from e2r_metrics.base.files import read_text
+
+if TYPE_CHECKING:
+    from e2r_adapters.train.variation import Variation
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Stages(click.ParamType):
+    """Sides by first epoch: "0=512,10=1024" is ((0, 512), (10, 1024)); a TOML table is the same."""
+
+    name = "EPOCH=SIDE,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int], ...]:
+        """See the class."""
+        if isinstance(value, Mapping):
+            value = ",".join(f"{epoch}={side}" for epoch, side in value.items())
+        parts = [part.partition("=") for part in split(str(value))]
+        try:
+            found = tuple((int(epoch), int(side)) for epoch, _, side in parts)
+        except ValueError:
+            found = ()
+        if not found or any(side < 16 for _, side in found):
+            self.fail(
+                f"expected EPOCH=SIDE,... such as 0=512,10=1024, sides from 16 on, found {value!r}",
+                param,
+                ctx,
+            )
+        return found
+
+
+class Wordings(click.ParamType):
+    """Wordings by task: a TOML file with `task = ["...", "..."]`; a TOML table is the same."""
+
+    name = "FILE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, tuple[str, ...]]:
+        """See the class."""
+        table = value if isinstance(value, Mapping) else self._read(Path(str(value)), param, ctx)
+        for task, pool in table.items():
+            whole = isinstance(pool, list | tuple) and len(set(pool)) == len(pool) > 0
+            if not (whole and all(isinstance(text, str) and text.strip() for text in pool)):
+                self.fail(
+                    f'expected different wordings, {task} = ["...", "..."], found {pool!r}',
+                    param,
+                    ctx,
+                )
+        return {task: tuple(pool) for task, pool in table.items()}
+
+    def _read(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        try:
+            return tomllib.loads(read_text(path))
+        except OSError as error:
+            self.fail(f"{path}: expected a TOML file, found: {error.strerror}", param, ctx)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{path}: expected TOML, found: {error}", param, ctx)
+
+
+def flags(command: Command) -> Command:
+    """Add the flags of what differs from epoch to epoch."""
+    for option in reversed(_FLAGS):
+        command = option(command)
+    return command
+
+
+_FLAGS = (
+    click.option(
+        "--augment", type=NAMES, help="crop,flip,turn: anew each epoch, both pictures alike."
+    ),
+    click.option("--degrade", help="mixed, mixed-neutral, real-esrgan or bsrgan: anew each epoch."),
+    click.option(
+        "--variants",
+        type=click.IntRange(min=1),
+        help="So many draws of each sample, encoded first.  [one an epoch, encoded when shown]",
+    ),
+    click.option("--prompts", type=Wordings(), help="TOML: task = [wordings], one a showing."),
+    click.option("--curriculum", type=Stages(), help="Resolutions, such as 0=512,10=1024."),
+)
+
+
+def variation_of(given: Mapping[str, Any]) -> "Variation":
+    """Return what differs from epoch to epoch, from converted settings."""
+    from e2r_adapters.train.variation import Variation
+
+    return Variation(
+        augment=given.get("augment", ()),
+        degrade=given.get("degrade", ""),
+        variants=given.get("variants", 0),
+        curriculum=given.get("curriculum", ()),
+        prompts=given.get("prompts", {}),
+    )
