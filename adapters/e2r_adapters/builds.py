@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.backbones import (
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
     from e2r_adapters.editors.editor import Editor
     from e2r_adapters.restorer import Settings
     from e2r_adapters.routing import Router
-
-BARE = MappingProxyType(
-    {"kontext": "kontext", "klein": "klein", "fill": "icedit", "qwen-edit": "qwen_edit"}
-)
-"""Family -> the method that runs a bare model of it."""
 
 
 def base_build(backbone: str) -> Build:
@@ -80,20 +74,6 @@ def licence_of(backbone: str) -> str:
     if backbone in MINIATURES:
         return "Apache-2.0"
     return RELEASES[backbone].licence if backbone in RELEASES else "that of its weights"
-
-
-def check_family(method: str, backbone: str, family: str) -> None:
-    """Stop where a method is given a backbone of another family.
-
-    Raises:
-        UsageError: it is another's; or a folder that is no pipeline.
-    """
-    found = family_named(backbone).name
-    if found != family:
-        raise UsageError(
-            f"method {method}: expected a backbone of the family {family}, found {backbone} of "
-            f"{found}; run {BARE[found]} with it"
-        )
 
 
 def open_bare(
@@ -169,7 +149,7 @@ def open_mixture(
             "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
             f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
         )
-    from e2r_adapters.lora.files import check_base
+    from e2r_adapters.lora.fitting import check_base
     from e2r_adapters.lora.mixture import put_on
     from e2r_adapters.restorer import EditorRestorer
 

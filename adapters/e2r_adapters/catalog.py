@@ -3,31 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from e2r_adapters.builds import (
-    adapted_build,
-    base_build,
-    check_family,
-    licence_of,
-    mixture_build,
-    open_adapted,
-    open_bare,
-    open_mixture,
-)
+from e2r_adapters.builds import mixture_build, open_mixture
 from e2r_adapters.controls import clean_resized, clean_vae
 from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbone
 from e2r_adapters.editors.klein import KLEIN
-from e2r_adapters.editors.miniatures import MINIATURES
-from e2r_adapters.editors.releases import FILL_DEV, SIDE
+from e2r_adapters.editors.releases import FILL_DEV
 from e2r_adapters.lora.dialects import tensor_file
 from e2r_adapters.lora.mixture_files import is_mixture, routing_of
-from e2r_adapters.lora.places import adapters_in
-from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import (
-    AdapterOptions,
     EditorOptions,
     IceditOptions,
     KleinLoraOptions,
@@ -40,13 +26,13 @@ from e2r_adapters.options import (
     RoundTripOptions,
     SampledOptions,
     Sampling,
+    SanaOptions,
 )
+from e2r_adapters.rows import adapted_row, bare_row, check_family, noted
 from e2r_adapters.steering import steered
 from e2r_baselines.method import Method, MethodSpec
-from e2r_baselines.tasks import TASKS
 from e2r_metrics.base.errors import UsageError
 
-_KINDS = frozenset(task.kind for task in TASKS.values())
 _KLEIN_NOTE = (
     "the shift of the noise levels depends on the number of steps (mu 2.29 at 4, 2.02 at 50, for "
     "4096 tokens)"
@@ -56,37 +42,14 @@ _QWEN_NOTE = (
     "otherwise than its pipeline, which makes every picture 1 megapixel first: that is "
     "resize=megapixel"
 )
-_NANO_NOTE = (
-    f"pictures beyond {SIDE}x{SIDE} pixels in windows of {SIDE}, unless --tile says otherwise"
-)
 _ICEDIT_NOTE = (
     "otherwise than its release: the condition's latents are the mode of the posterior and no "
     "sample, sides are multiples of 16; its squash to 512 pixels is resize=icedit"
 )
-
-
-def _bare(
-    name: str, title: str, source: str, backbone: str, options: SampledOptions, how: Sampling
-) -> MethodSpec:
-    """Return an editor's row without adapters."""
-    return MethodSpec(
-        name=name,
-        title=title,
-        source=source,
-        licence=licence_of(backbone),
-        builds=(base_build(backbone),),
-        tasks=_KINDS,
-        open=partial(open_bare, backbone, options, how),
-        stochastic=True,
-        stepped=True,
-        note=_NANO_NOTE if backbone in MINIATURES else "",
-        peak_bytes=partial(peak_bytes, backbone, options.resize, options.quantize),
-    )
-
-
-def _noted(spec: MethodSpec, note: str) -> MethodSpec:
-    """Return a row with a note before what its backbone says."""
-    return replace(spec, note="; ".join(filter(None, (note, spec.note))))
+_SANA_NOTE = (
+    "otherwise than its pipeline: Euler's steps on the folder's noise levels, where the releases "
+    "take DPM-Solver++ of second order, no bins of sizes, no preamble before prompts"
+)
 
 
 def _kontext(options: EditorOptions) -> MethodSpec:
@@ -94,14 +57,14 @@ def _kontext(options: EditorOptions) -> MethodSpec:
     check_family("kontext", backbone, "kontext")
     how = Sampling(options.guidance)
     source = "Black Forest Labs, FLUX.1 Kontext, 2025"
-    return _bare("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
+    return bare_row("kontext", "FLUX.1 Kontext, no adapter", source, backbone, options, how)
 
 
 def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     bare = _kontext(options)
     backbone = resolve_backbone(options.backbone, options.quantize)
     how = Sampling(options.guidance)
-    spec = _adapted(bare, backbone, options, options, how)
+    spec = adapted_row(bare, backbone, options, options, how)
     return replace(
         spec,
         name="kontext_lora",
@@ -110,38 +73,20 @@ def _kontext_lora(options: KontextLoraOptions) -> MethodSpec:
     )
 
 
-def _adapted(
-    bare: MethodSpec,
-    backbone: str,
-    options: SampledOptions,
-    given: AdapterOptions,
-    how: Sampling,
-) -> MethodSpec:
-    """Return an editor's row with adapters on what the bare one runs with."""
-    adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
-    embedded = MINIATURES.get(backbone) if given.adapter is None else None
-    return replace(
-        bare,
-        tasks=_KINDS if embedded is None else embedded.kinds,
-        builds=(adapted_build(backbone, given, adapters),),
-        open=partial(open_adapted, backbone, options, (given, adapters), how),
-    )
-
-
 def _klein(options: KleinOptions) -> MethodSpec:
     backbone = resolve_backbone(options.backbone, options.quantize, "klein")
     check_family("klein", backbone, "klein")
     source = "Black Forest Labs, FLUX.2 klein, 2026"
     how = _klein_sampling(options, backbone)
-    spec = _bare("klein", "FLUX.2 klein, no adapter", source, backbone, options, how)
+    spec = bare_row("klein", "FLUX.2 klein, no adapter", source, backbone, options, how)
     note = _KLEIN_NOTE if options.mu == "own" else "mu fixed at that of 50 steps"
-    return _noted(spec, note)
+    return noted(spec, note)
 
 
 def _klein_lora(options: KleinLoraOptions) -> MethodSpec:
     bare = _klein(options)
     backbone = resolve_backbone(options.backbone, options.quantize, "klein")
-    spec = _adapted(bare, backbone, options, options, _klein_sampling(options, backbone))
+    spec = adapted_row(bare, backbone, options, options, _klein_sampling(options, backbone))
     return replace(spec, name="klein_lora", title="Edit2Restore's recipe on klein (klein + LoRA)")
 
 
@@ -170,14 +115,14 @@ def _qwen(options: QwenOptions) -> MethodSpec:
             "Qwen-Image-Edit, whose pipelines cut texts to no length; leave it out"
         )
     title, source = "Qwen-Image-Edit, no adapter", "Wu et al., Qwen-Image, 2025"
-    spec = _bare("qwen_edit", title, source, backbone, options, Sampling(options.guidance))
+    spec = bare_row("qwen_edit", title, source, backbone, options, Sampling(options.guidance))
     return replace(spec, note=_QWEN_NOTE if options.resize != "megapixel" else "")
 
 
 def _qwen_lora(options: QwenLoraOptions) -> MethodSpec:
     bare = _qwen(options)
     backbone = resolve_backbone(options.backbone, options.quantize, "qwen-edit")
-    spec = _adapted(bare, backbone, options, options, Sampling(options.guidance))
+    spec = adapted_row(bare, backbone, options, options, Sampling(options.guidance))
     title = "Edit2Restore's recipe on Qwen-Image-Edit (with LoRA)"
     return replace(spec, name="qwen_edit_lora", title=title)
 
@@ -192,8 +137,8 @@ def _icedit(options: IceditOptions) -> MethodSpec:
         )
     how = Sampling(options.guidance)
     title = "ICEdit (FLUX.1 Fill, diptych + LoRA)"
-    bare = _bare("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
-    return _noted(_adapted(bare, backbone, options, options, how), _ICEDIT_NOTE)
+    bare = bare_row("icedit", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    return noted(adapted_row(bare, backbone, options, options, how), _ICEDIT_NOTE)
 
 
 def _icedit_moe(options: MixtureOptions) -> MethodSpec:
@@ -203,10 +148,19 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     routing = routing_of(options.adapter, options.routing)
     title = f"ICEdit with its mixture, routing {routing}"
     how = Sampling(options.guidance)
-    bare = _bare("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
+    bare = bare_row("icedit_moe", title, "Zhang et al., NeurIPS 2025", backbone, options, how)
     mixed = (mixture_build(backbone, options),)
     spec = replace(bare, builds=mixed, open=partial(open_mixture, backbone, options))
-    return _noted(spec, _ICEDIT_NOTE)
+    return noted(spec, _ICEDIT_NOTE)
+
+
+def _sana_paired(options: SanaOptions) -> MethodSpec:
+    backbone = resolve_backbone(options.backbone, options.quantize, "sana-concat")
+    check_family("sana_paired", backbone, "sana-concat")
+    how = Sampling(options.guidance)
+    title = "SANA, paired training (condition as channels, LoRA + projection)"
+    bare = bare_row("sana_paired", title, "Xie et al., ICLR 2025", backbone, options, how)
+    return noted(adapted_row(bare, backbone, options, options, how), _SANA_NOTE)
 
 
 def _row(name: str, options: type[Any], make: Callable[[Any], MethodSpec]) -> Method:
@@ -230,6 +184,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             _row("qwen_edit_lora", QwenLoraOptions, _qwen_lora),
             _row("icedit", IceditOptions, _icedit),
             _row("icedit_moe", MixtureOptions, _icedit_moe),
+            _row("sana_paired", SanaOptions, _sana_paired),
             Method("clean_vae", RoundTripOptions, clean_vae),
             Method("clean_resized", ResizeOptions, clean_resized),
         )

@@ -159,6 +159,20 @@ class MixtureOptions(SampledOptions):
 
 
 @dataclass(frozen=True)
+class SanaOptions(SampledOptions, AdapterOptions):
+    """What SANA after paired training runs with.
+
+    Attributes:
+        guidance: the scale of classifier-free guidance; 1 for none, as it was trained: the empty
+            prompt, which others guide away from, is shown in no training here.
+        max_sequence_length: text tokens; 300 as its pipeline's. What pads a text is masked.
+    """
+
+    guidance: float = 1.0
+    max_sequence_length: int | None = 300
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How a method samples.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The settings that a training takes as they are.
 _PLAIN = (
     "backbone", "pairs_seed", "seed", "targets", "text_encoder", "replicate_prompt_cache_bug",
-    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts",
+    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts", "recipe",
 )  # fmt: skip
 
 
@@ -42,7 +42,12 @@ _PLAIN = (
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of everything but the choice of pairs.  [42]"
 )
-@click.option("--targets", help="full, attention; klein: common too.  [full]")
+@click.option("--targets", help="full, attention; klein: common too; SANA: full, qkv.  [full]")
+@click.option(
+    "--recipe",
+    type=click.Choice(["edit2restore", "channel-concat"]),
+    help="channel-concat: SANA, with the degraded picture as channels.  [edit2restore]",
+)
 @click.option("--text-encoder", is_flag=True, default=None, help="Train CLIP's LoRA too.")
 @click.option(
     "--experts",

@@ -81,6 +81,7 @@ _ROWS = (
     Margin("maniqa", 0.02, "", _OF_ONE),
     Margin("clip_i", 0.01, "", _OF_ONE),
     Margin("dino", 0.01, "", _OF_ONE),
+    Margin("dreamsim", 0.01, "", _OF_ONE),
     Margin("invented_share", 1.0, "% of pixels", _PATCH),
     Margin("lost_share", 1.0, "% of pixels", _PATCH),
     Margin("unfaithful_share", 1.0, "% of pixels", _PATCH),

@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.letters import chat_letters
 from tests.adapters.tiny_qwen import build_tiny_qwen
+from tests.adapters.tiny_sana import build_tiny_sana
 
 if TYPE_CHECKING:
     from diffusers import Flux2KleinPipeline, FluxFillPipeline, FluxKontextPipeline
@@ -198,3 +199,9 @@ def make_fill() -> "Callable[..., FluxFillPipeline]":
 def make_qwen() -> "Callable[..., Any]":
     """Builds the tiny Qwen-Image-Edit pipeline, as often as a test needs one."""
     return build_tiny_qwen
+
+
+@pytest.fixture
+def make_sana() -> "Callable[..., Any]":
+    """Builds the tiny SANA pipeline, as often as a test needs one."""
+    return build_tiny_sana

@@ -1,7 +1,7 @@
 """Files of quality networks with random weights, laid out as the published ones."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from e2r_metrics import likeness, maniqa_network
+from e2r_metrics import dreamsim, likeness, maniqa_network
 from e2r_metrics.musiq import ROOT, Sizes
 
 SMALL_MUSIQ = Sizes(width=48, depth=2, heads=3, hidden=64)
@@ -127,6 +128,32 @@ def tiny_dino(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     return folder / "dino.pth"
 
 
+def tiny_dreamsim(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Have DreamSim be three tiny ViTs and an adapter of rank 4, and return their files."""
+    width = 32
+    patch.setattr(dreamsim, "SIZES", {"embed_dim": width, "depth": 2, "num_heads": 2})
+    patch.setattr(dreamsim, "EMBEDDED", 24)
+    torch.manual_seed(0)
+    files, adapter = {}, {}
+    for index, branch in enumerate(dreamsim.BRANCHES):
+        state = _shaken(dreamsim.Encoder(branch).state_dict())
+        theirs = {
+            k.replace("vit.", "").replace("norm_pre", "pos_drop"): v for k, v in state.items()
+        }
+        files[branch.weights] = folder / f"{branch.weights}.pth.tar"
+        torch.save({"state_dict": theirs}, files[branch.weights])
+        for block in range(2):
+            layer = f"base_model.model.extractor_list.{index}.model.blocks.{block}.attn.qkv"
+            adapter[f"{layer}.lora_A.weight"] = 0.3 * torch.randn(4, width)
+            adapter[f"{layer}.lora_B.weight"] = 0.3 * torch.randn(3 * width, 4)
+    files[dreamsim.ADAPTER] = folder / "adapter_model.safetensors"
+    save_file(adapter, files[dreamsim.ADAPTER])
+    files[dreamsim.SETTINGS] = folder / "adapter_config.json"
+    settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 3.0, "use_rslora": False}
+    files[dreamsim.SETTINGS].write_text(json.dumps(settings))
+    return files
+
+
 def _shaken(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of which none is zero or one, so that each of them counts."""
     return {
@@ -149,11 +176,16 @@ def embedded_patches(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
     return torch.cat([state["cls_token"], tokens], 1) + state["pos_embed"]
 
 
-def encoder_layer(state: Mapping[str, Tensor], heads: int) -> nn.TransformerEncoderLayer:
+def encoder_layer(
+    state: Mapping[str, Tensor],
+    heads: int,
+    activation: Callable[[Tensor], Tensor] = F.gelu,
+    epsilon: float = 1e-6,
+) -> nn.TransformerEncoderLayer:
     """Return PyTorch's own layer with the weights of a block of timm's ViT."""
     width = state["norm1.weight"].numel()
     layer = nn.TransformerEncoderLayer(
-        width, heads, 4 * width, 0.0, "gelu", 1e-6, batch_first=True, norm_first=True
+        width, heads, 4 * width, 0.0, activation, epsilon, batch_first=True, norm_first=True
     )
     names = {"attn.qkv.": "self_attn.in_proj_", "attn.proj.": "self_attn.out_proj.",
              "mlp.fc1.": "linear1.", "mlp.fc2.": "linear2."}  # fmt: skip
@@ -183,4 +215,5 @@ def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
         "maniqa-koniq": folder / "ckpt_koniq10k.pt",
         "clip-vit-b-32": tiny_clip(folder, patch),
         "dino-vit-s-16": tiny_dino(folder, patch),
+        **tiny_dreamsim(folder, patch),
     }

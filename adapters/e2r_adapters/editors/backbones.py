@@ -16,12 +16,19 @@ from e2r_adapters.editors.releases import (
     KLEIN_BASE,
     QWEN_EDIT_2511,
     RELEASES,
+    SANA_1_5,
     Quantize,
 )
 from e2r_metrics.base.errors import UsageError
 
 _AUTO: Mapping[str, str] = MappingProxyType(
-    {"kontext": FULL, "klein": KLEIN_BASE, "fill": FILL_DEV, "qwen-edit": QWEN_EDIT_2511}
+    {
+        "kontext": FULL,
+        "klein": KLEIN_BASE,
+        "fill": FILL_DEV,
+        "qwen-edit": QWEN_EDIT_2511,
+        "sana-concat": SANA_1_5,
+    }
 )
 
 

@@ -8,10 +8,12 @@ from e2r_adapters.editors.fill import FILL
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.kontext import KONTEXT
 from e2r_adapters.editors.qwen import FIRST_PIPELINE, QWEN_EDIT
+from e2r_adapters.editors.sana import SANA_CONCAT
 from e2r_metrics.base.errors import UsageError, unknown
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {f.pipeline: f for f in (KONTEXT, KLEIN, FILL, QWEN_EDIT)} | {FIRST_PIPELINE: QWEN_EDIT}
+    {f.pipeline: f for f in (KONTEXT, KLEIN, FILL, QWEN_EDIT, SANA_CONCAT)}
+    | {FIRST_PIPELINE: QWEN_EDIT}
 )
 
 

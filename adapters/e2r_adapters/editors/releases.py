@@ -29,6 +29,8 @@ KLEIN = "black-forest-labs/FLUX.2-klein-4B"
 """The klein that was distilled to four steps."""
 QWEN_EDIT_2511 = "Qwen/Qwen-Image-Edit-2511"
 QWEN_EDIT_2509 = "Qwen/Qwen-Image-Edit-2509"
+SANA_1_5 = "Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers"
+"""A text-to-image model, which paired training makes a restorer."""
 
 WORK = 4 * 10**9
 """Bytes of work for a picture of 1024x1024, beside the weights."""
@@ -95,6 +97,14 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
             "qwen-image-edit-2509",
             "Apache-2.0",
             _QWEN_NEEDED,
+        ),
+        # 1.60 G parameters beside 2.61 G of Gemma 2 and 0.31 G of the autoencoder.
+        SANA_1_5: Release(
+            "sana-concat",
+            "SANA1.5-1.6B",
+            "sana-15-1600m",
+            "NVIDIA License (NSCL v2) and Gemma Terms of Use",
+            _needed(13, 9, 7),
         ),
     }
 )

@@ -2,7 +2,8 @@
 
 from e2r_adapters.lora.attach import attach, scales
 from e2r_adapters.lora.export import convert
-from e2r_adapters.lora.files import fingerprint, load, save
+from e2r_adapters.lora.files import load, save
+from e2r_adapters.lora.fitting import fingerprint
 from e2r_adapters.lora.header import ADAPTER_FILE, read_record
 from e2r_adapters.lora.inspection import AdapterReport, inspect
 from e2r_adapters.lora.problems import PartReport

@@ -1,7 +1,6 @@
 """Adapter files: written as diffusers writes them, read back only if they are what they say."""
 
 import json
-import math
 import shutil
 import tempfile
 import warnings
@@ -11,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.compat import check_peft, known_settings
-from e2r_adapters.editors.backbones import weight_fingerprint
 from e2r_adapters.editors.editor import Editor, LoraFacts
 from e2r_adapters.lora.attach import layer_scales
 from e2r_adapters.lora.conversion import as_diffusers, content_of, is_native, signed
-from e2r_adapters.lora.dialects import AdapterFile, read_adapter
+from e2r_adapters.lora.dialects import AdapterFile, read_adapter, tensor_file
+from e2r_adapters.lora.fitting import check_base, check_scales, check_shapes
 from e2r_adapters.lora.header import (
     ADAPTER_FILE,
     DIFFUSERS_ENTRY,
     RECORD_KEY,
-    Shapes,
     linears,
     read_header,
 )
 from e2r_adapters.lora.inspection import inspect
+from e2r_adapters.lora.projections import projection_of, read_projection, save_projection
 from e2r_adapters.lora.scaling import scaling_of
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
@@ -33,20 +32,9 @@ from e2r_metrics.base.files import replacing, unfinished_name
 if TYPE_CHECKING:
     import torch
 
+    from e2r_adapters.editors.projection import Projection
+
 _PARTS = ("transformer", "text_encoder")
-
-
-def fingerprint(editor: Editor) -> str:
-    """Return what tells an editor's base from another of the same shape; see `fingerprint_of`.
-
-    A LoRA on top of it is looked through.
-    """
-    return weight_fingerprint(_marked(editor).weight)
-
-
-def _marked(editor: Editor) -> Any:
-    layer = editor.networks["transformer"].get_submodule(editor.family.lora.marked)
-    return getattr(layer, "base_layer", layer)
 
 
 def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
@@ -54,7 +42,8 @@ def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
 
     Args:
         editor: those of its networks that were trained carry the LoRA.
-        folder: receives `pytorch_lora_weights.safetensors`.
+        folder: receives `pytorch_lora_weights.safetensors`, and the projection of a family that
+            has one.
         record: what it was trained on and how; kept in the header beside diffusers' own entry.
 
     Returns:
@@ -66,6 +55,9 @@ def save(editor: Editor, folder: Path, record: Mapping[str, Any]) -> Path:
     trained = {name: part for name, part in editor.networks.items() if _has_lora(part)}
     layers = {name: _portable(name, part) for name, part in trained.items()}
     folder.mkdir(parents=True, exist_ok=True)
+    if (projection := projection_of(editor)) is not None:
+        # First, since the LoRA's file says that a training is finished.
+        save_projection(projection, folder, record)
     # Named as what is not whole yet: whoever locks the folder after a kill removes it.
     work = folder / unfinished_name("adapter")
     try:
@@ -123,16 +115,18 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
 
     Raises:
         UsageError: `inspect` finds a problem, the file is for another base, or it loads at another
-            scale than its metadata says; or the installed PEFT is too old.
+            scale than its metadata says; its projection is not beside it, in a family that has
+            one; or the installed PEFT is too old.
     """
     report = inspect(path, alpha, editor.family)
     if report.problems:
         raise UsageError(f"{path}: {report.problems[0]}")
+    beside = _beside(editor, path, report.record)
     with _native(read_adapter(path), editor.family.lora, alpha) as (source, expected):
         with _named_failures(path, "convert"):
             shapes = editor.lora_shapes(source)
         for part, network in editor.networks.items():
-            _check_shapes(network, part, shapes, path)
+            check_shapes(network, part, shapes, path)
             if linears(shapes, part):
                 check_peft(network)
         check_base(editor, report.record, path)
@@ -140,9 +134,21 @@ def load(editor: Editor, path: Path, name: str, alpha: float | None = None) -> f
             # PEFT warns whoever loads a second adapter that there will be several; that is meant.
             warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
             editor.load_lora(source, name)
+    if beside is not None:
+        beside[0].load(name, beside[1])
     for part, network in editor.networks.items():
-        _check_scales(network, expected.get(part, {}), f"{path}: {part}", name)
+        check_scales(network, expected.get(part, {}), f"{path}: {part}", name)
     return max(layer_scales(editor.networks["transformer"], name).values(), default=1.0)
+
+
+def _beside(
+    editor: Editor, path: Path, record: Mapping[str, Any] | None
+) -> "tuple[Projection, torch.Tensor] | None":
+    """Return a family's projection and the weight that it has with an adapter."""
+    projection = projection_of(editor)
+    if projection is None:
+        return None
+    return projection, read_projection(tensor_file(path), len(projection.weight), record)
 
 
 @contextmanager
@@ -191,60 +197,3 @@ def _named_failures(path: Path, what: str) -> Generator[None]:
             f"{path}: an adapter for another base, or a damaged one: diffusers cannot {what} it "
             f"({reason}); choose its own backbone"
         ) from error
-
-
-def _check_shapes(model: "torch.nn.Module", part: str, shapes: Shapes, path: Path) -> None:
-    """Compare every LoRA matrix with the Linear it is for; UsageError where they do not fit."""
-    import torch
-
-    modules = dict(model.named_modules())
-    for name, (a, b) in linears(shapes, part).items():
-        # transformers 5 dropped the level `text_model`, which files keep for older versions.
-        target = modules.get(name, modules.get(name.removeprefix("text_model.")))
-        linear = getattr(target, "base_layer", target)
-        fits = isinstance(linear, torch.nn.Linear)
-        if not fits or (linear.in_features, linear.out_features) != (a[1], b[0]):
-            found = f"{linear.in_features} -> {linear.out_features}" if fits else "no such Linear"
-            raise UsageError(
-                f"{path}: an adapter for another base: {part}.{name} expects a Linear "
-                f"{a[1]} -> {b[0]}, this base has {found}; choose its own backbone"
-            )
-
-
-def check_base(editor: Editor, record: Mapping[str, Any] | None, path: Path) -> None:
-    """Compare the base that one of our own adapters was trained on with the one at hand.
-
-    Raises:
-        UsageError: another one.
-    """
-    import torch
-
-    told = record or {}
-    trained_on = told.get("base_fingerprint")
-    quantized = not torch.is_floating_point(_marked(editor).weight)
-    if trained_on is None or quantized or trained_on == fingerprint(editor):
-        return
-    raise UsageError(
-        f"{path}: an adapter for another base: trained on {told.get('base')} with other weights "
-        f"({trained_on[:12]}) than this one; train it again or choose its backbone"
-    )
-
-
-def _check_scales(
-    network: "torch.nn.Module", expected: Mapping[str, float], what: str, name: str
-) -> None:
-    """Compare the scale that each layer of an adapter loaded at with what its file says."""
-    found = layer_scales(network, name)
-    # transformers 5 dropped the level `text_model`, which files keep for older versions.
-    wanted = {_known_name(key, found): scale for key, scale in expected.items()}
-    for layer in sorted(wanted.keys() | found.keys()):
-        says, acts = wanted.get(layer), found.get(layer)
-        if says is None or acts is None or not math.isclose(says, acts, rel_tol=1e-6):
-            raise UsageError(
-                f"{what}.{layer}: expected scale {says}, loaded at {acts}; the installed diffusers "
-                "misreads this file"
-            )
-
-
-def _known_name(key: str, found: Mapping[str, float]) -> str:
-    return key if key in found else key.removeprefix("text_model.")

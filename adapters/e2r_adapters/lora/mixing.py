@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.lora.attach import lora_layers
+from e2r_adapters.lora.projections import projection_of
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,8 @@ class Mixer:
         names, weights = list(mix), list(mix.values())
         for network in self._editor.networks.values():
             set_weights_and_activate_adapters(network, names, weights)
+        if (projection := projection_of(self._editor)) is not None:
+            projection.use(mix)
         if self._fuses and weights == [1.0]:
             self._transformer.fuse_lora(adapter_names=names)
             self._fused = True

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from e2r_adapters.editors.sana_facts import PROJECTION_FILE
 from e2r_adapters.lora.dialects import PEFT_FILE, PEFT_SETTINGS, tensor_file
 from e2r_adapters.lora.header import ADAPTER_FILE
 from e2r_baselines.tasks import KINDS
@@ -32,13 +33,17 @@ def adapters_in(given: Path) -> Mapping[str, Path]:
 def files_of(adapters: Mapping[str, Path]) -> dict[str, Path]:
     """Return label -> file of everything that decides what adapters do.
 
-    The scale of a PEFT adapter stands in a file of settings beside it.
+    The scale of a PEFT adapter stands in a file of settings beside it, and a paired adapter has a
+    projection there.
     """
     found = {f"adapter/{kind}" if kind else "adapter": path for kind, path in adapters.items()}
     for label, path in list(found.items()):
         settings = path.with_name(PEFT_SETTINGS)
         if path.name == PEFT_FILE and settings.is_file():
             found[f"{label}/settings"] = settings
+        projection = path.with_name(PROJECTION_FILE)
+        if projection.is_file():
+            found[f"{label}/projection"] = projection
     return found
 
 

@@ -1,13 +1,16 @@
 """What a training is refused for before anything is loaded."""
 
 from e2r_adapters.editors.backbones import family_named, is_miniature
-from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, TrainConfig
+from e2r_adapters.editors.families import FAMILIES
+from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, Recipe, TrainConfig
 from e2r_adapters.train.profiles import kind_of
 from e2r_adapters.train.variation import UNVARIED, check_variation
 from e2r_metrics.base.errors import UsageError, unknown
 
 _WITH_MIXTURES = "fill"
 """The family whose method `icedit_moe` runs mixtures."""
+_BY_CHANNELS = "sana-concat"
+"""The family whose condition is joined by what training makes of a projection."""
 
 
 def check(config: TrainConfig) -> None:
@@ -32,6 +35,7 @@ def check(config: TrainConfig) -> None:
     for task in config.tasks:
         kind_of(task)
     _check_painted(config)
+    _check_recipe(config)
     check_variation(config.variation, config.tasks, config.profile.epochs)
     if config.replicate_prompt_cache_bug and config.variation != UNVARIED:
         raise UsageError(
@@ -43,6 +47,20 @@ def check(config: TrainConfig) -> None:
         raise unknown("set of targets", config.targets, known)
     if config.experts:
         _check_experts(config)
+
+
+def _check_recipe(config: TrainConfig) -> None:
+    """Refuse a recipe that is another family's: what a condition is joined by cannot be chosen."""
+    found = family_named(config.backbone).name
+    wanted: Recipe = "channel-concat" if found == _BY_CHANNELS else "edit2restore"
+    if config.recipe == wanted:
+        return
+    others = sorted({one.name for one in FAMILIES.values()} - {_BY_CHANNELS})
+    fitting = [_BY_CHANNELS] if config.recipe == "channel-concat" else others
+    raise UsageError(
+        f"--recipe {config.recipe}: expected a backbone of the family {' or '.join(fitting)}, "
+        f"found {config.backbone} of {found}; give --recipe {wanted}, or another --backbone"
+    )
 
 
 def _check_painted(config: TrainConfig) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from e2r_adapters.editors.editor import Targets
 from e2r_adapters.editors.releases import Routing
@@ -15,6 +16,9 @@ PAINTED = Path("painted")
 """In the place of a folder: pictures painted by our own code (dead leaves)."""
 TRAINED_ROUTINGS: tuple[Routing, ...] = ("switch", "top2", "released")
 """Those of `e2r_adapters.lora.mixture` that a training may have; the others are controls."""
+Recipe = Literal["edit2restore", "channel-concat"]
+"""What is trained: a LoRA on an editing model; or, on a text-to-image model, a LoRA and the
+projection by which the degraded picture joins its latents."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TrainConfig:
         targets: a set that the backbone's family has: "full" (of Kontext: the release's list), or
             "attention" (the paper's text); klein has "common" too, its trainers' usual list.
         text_encoder: train a LoRA on the text encoder too.
+        recipe: see `Recipe`; it has to be that of the backbone's family.
         variation: what differs from epoch to epoch.
         experts: 0 for a plain LoRA; else how many stand beside each Linear of ICEdit's mixtures.
         routing: how they are weighted: "switch", the best with its weight among all, and "top2"
@@ -61,6 +66,7 @@ class TrainConfig:
     seed: int = 42
     targets: Targets = "full"
     text_encoder: bool = False
+    recipe: Recipe = "edit2restore"
     variation: Variation = UNVARIED
     experts: int = 0
     routing: Routing = "switch"

@@ -22,15 +22,21 @@ _MIXED = ("ff.net", "proj_out")
 """What the names of Linears with experts contain."""
 
 
-def attach_trained(
-    network: "torch.nn.Module", targets: tuple[str, ...], config: TrainConfig
-) -> list["torch.nn.Parameter"]:
-    """Add what is trained to a network, a LoRA or a mixture, and return its parameters.
+def attach_trained(editor: Editor, name: str, config: TrainConfig) -> list["torch.nn.Parameter"]:
+    """Add what is trained to one of an editor's networks, and return its parameters.
+
+    Args:
+        editor: frozen.
+        name: of the network; one that carries no LoRA is trained whole.
+        config: says whether it gets a LoRA or a mixture.
 
     Raises:
         UsageError: see `lora.attach`.
     """
-    profile = config.profile
+    profile, network = config.profile, editor.networks[name]
+    if name not in editor.family.lora.parts:
+        return list(network.requires_grad_(True).parameters())
+    targets = editor.family.lora.parts[name].targets[config.targets]
     if not config.experts:
         return lora.attach(network, targets, profile.rank, profile.alpha, config.seed)
     from e2r_adapters.lora.mixture import attach_mixture

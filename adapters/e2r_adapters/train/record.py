@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from e2r_adapters.editors.backbones import fingerprint_of, title_of
+from e2r_adapters.editors.sana_facts import PROJECTION_FILE
 from e2r_adapters.lora.header import ADAPTER_FILE, read_record
 from e2r_adapters.train import selection, variation
 from e2r_adapters.train.config import TrainConfig
@@ -62,6 +63,8 @@ def record_of(config: TrainConfig, chosen: Selection) -> Record:
         "replicate_prompt_cache_bug": config.replicate_prompt_cache_bug,
         "steps": total_steps(config.profile, len(config.tasks)),
     }
+    if config.recipe == "channel-concat":
+        told["recipe"] = config.recipe
     if varied := variation.record_of(config.variation):
         told["variation"] = varied
     if config.experts:
@@ -85,7 +88,8 @@ def is_finished(out: Path, told: Record) -> bool:
     settings = out / SETTINGS_FILE
     if settings.is_file():
         _refuse_other(out, _read(settings), told)
-    if not (out / ADAPTER_FILE).exists():
+    kept = [ADAPTER_FILE, PROJECTION_FILE] if "recipe" in told else [ADAPTER_FILE]
+    if not all((out / name).exists() for name in kept):
         return False
     held = trained_as(out)
     if held is None:

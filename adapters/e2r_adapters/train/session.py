@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.loading import open_editor
+from e2r_adapters.editors.sana_facts import PROJECTION
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.experts import attach_trained
 from e2r_adapters.train.feed import Feed, Show, make_feed
@@ -101,27 +102,28 @@ def _check_world(profile: Profile, processes: int) -> None:
 
 
 def _trained_parts(config: TrainConfig) -> list[str]:
-    return ["transformer", "text_encoder"] if config.text_encoder else ["transformer"]
+    others = {"text_encoder": config.text_encoder, PROJECTION: config.recipe == "channel-concat"}
+    return ["transformer", *(name for name, trained in others.items() if trained)]
 
 
 def _trainable(
     editor: Editor, config: TrainConfig, names: list[str]
 ) -> tuple[list["torch.nn.Parameter"], "torch.optim.Optimizer"]:
-    """Attach the LoRA and return what is trained, with AdamW over it, one group per network."""
+    """Attach what is trained and return it, with AdamW over it, one group per network."""
     import torch
 
     profile = config.profile
     rates = {
         "transformer": (profile.learning_rate, profile.weight_decay),
         "text_encoder": (profile.text_learning_rate, profile.text_weight_decay),
+        # Decay would pull it to 0, where neither latents nor condition pass.
+        PROJECTION: (profile.learning_rate, 0.0),
     }
     groups: list[dict[str, Any]] = []
     for name in names:
         if name not in editor.networks:
             raise UsageError(f"{editor.family.pipeline}: expected a {name} to train, found none")
-        targets = editor.family.lora.parts[name].targets[config.targets]
-        network = editor.networks[name]
-        added = attach_trained(network, targets, config)
+        added = attach_trained(editor, name, config)
         rate, decay = rates[name]
         # `base_lr` is ours: the schedule multiplies it, step by step.
         groups.append({"params": added, "lr": rate, "base_lr": rate, "weight_decay": decay})

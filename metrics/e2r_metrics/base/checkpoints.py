@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -141,7 +142,9 @@ def read_archive(path: Path, root: str) -> dict[str, Tensor]:
         UsageError: no such archive, none of those names in it, or arrays that are no numbers.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: expected an archive of arrays, found no such file")
+        raise UsageError(f"{path}: expected an .npz of arrays, found no such file")
+    if not is_zipfile(path):  # NumPy would go on to a pickle, and say how to load one
+        raise UsageError(f"{path}: expected an .npz of arrays, found another kind of file")
     try:
         with np.load(path, allow_pickle=False) as found:
             names = [name for name in found.files if name.startswith(root)]

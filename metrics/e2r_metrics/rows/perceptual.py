@@ -32,6 +32,19 @@ def _likeness(name: str, variant: str, title: str, features: str, weights: str) 
     )  # fmt: skip
 
 
+_DREAMSIM = Metric(
+    "dreamsim", "ensemble", "DreamSim", "dreamsim", False,
+    "1 - cosine of embeddings less their means, of DINO (class token before the last norm), CLIP "
+    "and OpenCLIP, ViT-B/16 each, with the LoRA of release 0.2; float64",
+    "Fu et al., NeurIPS 2023", "dreamsim 0.2.1", "1e-5 on equal weights",
+    low=0.0, high=2.0, identical=0.0,
+    resize="224x224 by Pillow bicubic in 8 bits, aspect not kept",
+    weights=(
+        "dino-vit-b-16", "dreamsim-clip", "dreamsim-open-clip", "dreamsim-lora",
+        "dreamsim-lora-settings",
+    ),
+)  # fmt: skip
+
 ROWS = (
     _lpips("alex", "alexnet-imagenet", _LPIPS),
     _lpips("vgg", "vgg16-imagenet", _LPIPS),
@@ -48,4 +61,5 @@ ROWS = (
     _likeness("clip_i", "b32", "CLIP-I (ViT-B/32)", "CLIP's image embeddings", "clip-vit-b-32"),
     _likeness("clip_i", "l14", "CLIP-I (ViT-L/14)", "CLIP's image embeddings", "clip-vit-l-14"),
     _likeness("dino", "s16", "DINO (ViT-S/16)", "DINO's class tokens", "dino-vit-s-16"),
+    _DREAMSIM,
 )
