@@ -23,19 +23,22 @@ def words(protocol: Protocol) -> str:
         f"shave {view.shave}" if view.shave else "",
         f"{view.depth} to 8 bits" if view.depth != "stored" else "",
         "dB of the mean error" if _pooled(protocol) else "",
+        *(choice.slip for choice in choices),
         ORDERS[setting.order] if setting.order != "name" else "",
     ]
     return ", ".join(filter(None, parts))
 
 
-def command_of(protocol: Protocol, folders: tuple[str, str], parts: Parts) -> str:
-    """Return the command that scores so.
+def command_of(protocol: Protocol, folders: tuple[str, str], parts: Parts) -> str | None:
+    """Return the command that scores so; None where nothing of ours does, since it is a mistake.
 
     Args:
         protocol: what was found.
         folders: restored and clean, as they were given.
         parts: how files were read and paired.
     """
+    if any(choice.slip for choice in protocol.choices):
+        return None
     order = protocol.setting.order
     flags = [
         *("--metrics", ",".join(choice.metric for choice in protocol.choices)),
@@ -70,6 +73,9 @@ def sentence(found: Findings, n: int) -> Iterator[str]:
         f"{found.tried} protocols tried on {n} pairs, {found.distinct} of them with numbers of "
         "their own"
     )
+    if not found.tried:
+        yield f"No protocol for {asked} could be tried."
+        return
     if not found.hits:
         yield f"No protocol gives {asked}: {tried}. The nearest:"
         yield "Not to be tried on 8-bit files: scores of unrounded floats, about 0.01 dB at 34 dB."

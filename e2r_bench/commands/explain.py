@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from e2r_metrics.explain.search import Findings, Said
     from e2r_metrics.parts import Parts
 
-_METRICS = ("psnr", "ssim")
+_METRICS = ("psnr", "ssim", "lpips")
 _MOST_DIGITS = 6
 
 
@@ -33,7 +33,9 @@ class _Stated(click.ParamType):
         if not (whole + digits).isascii() or not (whole + digits).isdigit():
             self.fail(f"expected METRIC=NUMBER such as psnr=37.44, found {value!r}", param, ctx)
         if name not in _METRICS:
-            self.fail(f"expected {' or '.join(_METRICS)}, found {name!r}", param, ctx)
+            self.fail(
+                f"expected {', '.join(_METRICS[:-1])} or {_METRICS[-1]}, found {name!r}", param, ctx
+            )
         if len(digits) > _MOST_DIGITS:
             self.fail(
                 f"expected at most {_MOST_DIGITS} decimals, as papers print them, found {text}",
@@ -47,8 +49,11 @@ class _Stated(click.ParamType):
 @click.argument("restored", type=FILE)
 @click.argument("clean", type=FILE)
 @click.option("--says", "stated", multiple=True, required=True, type=_Stated(),
-              help="psnr=37.44 or ssim=.978, digits as printed; both say more.")  # fmt: skip
+              help="psnr=37.44, ssim=.978, lpips=.06: digits as printed; several say more.",
+              )  # fmt: skip
 @options.reading
+@options.weights
+@options.offline
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True,
               help="Protocols to print.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table; all protocols.")
@@ -56,6 +61,8 @@ def command(
     restored: Path,
     clean: Path,
     stated: tuple[tuple[str, str], ...],
+    weights: tuple[Path, ...],
+    offline: bool,
     top: int,
     as_json: bool,
     **asked: Any,
@@ -63,18 +70,23 @@ def command(
     """Try the protocols of published code on two folders, and say which give the stated numbers.
 
     Tried are channels, borders, crops, depths, windows and covariances of SSIM, both means over
-    pictures, and orders of pairs. Exit code 1 when none gives the numbers, or a picture failed.
+    pictures, orders of pairs, and networks and usual mistakes of LPIPS. Exit code 1 when none gives
+    the numbers, or a picture failed.
     """
     from e2r_bench.console import Console
+    from e2r_metrics import Resolver, Session, own_declarations
     from e2r_metrics.explain.folders import measure_folders
     from e2r_metrics.explain.search import search
 
     said = _said(stated)
     parts = options.parts_of(asked)
+    resolver = Resolver(
+        own_declarations(), weights, offline=offline, say=lambda line: click.echo(line, err=True)
+    )
     with Console() as console:
         measured = measure_folders(
             restored, clean, [one.metric for one in said], parts,
-            lambda done, total: console.watch("measure", done, total),
+            lambda done, total: console.watch("measure", done, total), Session(resolver),
         )  # fmt: skip
     for name, reason in measured.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
@@ -126,7 +138,8 @@ def _print(found: "Findings", measured: "Measured", call: _Call, top: int) -> No
     ]  # fmt: skip
     print_table(console, heads, rows)
     for number, answer in enumerate(answers, 1):
-        print_line(console, f"{number}: {command_of(answer.protocol, call.folders, call.parts)}")
+        command = command_of(answer.protocol, call.folders, call.parts)
+        print_line(console, f"{number}: {command or 'no command: score makes no such mistake'}")
         for other in answer.same[:3]:
             print_line(console, f"   the same numbers here: {words(other)}")
         if len(answer.same) > 3:
@@ -140,8 +153,8 @@ def _shown(text: str) -> int:
 
 
 def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
-    for order, reason in reasons.items():
-        yield f"not tried: --order {order}: {reason}"
+    for what, reason in reasons.items():
+        yield f"not tried: {what}: {reason}"
 
 
 def _print_json(found: "Findings", measured: "Measured", call: _Call, top: int) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from e2r_bench.cli import main
-from e2r_metrics.base.pictures import write_png
+from e2r_metrics import Missing, Resolver
+from e2r_metrics.base.pictures import read_image, write_png
 from e2r_metrics.catalog import metric_of
 from e2r_metrics.channels import CHANNELS
 from e2r_metrics.explain.candidates import (
@@ -27,6 +29,7 @@ from e2r_metrics.explain.candidates import (
 from e2r_metrics.explain.measured import measure_pair
 from e2r_metrics.explain.search import AROUND, Protocol, Said, search
 from e2r_metrics.images import peak
+from e2r_metrics.lpips import load_lpips, lpips_distance
 from e2r_metrics.psnr import psnr_on
 from e2r_metrics.ssim import ssim_on
 from e2r_metrics.view import WHOLE, View
@@ -229,7 +232,7 @@ def test_a_picture_that_fails_is_named_and_the_rest_is_explained(tmp_path, folde
         (["psnr"], "expected METRIC=NUMBER"),
         (["psnr=-3"], "expected METRIC=NUMBER"),
         (["psnr=nan"], "expected METRIC=NUMBER"),
-        (["pnsr=30"], "expected psnr or ssim"),
+        (["pnsr=30"], "expected psnr, ssim or lpips"),
         (["psnr=30", "psnr=31"], "each metric once"),
         (["psnr=30.1234567"], "at most 6 decimals"),
     ],
@@ -238,6 +241,54 @@ def test_a_users_mistake_is_one_line(folders, stated, said, capsys):
     flags = [part for one in stated for part in ("--says", one)]
     assert main(["explain", *folders, *flags]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(session):
+    """Skip without the weights of LPIPS that a registry has."""
+    if gone := session.missing(metric_of("lpips:alex")):
+        pytest.skip(gone.reason)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("flags", ["", "--crop x16", "--shave 4"])
+def test_a_planted_lpips_is_found_beside_a_psnr_on_y(folders, flags, capsys):
+    psnr, lpips = _score(capsys, *folders, "--metrics", "psnr:y,lpips:alex", *flags.split())
+    told = ["--says", f"psnr={psnr:.3f}", "--says", f"lpips={lpips:.5f}", "--offline"]
+    assert main(["explain", *folders, *told, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    first = found["hits"][0]
+    assert first["command"].split()[4:] == ["--metrics", "lpips:alex,psnr:y", *flags.split()]
+    assert not found["two_channels"]
+
+
+@pytest.mark.parametrize("slip", ["[0, 1] fed", "BGR fed"])
+def test_a_mistake_in_what_lpips_is_fed_is_named_and_has_no_command(folders, slip, files, capsys):
+    network = load_lpips("alex", files("alexnet-imagenet", "lpips-heads-alex"))
+    if slip == "[0, 1] fed":
+        # (x - shift) / scale of pictures in [0, 1], by a network that doubles them.
+        network.shift, network.scale = 2 * network.shift - 1, 2 * network.scale
+    values: list[float] = []
+    for path in sorted(Path(folders[0]).iterdir()):
+        pair = read_image(path), read_image(Path(folders[1]) / path.name)
+        planes = [
+            torch.from_numpy(image / np.float32(255)).permute(2, 0, 1)[None] for image in pair
+        ]
+        fed = [plane.flip(1) for plane in planes] if slip == "BGR fed" else planes
+        values.append(float(lpips_distance(network, *fed)))
+    said = f"lpips={np.mean(values):.6f}"
+    assert main(["explain", *folders, "--says", said, "--offline", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["hits"][0]
+    assert slip in first["protocol"]
+    assert first["command"] is None
+
+
+def test_a_network_without_weights_is_said_not_to_be_tried(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Resolver, "find", lambda self, name: Missing(name, "gone", "fetch it", 1))
+    assert main(["explain", *folders, "--says", "lpips=0.1234", "--offline"]) == 1
+    out = capsys.readouterr().out
+    assert "No protocol for lpips 0.1234 could be tried." in out
+    assert "not tried: lpips:alex: gone; to fetch: fetch it" in out
 
 
 def test_every_protocol_tried_can_be_scored():

@@ -33,6 +33,11 @@ DEPTH: Mapping[Depth, int] = MappingProxyType({"stored": 0, "round": 0, "truncat
 ORDER: Mapping[Order, int] = MappingProxyType(
     {"name": 0, "sorted": 3, "numeric": 3, "sorted-numeric": 3, "numeric-sorted": 3}
 )
+NETWORK: Mapping[str, int] = MappingProxyType({"alex": 0, "vgg": 2, "squeeze": 4})
+SLIP: Mapping[str, int] = MappingProxyType(
+    {"": 0, "[0, 1] fed where [-1, 1] is meant": 2, "BGR fed where RGB is meant": 3}
+)
+"""What is fed to a network by mistake; no command of ours makes these."""
 MIXED = 4
 """What two channels in one protocol add, such as PSNR on Y and SSIM on RGB."""
 WHOLE_KINDS = ("pooled", "padded")
@@ -58,10 +63,11 @@ class Choice(NamedTuple):
 
     Attributes:
         metric: an id of the catalog, such as "ssim:uniform7-y".
-        channel: its channel.
+        channel: its channel; "" where it has no choice of one.
         pooling: how pictures become one number.
-        odd: how odd its pooling or its window is, without channel and setting.
+        odd: how odd its pooling, its window or its network is, without channel and setting.
         value: the number.
+        slip: a mistake in what a network is fed; "" for none.
     """
 
     metric: str
@@ -69,6 +75,7 @@ class Choice(NamedTuple):
     pooling: Pooling
     odd: int
     value: float
+    slip: str = ""
 
 
 def views(depths: Sequence[Depth]) -> list[View]:
@@ -92,3 +99,8 @@ def psnr_choice(channel: str, pooling: Pooling, value: float) -> Choice:
 def ssim_choice(kind: str, channel: str, value: float) -> Choice:
     """Return a kind of SSIM on a channel with its number."""
     return Choice(f"ssim:{ssim_name(kind, channel)}", channel, "images", KIND[kind], value)
+
+
+def network_choice(network: str, slip: str, value: float) -> Choice:
+    """Return LPIPS of a network with its number."""
+    return Choice(f"lpips:{network}", "", "images", NETWORK[network] + SLIP[slip], value, slip)

@@ -20,10 +20,12 @@ from e2r_metrics.explain.candidates import (
     views,
 )
 from e2r_metrics.explain.measured import PairNumbers, measure_pair
+from e2r_metrics.explain.networks import lpips_choices
 from e2r_metrics.pair_pixels import read_pair
 from e2r_metrics.parts import Parts
 from e2r_metrics.psnr import pooled_decibel
 from e2r_metrics.score import workers
+from e2r_metrics.session import Session
 from e2r_metrics.view import DEPTHS, WHOLE, Depth, View
 
 Watch = Callable[[int, int], None]
@@ -37,7 +39,7 @@ class Measured:
         table: of each setting, the choices of each metric.
         n: number of pairs that were measured.
         failed: why a pair, by name, was not.
-        left_out: why an order of pairs was not tried, by order.
+        left_out: why an order of pairs ("--order sorted") or a network ("lpips:vgg") was not tried.
     """
 
     table: dict[Setting, dict[str, list[Choice]]]
@@ -47,16 +49,22 @@ class Measured:
 
 
 def measure_folders(
-    restored: Path, clean: Path, metrics: Sequence[str], parts: Parts, watch: Watch | None = None
+    restored: Path,
+    clean: Path,
+    metrics: Sequence[str],
+    parts: Parts,
+    watch: Watch | None = None,
+    session: Session | None = None,
 ) -> Measured:
     """Return what every protocol gives for two folders.
 
     Args:
         restored: folder of images.
         clean: folder with their partners.
-        metrics: "psnr", "ssim" or both.
+        metrics: of "psnr", "ssim" and "lpips".
         parts: how files are read and paired; its view and pooling are not looked at.
         watch: called with the number of pairs done and their total.
+        session: finds the weights of "lpips", which is not tried without.
 
     Raises:
         UsageError: files without partner, or folders that are none.
@@ -66,6 +74,12 @@ def measure_folders(
     made = replace(made, n=_add(made, parts.matching.order, pairs, metrics, parts.reading, watch))
     for order, other in _orders(restored, clean, parts, pairs, made.left_out):
         _add(made, order, other, metrics, parts.reading, None)
+    if "lpips" in metrics and session is not None:
+        read = [pair for pair in pairs if pair.name not in made.failed]
+        found, absent = lpips_choices(read, parts.reading, session, watch)
+        made.left_out.update(absent)
+        for setting, choices in found.items():
+            made.table[replace(setting, order=parts.matching.order)]["lpips"] = choices
     return made
 
 
@@ -81,13 +95,13 @@ def _orders(
             matching = replace(parts.matching, pattern=None, order=order)
             pairs = pair_folders(restored, clean, matching)
         except E2RError as error:
-            left_out[order] = str(error)
+            left_out[f"--order {order}"] = str(error)
             continue
         if _partners(pairs) in seen:
             continue
         seen.append(_partners(pairs))
         if unlike := _unlike(pairs):
-            left_out[order] = f"it pairs pictures of two sizes, such as {unlike}"
+            left_out[f"--order {order}"] = f"it pairs pictures of two sizes, such as {unlike}"
         else:
             yield order, pairs
 
@@ -161,7 +175,7 @@ def _choices(
 ) -> None:
     for at, view in enumerate(seen):
         setting = Setting(replace(view, depth=depth), order)
-        choices: dict[str, list[Choice]] = {"psnr": [], "ssim": []}
+        choices: dict[str, list[Choice]] = {"psnr": [], "ssim": [], "lpips": []}
         for channel in numbers[0].psnr:
             values = [one.psnr[channel][at] for one in numbers]
             choices["psnr"].append(psnr_choice(channel, "images", float(np.mean(values))))

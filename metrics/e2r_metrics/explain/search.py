@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from e2r_metrics.explain.candidates import CHANNEL, MIXED, Choice, Setting
 
-AROUND: Mapping[str, float] = {"psnr": 1.0, "ssim": 0.02}
+AROUND: Mapping[str, float] = {"psnr": 1.0, "ssim": 0.02, "lpips": 0.05}
 """How far from where it lies a stated number might as well lie, for what chance would give."""
 _SAME = 9
 """Numbers that agree to so many decimals are one."""
@@ -21,7 +21,7 @@ class Said(NamedTuple):
     """A stated number.
 
     Attributes:
-        metric: "psnr" or "ssim".
+        metric: "psnr", "ssim" or "lpips".
         value: as stated.
         half: half of its last digit: what rounding may have taken.
         text: as it was written.
@@ -46,11 +46,17 @@ class Protocol:
     choices: tuple[Choice, ...]
 
     @property
+    def channels(self) -> set[str]:
+        """Return the channels of the metrics that have a choice of one."""
+        return {choice.channel for choice in self.choices if choice.channel}
+
+    @property
     def odd(self) -> int:
         """Return how odd it is, from 0 on: what decides between equal digits."""
-        channels = {choice.channel for choice in self.choices}
+        channels = self.channels
         # One odd channel for all metrics is one odd choice; pooling and window are two.
-        shown = max(CHANNEL[channel] for channel in channels) + (MIXED if len(channels) > 1 else 0)
+        shown = max((CHANNEL[channel] for channel in channels), default=0)
+        shown += MIXED if len(channels) > 1 else 0
         return self.setting.odd + shown + sum(choice.odd for choice in self.choices)
 
     def distance(self, said: Sequence[Said]) -> float:
@@ -133,8 +139,9 @@ def _findings(table: Table, said: Sequence[Said], nearest: int, mixed: bool) -> 
 def _protocols(table: Table, said: Sequence[Said], mixed: bool) -> Iterable[Protocol]:
     for setting, by_metric in table.items():
         for choices in product(*(by_metric[one.metric] for one in said)):
-            if mixed or len({choice.channel for choice in choices}) == 1:
-                yield Protocol(setting, choices)
+            protocol = Protocol(setting, choices)
+            if mixed or len(protocol.channels) <= 1:
+                yield protocol
 
 
 def _grouped(protocols: Iterable[Protocol]) -> list[list[Protocol]]:
