@@ -1,7 +1,7 @@
 """The runner, the studies and the report: does a perceptual claim survive its own noise?
 
 The commands as functions, imported when they are first used: `score`, `judge`, `run`, `maps`,
-`write_maps`, the studies, and what they return. See `e2r_bench.api`.
+`write_maps`, `check`, `publish`, `verify`, the studies, and what they return. See `e2r_bench.api`.
 """
 
 from importlib import import_module
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from e2r_bench.api.arm_studies import Taught, study_pairs, study_prompts
+    from e2r_bench.api.bundles import publish, verify
+    from e2r_bench.api.check import Gate, check
+    from e2r_bench.api.filter_study import Filtered, study_filter
     from e2r_bench.api.judge import Judgement, judge, judge_runs
     from e2r_bench.api.maps import PictureMaps, maps
     from e2r_bench.api.page_studies import study_plan, study_tradeoff
@@ -27,6 +30,8 @@ except _Absent:  # the sources lie on the path, and nothing was installed
     __version__ = "unknown"
 
 __all__ = [
+    "Filtered",
+    "Gate",
     "Judgement",
     "Number",
     "PictureError",
@@ -38,13 +43,16 @@ __all__ = [
     "UsageError",
     "__version__",
     "carry_trust",
+    "check",
     "judge",
     "judge_runs",
     "maps",
     "open_run",
     "open_session",
+    "publish",
     "run",
     "score",
+    "study_filter",
     "study_pairs",
     "study_plan",
     "study_prompts",
@@ -52,10 +60,13 @@ __all__ = [
     "study_steps",
     "study_tradeoff",
     "trust_maps",
+    "verify",
     "write_maps",
 ]
 
 _HOME = {
+    "Filtered": "e2r_bench.api.filter_study",
+    "Gate": "e2r_bench.api.check",
     "Judgement": "e2r_bench.api.judge",
     "Number": "e2r_bench.api.score",
     "PictureError": "e2r_metrics.base.errors",
@@ -66,11 +77,14 @@ _HOME = {
     "Taught": "e2r_bench.api.arm_studies",
     "UsageError": "e2r_metrics.base.errors",
     "carry_trust": "e2r_bench.api.run_maps",
+    "check": "e2r_bench.api.check",
     "judge": "e2r_bench.api.judge",
     "judge_runs": "e2r_bench.api.judge",
     "open_run": "e2r_bench.api.run",
     "open_session": "e2r_bench.api.session",
+    "publish": "e2r_bench.api.bundles",
     "score": "e2r_bench.api.score",
+    "study_filter": "e2r_bench.api.filter_study",
     "study_pairs": "e2r_bench.api.arm_studies",
     "study_plan": "e2r_bench.api.page_studies",
     "study_prompts": "e2r_bench.api.arm_studies",
@@ -78,6 +92,7 @@ _HOME = {
     "study_steps": "e2r_bench.api.studies",
     "study_tradeoff": "e2r_bench.api.page_studies",
     "trust_maps": "e2r_bench.api.run_maps",
+    "verify": "e2r_bench.api.bundles",
     "write_maps": "e2r_bench.api.run_maps",
 }
 # `run` and `maps` are packages too: they are imported as such, and called as the function.

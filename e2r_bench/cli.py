@@ -12,6 +12,7 @@ import click
 
 from e2r_bench import __version__
 from e2r_bench.memory import keep_freed_memory
+from e2r_bench.mistakes import line_of
 from e2r_bench.threads import wait_passively
 from e2r_metrics.base.errors import E2RError
 
@@ -99,9 +100,11 @@ def _answered(arguments: Sequence[str] | None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="e2r-bench", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        _say(error.format_message())
+        return MISTAKE
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        _say(f"e2r-bench: {line_of(error)}")
         return MISTAKE
     except E2RError as error:
         _say(f"e2r-bench: {error}")

@@ -18,7 +18,7 @@ from e2r_bench.report.contest_text import HEADS, SAYS, reasons, tables
 from e2r_bench.report.run_tables import footnotes, run_tables
 from e2r_bench.report.statements import Contest
 from e2r_bench.store.store import Store
-from e2r_bench.terminal import print_line, print_table, spelled, stdout_console
+from e2r_bench.terminal import print_line, print_note, print_table, spelled, stdout_console
 
 
 class Console:
@@ -86,10 +86,10 @@ class Console:
             if made.rows:
                 print_table(console, made.heads, made.rows)
             for note in made.notes:
-                print_line(console, note)
+                print_note(console, note)
             print_line(console, "")
         for note in footnotes(store):
-            print_line(console, note)
+            print_note(console, note)
         print_line(console, str(store.folder))
 
 
@@ -100,4 +100,4 @@ def print_contest(console: RichConsole, contest: Contest) -> None:
         print_table(console, HEADS, table.rows)
         print_line(console, "")
     for line in (SAYS, *reasons(contest)):
-        print_line(console, line)
+        print_note(console, line)

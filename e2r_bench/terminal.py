@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
@@ -18,6 +19,7 @@ PIPED_WIDTH = 160
 _NARROW = 28
 """A first column is folded to this, or to a third of the window, before a table is divided."""
 _GAP = 2
+_COMMAND = "e2r-bench "
 _HEAD = 5
 """Bytes by which a table of ours is known."""
 _SPOKEN = {"±": "+/-", "↑": "(+)", "↓": "(-)", "−": "-", "∞": "inf", "·": "-", "×": "x"}
@@ -50,6 +52,22 @@ def console_to(out: Path | None) -> Generator[Console]:
 def print_line(console: Console, text: str, style: str = "") -> None:
     """Print one line whole; a terminal wraps it by itself, and what is copied has no break."""
     console.print(spelled(text, console.encoding), style=style, soft_wrap=True)
+
+
+def print_note(console: Console, text: str) -> None:
+    """Print what is read and not copied, such as a protocol: in a window, broken between words.
+
+    A line with a command of ours is left whole, as are all in a pipe or a file.
+    """
+    if console.width == PIPED_WIDTH or _COMMAND in text:
+        print_line(console, text)
+        return
+    folded = textwrap.wrap(
+        spelled(text, console.encoding), max(console.width, _NARROW), subsequent_indent=" " * _GAP,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    for line in folded or [""]:
+        print_line(console, line)
 
 
 def print_entry(console: Console, name: str, details: Mapping[str, str]) -> None:

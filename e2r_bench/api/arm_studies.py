@@ -1,20 +1,21 @@
 """`e2r_bench.study_pairs` and `study_prompts`: studies whose arms are trained here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.api.checks import checked, refuse_other
 from e2r_bench.api.run import experiment_of, open_run
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
 from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.studies.measure import Unit
 
 if TYPE_CHECKING:
     from e2r_bench.arms.parts import Part
     from e2r_bench.arms.running import ArmRunner
     from e2r_bench.arms.study import ArmStudy
     from e2r_bench.run.config import Experiment
-    from e2r_bench.studies.measure import Unit
     from e2r_bench.studies.sides import Criteria
 
 Say = Callable[[str], None]
@@ -41,13 +42,19 @@ class Taught:
     epochs: int = 10
     training_seeds: Sequence[int] = ()
     seeds: Sequence[int] = ()
-    unit: "Unit" = "scene"
+    unit: Unit = "scene"
     margins: Mapping[str, float | Margin] = field(default_factory=dict[str, float | Margin])
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type; `UsageError`."""
+        for one in fields(self):
+            refuse_other(f"Taught: {one.name}", getattr(self, one.name), one.type)
 
 
 _USUAL = Taught()
 
 
+@checked
 def study_pairs(
     settings: "Experiment | Mapping[str, Any]",
     taught: Taught = _USUAL,
@@ -82,6 +89,7 @@ def study_pairs(
     return _studied("pairs", study, watch, lambda: study_pairs(study, pairs, specific))
 
 
+@checked
 def study_prompts(
     settings: "Experiment | Mapping[str, Any]",
     taught: Taught = _USUAL,
@@ -144,7 +152,7 @@ def open_runner(
 
 def criteria_of(
     base: "Experiment",
-    unit: "Unit",
+    unit: Unit,
     permutations: int,
     margins: Mapping[str, Margin],
     say: Say,
@@ -172,10 +180,11 @@ def _studied(
     name: str, study: "ArmStudy", watch: Watch, judged: "Callable[[], Sequence[Part]]"
 ) -> Study:
     from e2r_bench.arms.parts import record_of
+    from e2r_bench.arms.sharing import ARM_MARKS
     from e2r_metrics.base.locks import locked
 
     out = study.runner.base.out
-    with locked(out):
+    with locked(out, ARM_MARKS):
         study.runner.watch = watch
         parts = judged()
     finish(study.runner)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.run import Ran, open_run
 from e2r_bench.api.score import Scored, measures_of, scored
 from e2r_bench.api.session import Watch, open_session, unwatched
@@ -12,6 +13,7 @@ from e2r_bench.report.statements import Contest, Judged, statement
 from e2r_bench.statistics.margins import Margin, given_margins
 from e2r_bench.studies.entrants import Measures, enter
 from e2r_bench.studies.folders import Rules, folder_contest
+from e2r_bench.studies.measure import Unit
 from e2r_bench.versions import package_versions
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.parts import USUAL
@@ -19,7 +21,6 @@ from e2r_metrics.parts import USUAL
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2r_bench.studies.measure import Unit
     from e2r_metrics import Session
 
 METRICS = ("psnr", "ssim", "lpips", "invented_share")
@@ -94,6 +95,7 @@ class Judgement:
         ))  # fmt: skip
 
 
+@checked
 def judge(
     *arms: "Scored | str | Path",
     clean: str | Path | None = None,
@@ -193,6 +195,7 @@ def _scores(arms: Sequence[object]) -> list[Scored]:
     return made
 
 
+@checked
 def judge_runs(
     *runs: "Ran | str | Path",
     methods: Sequence[str] = (),
@@ -200,7 +203,7 @@ def judge_runs(
     metrics: Sequence[str] = (),
     tasks: Sequence[str] = (),
     margins: Mapping[str, float | Margin] | None = None,
-    unit: "Unit" = "scene",
+    unit: Unit = "scene",
     every: bool = False,
     session: "Session | None" = None,
 ) -> Judgement:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2r_baselines.tasks import TASKS, Task
+from e2r_bench.api.checks import checked
 from e2r_bench.api.pictures import Picture, eight_bits_of
 from e2r_bench.api.session import open_session
 from e2r_bench.maps.bands import Map
@@ -84,6 +85,7 @@ class PictureMaps:
         return overlay(self.values[name], SCALES[name], self.restored)
 
 
+@checked
 def maps(
     restored: Picture,
     clean: Picture,

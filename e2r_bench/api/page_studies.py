@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.run import experiment_of, run
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
+@checked
 def study_tradeoff(
     file: str | Path,
     *,
@@ -49,17 +51,17 @@ def study_tradeoff(
     from e2r_bench.run.services import open_services
     from e2r_bench.studies.tradeoff import contests
     from e2r_bench.studies.tradeoff_file import limited, read_tradeoff
-    from e2r_bench.studies.tradeoff_page import records, write_page
+    from e2r_bench.studies.tradeoff_page import PLOT, records, write_page
+    from e2r_bench.studies.writing import refuse_other_page
 
     made = limited(read_tradeoff(Path(file)), runs, methods)
-    if not allow_commands:
-        for experiment in made.experiments.values():
-            refuse_programs(experiment.methods, str(file))
+    folder = Path(page) if page is not None else made.content.out / "tradeoff"
+    refuse_other_page(folder, PLOT)
+    for experiment in () if allow_commands else made.experiments.values():
+        refuse_programs(experiment.methods, str(file))
     ran = {k: run(e, redo=redo, say=say, watch=watch) for k, e in made.experiments.items()}
     stores = {name: one.store for name, one in ran.items()}
-    _, session, _ = open_services(next(iter(made.experiments.values())), say)
-    judged = contests(made, stores, session)
-    folder = Path(page) if page is not None else made.content.out / "tradeoff"
+    judged = contests(made, stores, open_services(next(iter(made.experiments.values())), say)[1])
     write_page(made, stores, judged, folder)
     failed = {cell: reason for one in ran.values() for cell, reason in one.failures.items()}
     lines = _tradeoff_lines(judged)
@@ -79,6 +81,7 @@ def _tradeoff_lines(judged: "Sequence[Contest]") -> tuple[str, ...]:
     )
 
 
+@checked
 def study_plan(
     settings: "Experiment | Mapping[str, Any]",
     tools: Mapping[str, Sequence[str]],

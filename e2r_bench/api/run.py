@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store, open_store
@@ -63,6 +64,7 @@ class Ran:
         ))  # fmt: skip
 
 
+@checked
 def open_run(run: "Ran | str | Path") -> Ran:
     """Return a finished or interrupted run; what `run` returned comes back as it is.
 
@@ -80,6 +82,7 @@ def open_run(run: "Ran | str | Path") -> Ran:
     return Ran(store, store.failures())
 
 
+@checked
 def run(
     experiment: "Experiment | Mapping[str, Any] | str | Path",
     *,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.maps import spatial_lpips
 from e2r_bench.api.run import Ran, open_run
 from e2r_bench.api.session import Watch, logged, open_session, unwatched
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from e2r_metrics import Session
 
 
+@checked
 def write_maps(
     run: Ran | str | Path,
     *,
@@ -63,6 +65,7 @@ def write_maps(
         return write_maps(store, wanted, spatial, watch)
 
 
+@checked
 def trust_maps(
     run: Ran | str | Path,
     cells: "Sequence[Cell]",
@@ -97,6 +100,7 @@ def trust_maps(
         return trust_masks(store, cells, bound, level, score)
 
 
+@checked
 def carry_trust(
     run: Ran | str | Path, cells: "Sequence[Cell]", path: str | Path
 ) -> "list[Carried]":

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.pictures import Pictures, pairs_of
 from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.maps.shares import SHARES
@@ -141,6 +142,7 @@ def _row(one: Number) -> tuple[str, ...]:
     return f"{one.metric} {arrow}", str(one.n), f"{one.value:.4f}", ends, one.unit
 
 
+@checked
 def score(
     restored: Pictures,
     clean: Pictures,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2r_bench.api.checks import checked
+
 if TYPE_CHECKING:
     from e2r_metrics import Session
 
@@ -22,6 +24,7 @@ def unwatched(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
+@checked
 def open_session(
     weights: Sequence[str | Path] = (),
     device: str = "cpu",

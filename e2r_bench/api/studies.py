@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2r_bench.api.checks import checked
 from e2r_bench.api.run import Ran, open_run
 from e2r_bench.statistics.margins import Margin, given_margins
 from e2r_bench.store.cell import Cell
@@ -72,6 +73,7 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
+@checked
 def study_seeds(
     run: Ran | str | Path,
     *,
@@ -106,6 +108,7 @@ def study_seeds(
     return _study("seeds", ran, [_seeds_line(row) for row in rows], rows)
 
 
+@checked
 def study_steps(
     run: Ran | str | Path,
     *,

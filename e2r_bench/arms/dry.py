@@ -28,7 +28,7 @@ _BYTES = 4
 _CHECKPOINTS = 3
 """The two that are kept, and the one that is being written."""
 _STATE = 3
-"""A checkpoint holds each number, and AdamW's two moments of it."""
+"""A checkpoint holds each number, AdamW's two moments of it, and the average where one is kept."""
 NOTHING_DONE = "dry run: nothing was written, fetched, trained or restored"
 
 
@@ -96,7 +96,8 @@ def _disk(config: "TrainConfig") -> int:
         if name in parts
     )
     # A mixture has fewer: not every Linear has experts, and their routers are smaller than those.
-    return numbers * max(1, config.experts) * _BYTES * (1 + _CHECKPOINTS * _STATE)
+    state = _STATE + bool(config.ema)
+    return numbers * max(1, config.experts) * _BYTES * (1 + _CHECKPOINTS * state)
 
 
 def dry_training(config: "TrainConfig") -> Iterator[str]:

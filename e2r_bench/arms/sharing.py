@@ -11,12 +11,17 @@ from pathlib import Path
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.run.shards import Shard
-from e2r_bench.store.store import RUN_JSON
+from e2r_bench.store.store import RUN_JSON, RUN_MARKS
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import unfinished_name
 
 PARTS = ("adapters", "runs")
+ARM_MARKS = (
+    *(f"runs/*/{mark}" for mark in RUN_MARKS), "adapters/*/training.json",
+    "studies/claims/margins.json",
+)  # fmt: skip
+"""What tells a folder of arms, whole or interrupted."""
 _OF_THIS_CALL = frozenset({"timing.jsonl", "costs.json", ".lock", ".lock.json", "train.jsonl"})
 _NAMED = frozenset({RUN_JSON, "report.html", "report.md"})
 """They name their own folder, and how it was passed."""

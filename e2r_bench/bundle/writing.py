@@ -21,13 +21,13 @@ from e2r_bench.bundle.manifest import (
     text,
 )
 from e2r_bench.store.gaps import groups_of, lacking, summarised, unasked_of
-from e2r_bench.store.store import FAILURES, ROWS, RUN_JSON, Store
+from e2r_bench.store.store import FAILURES, INPUTS, ROWS, RUN_JSON, Store
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import refuse_foreign, replacing, unfinished_name, write_parts
 from e2r_metrics.base.weights import WeightFile
 
-RECORDS = (RUN_JSON, ROWS, "summary.csv", "inputs.json", FAILURES)
+RECORDS = (RUN_JSON, ROWS, "summary.csv", INPUTS, FAILURES)
 """Wall times are left out: no two runs have the same."""
 _ASKED = "--hashes-only was given"
 _EPOCH = (1980, 1, 1, 0, 0, 0)

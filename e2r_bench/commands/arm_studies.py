@@ -78,6 +78,7 @@ def prompts_command(**asked: Any) -> int:
 def _part(asked: dict[str, Any], arms: "Mapping[str, Arm]") -> int:
     """Say what a study would take, or make a shard of its arms; nothing is judged."""
     from e2r_bench.api.arm_studies import arm_study
+    from e2r_bench.arms.sharing import ARM_MARKS
     from e2r_bench.commands.arms import base_of, finish, taught_of
     from e2r_bench.console import Console
     from e2r_bench.run.shards import parse_shard
@@ -88,7 +89,7 @@ def _part(asked: dict[str, Any], arms: "Mapping[str, Arm]") -> int:
         for line in study.dry_run(arms):
             click.echo(line)
         return 0
-    with locked(asked["out"]), Console(quiet=True) as console:
+    with locked(asked["out"], ARM_MARKS), Console(quiet=True) as console:
         study.runner.watch = console.watch
         for line in study.share(arms, parse_shard(asked["shard"])):
             click.echo(line)

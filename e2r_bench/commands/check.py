@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import FILE, NAMES, NUMBERS_OF, OUTPUT
+from e2r_bench.commands.types import FILE, NAMES, NUMBERS_OF, OUTPUT, flat
 
 if TYPE_CHECKING:
-    from e2r_bench.report.gate import Checked
-    from e2r_bench.report.statements import Contest
-    from e2r_bench.statistics.margins import Margin
+    from e2r_bench.api.check import Gate
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -49,78 +47,50 @@ def command(
     Methods of one name are compared. Exit code 1 when a metric is worse by more than its tolerance,
     is shown to be worse without being shown to stay within it, or has no number.
     """
-    from e2r_bench.report.gate import check, junit, step_summary
+    from e2r_bench.report.gate import junit, step_summary
     from e2r_metrics.base.files import appending, refuse_foreign, write_text
 
-    asked["metrics"] = tuple(name for one in asked["tolerances"] for name in one)
-    made, code = _contest(run, baseline, asked)
-    checked = check(made)
+    gate = _gate(run, baseline, asked)
     title = f"{run} against {baseline}"
     if as_json:
-        options.print_json(_told(checked, made))
+        options.print_json(gate.records())
     else:
-        _print(checked, made, title)
+        _print(gate, title)
     if junit_file is not None:
         refuse_foreign(junit_file, lambda head: head.startswith(b"<?xml") and b"testsuite" in head)
-        write_text(junit_file, junit(checked, title))
+        write_text(junit_file, junit(gate.checks, title))
     target = summary or (Path(os.environ[_SUMMARY]) if os.environ.get(_SUMMARY) else None)
     if target is not None:
         with appending(target) as stream:
-            stream.write(step_summary(checked, title))
-    return code if all(one.passed for one in checked) else 1
+            stream.write(step_summary(gate.checks, title))
+    return 0 if gate.passed else 1
 
 
-def _contest(run: Path, baseline: Path, asked: Mapping[str, Any]) -> "tuple[Contest, int]":
-    margins = _margins(asked["tolerances"])
+def _gate(run: Path, baseline: Path, asked: Mapping[str, Any]) -> "Gate":
+    """Judge runs or folders; what failed is named on standard error."""
+    from e2r_bench.api.check import check
+    from e2r_bench.commands.folders import scored_arms, session_of
+
+    tolerances, tasks = flat(asked["tolerances"]), asked["tasks"] or ()
     if asked["clean"] is not None:
-        from e2r_bench.commands.folders import compare_folders
-
-        given = {**asked, "against": None, "degraded": None}
-        made, code = compare_folders([baseline, run], asked["clean"], given, False, margins)
-        return made.contest, code
-    from e2r_bench.commands.folders import session_of
-    from e2r_bench.report.compare import origins
-    from e2r_bench.store.store import open_store
-    from e2r_bench.studies.contest import Asked, contest
-    from e2r_bench.studies.sides import Criteria
-
-    stores = origins([open_store(baseline), open_store(run)])
-    wanted = Asked(metrics=asked["metrics"], tasks=asked["tasks"] or (), namesakes=True)
-    made = contest(stores, wanted, Criteria(session_of(asked), margins=margins))
-    failures = list(stores.values())[1].failures()
-    for cell, reason in failures.items():
+        base, new = scored_arms([baseline, run], asked["clean"], tuple(tolerances), asked)
+        return check(new, base, tolerances, tasks=tasks)
+    gate = check(run, baseline, tolerances, tasks=tasks, session=session_of(asked))
+    for cell, reason in gate.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
-    return made, 1 if failures else 0
+    return gate
 
 
-def _margins(given: "tuple[Mapping[str, float], ...]") -> "dict[str, Margin]":
-    """Return tolerances as margins: in the metric's own unit, for distances of sets too."""
-    from e2r_bench.statistics.margins import Margin
-
-    return {
-        name.partition(":")[0]: Margin(name.partition(":")[0], value, "", "given by --tolerance")
-        for one in given
-        for name, value in one.items()
-    }
-
-
-def _told(checked: "tuple[Checked, ...]", made: "Contest") -> "dict[str, Any]":
-    from e2r_bench.report.statements import record
-
-    rows = [{"outcome": one.outcome, "passed": one.passed, **record(one.part)} for one in checked]
-    return {"checks": rows, "facts": list(made.facts)}
-
-
-def _print(checked: "tuple[Checked, ...]", made: "Contest", title: str) -> None:
+def _print(gate: "Gate", title: str) -> None:
     from e2r_bench.report.contest_text import reasons
     from e2r_bench.report.gate import HEADS, SAYS, rows
-    from e2r_bench.terminal import print_line, print_table, stdout_console
+    from e2r_bench.terminal import print_line, print_note, print_table, stdout_console
 
     console = stdout_console()
     print_line(console, title, style="bold")
-    print_table(console, HEADS, list(rows(checked)))
+    print_table(console, HEADS, list(rows(gate.checks)))
     print_line(console, "")
-    for line in (SAYS, *reasons(made), *made.facts):
-        print_line(console, line)
-    failed = sum(not one.passed for one in checked)
-    print_line(console, f"{failed} of {len(checked)} checks failed", style="bold")
+    for line in (SAYS, *reasons(gate.contest), *gate.contest.facts):
+        print_note(console, line)
+    failed = sum(not one.passed for one in gate.checks)
+    print_line(console, f"{failed} of {len(gate.checks)} checks failed", style="bold")

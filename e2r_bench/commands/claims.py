@@ -101,6 +101,7 @@ def _print_tables(claims: "Claims", readings: "Sequence[TableReading]") -> None:
 def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str, Any]) -> int:
     from e2r_bench.arms.judge import Reading, dry_claims, judge_claims, share_claims
     from e2r_bench.arms.power import known_spreads
+    from e2r_bench.arms.sharing import ARM_MARKS
     from e2r_bench.commands.arms import criteria_of, finish, repeats_of, runner_of
     from e2r_bench.console import Console
     from e2r_bench.run.shards import parse_shard
@@ -121,7 +122,7 @@ def _judge(claims: "Claims", readings: "Sequence[TableReading]", asked: dict[str
         for line in dry_claims(claims, reading):
             click.echo(line)
         return 0
-    with locked(runner.base.out), Console(quiet=True) as console:
+    with locked(runner.base.out, ARM_MARKS), Console(quiet=True) as console:
         runner.watch = console.watch
         lines = judge_claims(claims, readings, reading)
         if asked["shard"]:

@@ -142,7 +142,7 @@ def _print(made: "Contest", power: bool, out: Path | None) -> None:
     from e2r_bench.console import print_contest
     from e2r_bench.report.contest_text import order_lines, power_lines
     from e2r_bench.report.statements import statement
-    from e2r_bench.terminal import console_to, print_line
+    from e2r_bench.terminal import console_to, print_line, print_note
 
     with console_to(out) as console:
         print_contest(console, made)
@@ -151,7 +151,7 @@ def _print(made: "Contest", power: bool, out: Path | None) -> None:
             print_line(console, line)
         print_line(console, "")
         for line in (*order_lines(made), *made.facts):
-            print_line(console, line)
+            print_note(console, line)
 
 
 def _text(made: "Judgement", form: str, power: bool) -> str:

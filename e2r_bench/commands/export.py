@@ -75,14 +75,7 @@ def _table(store: "Store", form: str) -> str:
 
 def _for_hub(store: "Store", form: str, told: tuple[str, str, str, str]) -> str:
     from e2r_bench.report.hub import Target, eval_results, model_card
-    from e2r_metrics.base.errors import UsageError
 
-    try:
-        told[2].format(task="", metric="")
-    except (KeyError, ValueError, IndexError) as error:
-        raise UsageError(
-            f"--task-id: expected {{task}} and {{metric}} in it, found {told[2]!r}"
-        ) from error
     return (eval_results if form == "hub" else model_card)(store, Target(*told))
 
 

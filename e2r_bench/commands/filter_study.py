@@ -1,17 +1,13 @@
 """`e2r-bench study filter`: is a draw that a judge chose better than the mean draw?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from e2r_bench.commands import options
-from e2r_bench.commands.types import NAMES, OUTPUT, WHOLE
-
-if TYPE_CHECKING:
-    from e2r_bench.run.config import Experiment
-    from e2r_bench.run.runner import Outcome
+from e2r_bench.commands.types import NAMES, OUTPUT, WHOLE, flat
 
 
 @click.command("filter", short_help="Is a draw that a judge chose better than the mean draw?")
@@ -45,51 +41,27 @@ def command(
     Beside each judge stand the mean draw, one run of as many steps as the filter costs in all, and
     the mean picture of several draws. OUT/same-cost holds the run of the last two.
     """
-    from e2r_bench.commands.arms import margins_of, settings_of
-    from e2r_bench.console import print_contest
-    from e2r_bench.run.config import make_experiment
+    from e2r_bench.api.filter_study import filter_experiment, study_filter
+    from e2r_bench.commands.arms import settings_of
+    from e2r_bench.console import Console, print_contest
     from e2r_bench.run.dry import dry_run as dry
-    from e2r_bench.run.services import open_services
-    from e2r_bench.studies.early_filter import average, study_filter
-    from e2r_bench.studies.filter_settings import Asked, check_asked
-    from e2r_bench.studies.sides import Criteria
+    from e2r_bench.studies.filter_settings import Asked
     from e2r_bench.terminal import stdout_console
-    from e2r_metrics.base.locks import locked
 
-    study = Asked(method, tuple(judges), candidates, filter_steps, steps, tuple(seeds))
-    check_asked(study)
-    margins, settings = margins_of(asked["margins"]), settings_of(asked)
-    first = make_experiment(settings | study.first(settings["method"]), "the command line")
+    settings = settings_of(asked)
     if dry_run:
-        for line in dry(first):
+        study = Asked(method, tuple(judges), candidates, filter_steps, steps, tuple(seeds))
+        for line in dry(filter_experiment(settings, study)):
             click.echo(line)
         return 0
-    run = _run(first)
-    average(run.store, study)
-    second = settings | study.second(first.out, settings["method"])
-    rivals = _run(make_experiment(second, "the command line"))
-    _, session, _ = open_services(first, _unsaid)
-    with locked(run.store.folder):
-        found = study_filter(run.store, rivals.store, study, Criteria(session, margins=margins))
-    print_contest(stdout_console(), found)
-    click.echo(f"written: {run.store.folder / 'studies' / 'filter'}")
-    return 1 if run.failures or rivals.failures else 0
-
-
-def _run(experiment: "Experiment") -> "Outcome":
-    from e2r_bench.console import Console
-    from e2r_bench.run.runner import run_experiment
-
     with Console(quiet=True) as console:
-        made = run_experiment(experiment, _given(experiment), console.watch, click.echo)
-    for cell, reason in made.failures.items():
+        found = study_filter(
+            settings, method=method, judges=judges, candidates=candidates,
+            filter_steps=filter_steps, steps=steps, seeds=seeds, margins=flat(asked["margins"]),
+            say=click.echo, watch=console.watch,
+        )  # fmt: skip
+    for cell, reason in found.failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
-    return made
-
-
-def _given(experiment: "Experiment") -> Mapping[str, Any]:
-    return experiment.model_dump(mode="json", exclude_defaults=True)
-
-
-def _unsaid(line: str) -> None:
-    del line
+    print_contest(stdout_console(), found.contest)
+    click.echo(f"written: {found.folder}")
+    return 1 if found.failures else 0

@@ -68,19 +68,29 @@ def compare_folders(
 
     if len(folders) < 2:
         raise UsageError(f"compare: expected two folders of results or more, found {len(folders)}")
-    measures = measures_of(asked["metrics"] or METRICS, asked)
-    sets = replace(measures, shares=(), metrics=tuple(m for m in measures.metrics if m.extractor))
-    inputs = [asked["degraded"]] if asked["degraded"] is not None else []
-    with Console() as console:
-        arms = scored_folders(folders, clean, measures, asked, console.watch)
-        given = scored_folders(inputs, clean, sets, asked, console.watch)
-    failed = [
-        f"failed: {one.name}: {name}: {reason}"
-        for one in arms
-        for name, reason in one.failed.items()
-    ]
-    for line in failed:
-        click.echo(line, err=True)
-    degraded = given[0] if given else None
+    names = asked["metrics"] or METRICS
+    arms = scored_arms(folders, clean, names, asked)
+    degraded: Scored | None = None
+    if asked["degraded"] is not None:
+        measures = measures_of(names, asked)
+        sets = replace(
+            measures, shares=(), metrics=tuple(m for m in measures.metrics if m.extractor)
+        )
+        with Console() as console:
+            (degraded,) = scored_folders([asked["degraded"]], clean, sets, asked, console.watch)
     made = judge(*arms, degraded=degraded, against=asked["against"], margins=margins, every=every)
-    return made, 1 if failed else 0
+    return made, 1 if any(one.failed for one in arms) else 0
+
+
+def scored_arms(
+    folders: Sequence[Path], clean: Path, metrics: Sequence[str], asked: Mapping[str, Any]
+) -> "list[Scored]":
+    """Score folders of results; pictures that failed are named on standard error."""
+    from e2r_bench.console import Console
+
+    with Console() as console:
+        arms = scored_folders(folders, clean, measures_of(metrics, asked), asked, console.watch)
+    for one in arms:
+        for name, reason in one.failed.items():
+            click.echo(f"failed: {one.name}: {name}: {reason}", err=True)
+    return arms

@@ -35,21 +35,22 @@ def command(
     named. Exit code 1 when a picture failed in a shard. Shards of claims and studies are laid into
     one folder, in which their command without --shard then judges.
     """
-    from e2r_bench.arms.sharing import are_arms, join_arms
+    from e2r_bench.arms.sharing import ARM_MARKS, are_arms, join_arms
     from e2r_bench.console import Console
     from e2r_bench.report.page import write_report
     from e2r_bench.run.merge import join
     from e2r_bench.run.services import choose_device, open_resolver
     from e2r_bench.run.summary import write_summary
+    from e2r_bench.store.store import RUN_MARKS
     from e2r_metrics import FeatureStore, Session
     from e2r_metrics.base.locks import locked
 
     if all(are_arms(folder) for folder in shards):
-        with locked(out):
+        with locked(out, ARM_MARKS):
             for line in join_arms(shards, out):
                 click.echo(line)
         return 0
-    with Console() as console, locked(out):
+    with Console() as console, locked(out, RUN_MARKS):
         resolver = open_resolver(weights, offline, console.say)
         store = join(shards, out, resolver)
         session = Session(resolver, FeatureStore(), choose_device(device))

@@ -45,18 +45,12 @@ def command(run: Path, out: Path, hashes_only: bool, licences: tuple[tuple[str, 
     hash alone, unless --data-licence states it. Note the digest that is printed where others read
     it: `verify --sha256` compares it.
     """
-    from e2r_bench.bundle.licences import DataLicences
-    from e2r_bench.bundle.writing import Asked, publish
-    from e2r_bench.run.services import open_resolver
-    from e2r_bench.store.store import open_store
-    from e2r_metrics.base.locks import locked
+    from e2r_bench.api.bundles import publish
+    from e2r_bench.api.run import open_run
 
-    store = open_store(run)
-    declared = open_resolver((), True, lambda _: None).declared
-    with locked(store.folder):
-        asked = Asked(hashes_only, DataLicences(dict(licences)))
-        manifest = publish(store, out, asked, declared)
-    for line in _said(manifest, store.info):
+    made = open_run(run)
+    manifest = publish(made, out, hashes_only=hashes_only, licences=dict(licences))
+    for line in _said(manifest, made.store.info):
         click.echo(line)
     click.echo(f"{out}: digest {manifest.digest}")
 

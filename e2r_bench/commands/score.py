@@ -63,7 +63,7 @@ def command(
         asked["reference"] = "none"
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
-        raise click.UsageError("--format parquet needs --out FILE")
+        raise click.UsageError("--format parquet: expected --out FILE with it, found none")
     published = () if beside is None else _published(beside)
     results, judgement = _scored(folders, asked)
     _tell(results, judgement, form, out)

@@ -19,7 +19,7 @@ def print_scores(
     from e2r_bench.console import print_contest
     from e2r_bench.report.contest_text import order_lines
     from e2r_bench.report.statements import statement
-    from e2r_bench.terminal import print_line, print_table
+    from e2r_bench.terminal import print_line, print_note, print_table
 
     for one in entrants:
         if len(entrants) > 1:
@@ -40,7 +40,7 @@ def print_scores(
     said += order_lines(contest) if contest else []
     said += [protocol for one in entrants for _, protocol in summaries(one)]
     for line in dict.fromkeys((*said, *(contest.facts if contest else ()))):
-        print_line(console, line)
+        print_note(console, line)
 
 
 def _row(level: "Level") -> tuple[str, ...]:

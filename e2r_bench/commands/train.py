@@ -9,6 +9,7 @@ import click
 
 from e2r_bench.commands import options, varying
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, Folders
+from e2r_bench.mistakes import reason
 from e2r_metrics.base.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 # The settings that a training takes as they are.
 _PLAIN = (
     "backbone", "pairs_seed", "seed", "targets", "text_encoder", "replicate_prompt_cache_bug",
-    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts", "recipe",
+    "allow_overlap", "device", "checkpoint_every", "sample_every", "experts", "recipe", "latents",
+    "ema", "optimizer",
 )  # fmt: skip
 
 
@@ -170,8 +172,10 @@ def _converted(said: Mapping[str, Any], origin: str) -> dict[str, Any]:
         try:
             found[key] = flags[key].type.convert(plain, None, None)
         except (click.BadParameter, TypeError, ValueError) as error:
-            reason = error.message if isinstance(error, click.BadParameter) else "another type"
-            raise UsageError(f"{origin}: {key}: {reason}, found {value!r}") from error
+            why = f"expected another type, found {value!r}"
+            if isinstance(error, click.BadParameter):
+                why = reason(flags[key].type, error.message)
+            raise UsageError(f"{origin}: {key}: {why}") from error
     return found
 
 

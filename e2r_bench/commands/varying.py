@@ -1,14 +1,12 @@
 """What a training shows anew from epoch to epoch: the flags of `train` and what they mean."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from e2r_bench.commands.types import NAMES, split
-from e2r_metrics.base.files import read_text
+from e2r_bench.commands.types import NAMES, OUTPUT, split
 
 if TYPE_CHECKING:
     from e2r_adapters.train.variation import Variation
@@ -50,10 +48,11 @@ class Wordings(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, tuple[str, ...]]:
         """See the class."""
-        table = value if isinstance(value, Mapping) else self._read(Path(str(value)), param, ctx)
+        from e2r_bench.run.config import read_toml
+
+        table = value if isinstance(value, Mapping) else read_toml(Path(str(value)))
         for task, pool in table.items():
-            whole = isinstance(pool, list | tuple) and len(set(pool)) == len(pool) > 0
-            if not (whole and all(isinstance(text, str) and text.strip() for text in pool)):
+            if not _is_pool(pool):
                 self.fail(
                     f'expected different wordings, {task} = ["...", "..."], found {pool!r}',
                     param,
@@ -61,15 +60,13 @@ class Wordings(click.ParamType):
                 )
         return {task: tuple(pool) for task, pool in table.items()}
 
-    def _read(
-        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, Any]:
-        try:
-            return tomllib.loads(read_text(path))
-        except OSError as error:
-            self.fail(f"{path}: expected a TOML file, found: {error.strerror}", param, ctx)
-        except (ValueError, RecursionError) as error:
-            self.fail(f"{path}: expected TOML, found: {error}", param, ctx)
+
+def _is_pool(pool: Any) -> bool:
+    """Return whether a value is one or more different texts."""
+    if not isinstance(pool, list | tuple):
+        return False
+    texts = [text for text in pool if isinstance(text, str) and text.strip()]
+    return len(texts) == len(pool) == len(set(texts)) > 0
 
 
 def flags(command: Command) -> Command:
@@ -91,6 +88,13 @@ _FLAGS = (
     ),
     click.option("--prompts", type=Wordings(), help="TOML: task = [wordings], one a showing."),
     click.option("--curriculum", type=Stages(), help="Resolutions, such as 0=512,10=1024."),
+    click.option("--latents", type=OUTPUT, help="Folder to keep what is encoded in; for the next."),
+    click.option(
+        "--ema",
+        type=click.FloatRange(0, 1, max_open=True),
+        help="Save a moving average of this decay, with warm-up.  [0: none]",
+    ),
+    click.option("--optimizer", type=click.Choice(["adamw", "adamw8bit"]), help="[adamw]"),
 )
 
 

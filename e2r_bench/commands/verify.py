@@ -33,15 +33,13 @@ def command(
     Exit code 1 where something is not as it was published, or a number does not come out again; it
     is named, with the reason. Where only hashes are there, the verdict is "integrity only".
     """
-    from e2r_bench.bundle.verify import verify
+    from e2r_bench.api.bundles import verify
+    from e2r_bench.api.session import open_session
     from e2r_bench.console import Console
-    from e2r_bench.run.services import choose_device, open_resolver
-    from e2r_metrics import Session
 
     with Console(quiet=True) as console:
-        resolver = open_resolver(weights, offline, console.say)
-        session = Session(resolver, None, choose_device(device))
-        verdict = verify(bundle, session, data, published, console.watch)
+        session = open_session(weights, device, offline, console.say)
+        verdict = verify(bundle, sha256=published, data=data, session=session, watch=console.watch)
     if as_json:
         options.print_json(_told(verdict))
     else:

@@ -8,10 +8,8 @@ from e2r_bench.report.beside import beside_data
 from e2r_bench.report.labels import label_build
 from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.info import MethodInfo
-from e2r_bench.store.store import Store
+from e2r_bench.store.store import INPUTS, Store
 from e2r_metrics.base.digests import sha256_of
-
-_INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,9 @@ def _metric_files(store: Store) -> Iterator[str]:
 
 def _inputs(store: Store) -> Iterator[str]:
     """Yield the digest of the list that holds every input's own: thousands would bury the rest."""
-    path = store.folder / _INPUTS
+    path = store.folder / INPUTS
     if path.is_file():
-        yield f"{_INPUTS}, the list of each file's hash = {sha256_of(path)}"
+        yield f"{INPUTS}, the list of each file's hash = {sha256_of(path)}"
 
 
 def _data(store: Store) -> Iterator[str]:

@@ -1,11 +1,15 @@
 """A run's numbers for the model hub: `.eval_results` files, and metadata of a model card."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from e2r_bench.report.export import Value, values
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError, unknown
+
+_REPOSITORY = re.compile(r"(?!.*(--|\.\.|\.git$))\w[\w.-]*(?<![.-])/\w[\w.-]*(?<![.-])", re.ASCII)
+_WEB = re.compile(r"https?://[^\s/?#]+\.[^\s/?#]+([/?#]\S*)?")
 
 
 @dataclass(frozen=True)
@@ -24,25 +28,59 @@ class Target:
     task_id: str
     source: str
 
+    def __post_init__(self) -> None:
+        """Refuse what the hub would not find.
+
+        Raises:
+            UsageError: another name than OWNER/NAME, a task id of other parts, or no web address.
+        """
+        if not _REPOSITORY.fullmatch(self.dataset):
+            raise UsageError(
+                "--dataset: expected the id of a repository on the hub, OWNER/NAME of letters, "
+                f"digits, - _ and ., found {self.dataset!r}; its page shows it"
+            )
+        if self.source and not _WEB.fullmatch(self.source):
+            raise UsageError(
+                "--source: expected the address of a page, https://..., found "
+                f"{self.source!r}; leave it out where the run is published nowhere"
+            )
+        try:
+            made = self.task_id.format(task="", metric="")
+        except (KeyError, ValueError, IndexError, AttributeError):
+            made = None
+        if made is None or not self.task_id.strip():
+            raise UsageError(
+                "--task-id: expected text with {task} and {metric} in it, such as "
+                f"{{task}}_{{metric}}, found {self.task_id!r}"
+            )
+
 
 def eval_results(store: Store, target: Target) -> str:
     """Return the YAML of a file below `.eval_results/`.
 
     Raises:
-        UsageError: an unknown method, a miniature, or one with several schedules.
+        UsageError: an unknown method, a miniature, several schedules, or one id for several
+            numbers.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
     from huggingface_hub.utils import yaml_dump
 
+    mine = list(_mine(store, target))
+    ids = [target.task_id.format(task=one.task, metric=one.metric) for one in mine]
+    if len(set(ids)) < len(ids):
+        raise UsageError(
+            "--task-id: expected {task} and {metric} in it, since the run has several numbers, "
+            f"found {target.task_id!r}"
+        )
     entries = [
         EvalResultEntry(
             dataset_id=target.dataset,
-            task_id=target.task_id.format(task=one.task, metric=one.metric),
+            task_id=name,
             value=one.value,
             source_url=target.source or None,
             notes=_notes(one),
         )
-        for one in _mine(store, target)
+        for name, one in zip(ids, mine, strict=True)
     ]
     return yaml_dump(eval_result_entries_to_yaml(entries))
 

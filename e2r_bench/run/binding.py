@@ -17,12 +17,11 @@ from e2r_bench.run.prepare import TaskSet
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.costs import COSTS
 from e2r_bench.store.info import RunInfo
-from e2r_bench.store.store import Store
+from e2r_bench.store.store import INPUTS, Store
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import read_text, write_text
 
-INPUTS = "inputs.json"
 _SHOWN = 6
 _GONE = "absent"
 

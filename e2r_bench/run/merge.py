@@ -47,6 +47,9 @@ def join(folders: Sequence[Path], out: Path, resolver: "Resolver") -> Store:
     info = _joined([store.info for store in shards.values()], out)
     _refuse_other_weights(info, resolver)
     _refuse_other_run(out, info)
+    inputs = [read_inputs(store.folder) for store in shards.values()]
+    # As in a run, first: they tell whose folder it is, should this be interrupted.
+    write_inputs(out, reduce(_both, inputs), _NONE)
     for store in shards.values():
         for part in ("pairs", "images"):
             _copy(store.folder / part, out / part)
@@ -198,7 +201,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_records(shards: Sequence[Store], out: Path) -> None:
-    write_inputs(out, reduce(_both, (read_inputs(store.folder) for store in shards)), _NONE)
     write_parts(out / ROWS, _lines(shards, ROWS))
     write_parts(out / TIMING, _lines(shards, TIMING))
     # Each shard counted what its machine saw; as in one run, the first one's stands.

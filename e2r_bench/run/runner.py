@@ -19,8 +19,8 @@ from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import NO_TRUTH
-from e2r_bench.store.store import Store, create_store
-from e2r_metrics.base.locks import locked
+from e2r_bench.store.store import RUN_MARKS, Store, create_store
+from e2r_metrics.base.locks import locked, refuse_other_folder
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -71,9 +71,11 @@ def run_experiment(
     Raises:
         UsageError: the user's mistakes; nothing was restored.
     """
+    # Before weights are fetched for it.
+    refuse_other_folder(experiment.out, RUN_MARKS)
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session, methods)
-    with locked(experiment.out):
+    with locked(experiment.out, RUN_MARKS):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
         compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
         executor = make_executor(engine, plan, store, compute, methods)

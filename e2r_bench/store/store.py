@@ -27,6 +27,9 @@ RUN_JSON = "run.json"
 ROWS = "per_image.jsonl"
 TIMING = "timing.jsonl"
 FAILURES = "failures.json"
+INPUTS = "inputs.json"
+RUN_MARKS = (RUN_JSON, INPUTS)
+"""What tells a run folder, whole or interrupted: its inputs are written before anything else."""
 
 
 @dataclass

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from e2r_baselines.nearduplicate import Overlap, find_overlaps
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import tidy, write_text
+from e2r_metrics.base.files import refuse_foreign, write_text
 from e2r_metrics.base.pairs import SUFFIXES
+
+NAME = "leakage.csv"
+_COLUMNS = ["test", "train", "kind", "correlation", "coverage"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,13 @@ def summary_lines(leaks: Leaks) -> Iterator[str]:
     )
 
 
+def refuse_other_leaks(folder: Path) -> None:
+    """Raise `UsageError` where another's leakage.csv is; what a killed writer left is removed."""
+    refuse_foreign(folder / NAME, lambda head: head.startswith(",".join(_COLUMNS).encode()))
+
+
 def write_leaks(leaks: Leaks, folder: Path) -> None:
-    """Write leakage.csv, one row per pair; what a killed writer of it left behind is removed."""
+    """Write leakage.csv, one row per pair."""
     import pandas as pd
 
     rows = [
@@ -75,6 +83,4 @@ def write_leaks(leaks: Leaks, folder: Path) -> None:
         }
         for o in leaks.overlaps
     ]  # fmt: skip
-    columns = ["test", "train", "kind", "correlation", "coverage"]
-    tidy(folder, "leakage.csv")
-    write_text(folder / "leakage.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+    write_text(folder / NAME, pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False))

@@ -16,12 +16,13 @@ from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts
 from e2r_bench.studies.planner_rules import Ground, order_effects, policies, records
-from e2r_bench.studies.writing import markdown_table, write_study
+from e2r_bench.studies.writing import markdown_table, refuse_other_page, write_study
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import EightBit
 from e2r_metrics.catalog import Metric
 
 Say = Callable[[str], None]
+_PLOT = "plans"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def study_plan(
     Raises:
         UsageError: a task that is no mixture, a degradation without a tool, or a metric of sets.
     """
+    refuse_other_page(folder, _PLOT)
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session)
     own = {part: names for part, names in tools.items() if part != "all"}
@@ -135,7 +137,7 @@ def _write(plan: Plan, made: Planned, tools: Mapping[str, Sequence[str]], folder
         f"together (Holm).\n\n{markdown_table([_effect(one) for one in made.effects])}",
         *([f"Miniatures, never the full models: {', '.join(small)}."] if small else []),
     ])  # fmt: skip
-    write_study(folder, "Plans of several steps", text, made.rows, {"plans": _figure(made)})
+    write_study(folder, "Plans of several steps", text, made.rows, {_PLOT: _figure(made)})
 
 
 def _effect(one: Verdict) -> dict[str, Any]:

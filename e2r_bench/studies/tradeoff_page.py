@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OUTSIDE = " *"
+PLOT = "plane"
 
 
 def write_page(
@@ -49,7 +50,7 @@ def write_page(
     rows = [row for run, store in stores.items() for row in _numbers(study.experiments[run], store)]
     small_print = _small_print(study, stores, 3 * len(judged))
     text = "\n\n".join((_sentences(judged), *_tables(rows), small_print))
-    figures = {"plane": _plane(study, stores, rows)}
+    figures = {PLOT: _plane(study, stores, rows)}
     write_study(folder, study.content.title, text, list(records(judged)), figures)
     write_text(folder / "numbers.csv", pd.DataFrame(rows).to_csv(index=False))
 

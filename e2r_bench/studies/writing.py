@@ -7,12 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2r_bench.report.drawing import save_figure
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Record = Mapping[str, Any]
+_FILES = ("README.md", "results.csv", "results.json")
+
+
+def refuse_other_page(folder: Path, plot: str) -> None:
+    """Raise `UsageError` where `write_study` would replace files of somebody else.
+
+    Args:
+        folder: where a study is to be written; what else is in it stays.
+        plot: file stem of a plot of that study, by which an earlier page of it is known.
+    """
+    taken = [name for name in _FILES if (folder / name).exists()]
+    if taken and not (folder / f"{plot}.png").is_file():
+        raise UsageError(
+            f"{folder}: expected a folder without {taken[0]}, or with an earlier page of this "
+            f"study, found {', '.join(taken)} and no {plot}.png; choose another folder"
+        )
 
 
 def write_study(

@@ -103,7 +103,7 @@ def test_the_routers_gradient_in_the_loop(asked, routing, learns):
     for one in mixtures_of(session.editor.networks["transformer"]).values():
         # Fresh experts say nothing yet, so that no router could learn from them.
         one.b.data.normal_(std=0.3, generator=torch.Generator().manual_seed(0))
-    loop._loss(session, 0).backward()
+    loop._loss(session, session.batch(0)).backward()
     routed = [one for one in mixtures_of(session.editor.networks["transformer"]).values()
               if one.route is not None]  # fmt: skip
     assert len(routed) == 2

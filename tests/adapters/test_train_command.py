@@ -4,6 +4,7 @@ import pytest
 
 from e2r_adapters import lora
 from e2r_adapters.lora import inspect
+from e2r_adapters.train.variation import UNVARIED
 from e2r_metrics.base.errors import UsageError
 
 
@@ -28,6 +29,51 @@ def test_settings_come_from_flags_and_toml(tmp_path):
         train_config({}, "here")
     with pytest.raises(UsageError, match="expected TASK=FOLDER"):
         train_config({"out": "x", "data": "folder"}, "here")
+
+
+def test_what_differs_between_epochs_comes_from_flags_and_toml(tmp_path):
+    from e2r_bench.commands.train import train_config
+
+    wordings = tmp_path / "wordings.toml"
+    wordings.write_text('denoise = ["clean it", "remove the noise"]', encoding="utf-8")
+    flags = {
+        "out": "x", "augment": "crop,flip", "degrade": "bsrgan", "variants": 8, "ema": 0.99,
+        "curriculum": "0=512, 10=1024", "prompts": str(wordings), "latents": "kept",
+    }  # fmt: skip
+    table = flags | {
+        "augment": ["crop", "flip"], "curriculum": {"0": 512, "10": 1024},
+        "prompts": {"denoise": ["clean it", "remove the noise"]},
+    }  # fmt: skip
+    config = train_config(flags, "here")
+    assert config == train_config(table, "there")
+    assert (config.ema, config.optimizer, str(config.latents)) == (0.99, "adamw", "kept")
+    assert config.variation.curriculum == ((0, 512), (10, 1024))
+    assert config.variation.prompts == {"denoise": ("clean it", "remove the noise")}
+    assert train_config({"out": "x"}, "here").variation == UNVARIED
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"curriculum": "512"}, "expected EPOCH=SIDE,... such as 0=512"),
+        ({"curriculum": "0=8"}, "sides from 16 on"),
+        ({"curriculum": {"a": 16}}, "expected EPOCH=SIDE"),
+        ({"prompts": {"denoise": "one"}}, "expected different wordings"),
+        ({"prompts": {"denoise": ["a", "a"]}}, "expected different wordings"),
+        ({"prompts": {"denoise": [["a"]]}}, "expected different wordings"),
+        ({"prompts": "none.toml"}, "none.toml: expected a TOML file"),
+        ({"ema": 1}, "ema: 1.0 is not in the range"),
+        ({"variants": 0}, "variants: 0 is not in the range"),
+        ({"optimizer": "adam"}, "optimizer: 'adam' is not one of"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(setting, said):
+    from e2r_bench.commands.train import train_config
+
+    with pytest.raises(UsageError) as caught:
+        train_config({"out": "x"} | setting, "f.toml")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_command_trains_and_says_what_it_did(base, tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 from e2r_adapters.editors.kontext import KONTEXT
 from e2r_adapters.train import TrainConfig, feed, record_of, select
 from e2r_adapters.train.geometry import Geometry, draw_geometry, moved
+from e2r_adapters.train.latents import Memory
 from e2r_adapters.train.pictures import Pair, content_hash
 from e2r_adapters.train.profiles import PROFILES
 from e2r_adapters.train.variation import UNVARIED, Variation, check_variation, wording
@@ -152,7 +153,7 @@ def test_all_wordings_are_drawn_evenly_by_seed_epoch_and_index():
 def fed(pipe, config, variation, pairs=2):
     chosen = select(dataclasses.replace(config, variation=variation, pairs=pairs)).pairs
     show = feed.Show(config.profile, variation, seed=1)
-    return feed.make_feed(KONTEXT.open(pipe), chosen, show)
+    return feed.make_feed(KONTEXT.open(pipe), chosen, show, Memory())
 
 
 VARIED = Variation(
@@ -194,6 +195,8 @@ def test_a_curriculum_changes_the_side_of_whole_batches(tiny_pipe, config):
     assert sides == [8, 8, 16, 16]
     with pytest.raises(UsageError, match="at least 48x48 pixels to crop, found 32x32"):
         fed(tiny_pipe, config, Variation(augment=("crop",), curriculum=((0, 48),)))
+    with pytest.raises(UsageError, match="kontext: expected training pictures whose side is a mul"):
+        fed(tiny_pipe, config, Variation(curriculum=((0, 16), (1, 18))))
 
 
 def a_list(folder: Path, captions=True):
@@ -227,8 +230,9 @@ def test_picture_condition_and_caption_keep_together_in_shuffled_epochs(
     chosen = select(asked)
     assert chosen.sources == {"denoise": "pairs of pairs.csv"}
     live = feed.make_feed(
-        KONTEXT.open(tiny_pipe), chosen.pairs, feed.Show(config.profile, asked.variation, 1)
-    )
+        KONTEXT.open(tiny_pipe), chosen.pairs, feed.Show(config.profile, asked.variation, 1),
+        Memory(),
+    )  # fmt: skip
     editor = KONTEXT.open(tiny_pipe)
     for step in range(6):
         for rank in range(2):
@@ -258,8 +262,9 @@ def test_a_task_has_captions_or_other_wordings(tiny_pipe, config, tmp_path):
     asked = dataclasses.replace(config, tasks=("denoise",), data={"denoise": a_list(tmp_path)})
     with pytest.raises(UsageError, match="the pairs of denoise have captions"):
         feed.make_feed(
-            KONTEXT.open(tiny_pipe), select(asked).pairs, feed.Show(config.profile, VARIED, 1)
-        )
+            KONTEXT.open(tiny_pipe), select(asked).pairs, feed.Show(config.profile, VARIED, 1),
+            Memory(),
+        )  # fmt: skip
 
 
 def test_clean_pictures_are_degraded_when_they_are_shown(config, tmp_path):

@@ -60,7 +60,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match="choose another --out"):
+    with pytest.raises(UsageError, match="choose another place"):
         write_text(tmp_path / "file" / "a.txt", "x")
 
 

@@ -66,7 +66,7 @@ RUN = ["run", "--methods", "degraded"]
         ([*RUN, "--limit", "0"], "--limit"),
         ([*RUN, "--range", "0"], "--range"),
         ([*RUN, "--flatten", "whitish"], "expected a colour"),
-        ([*RUN, "--weights", "/no/such/folder"], "does not exist"),
+        ([*RUN, "--weights", "/no/such/folder"], "found none at '/no/such/folder'"),
         ([*RUN, "--out", "hf://bucket/run"], "can create a lock"),
         ([*RUN, "--set", "guidance"], "OPTION=VALUE"),
         ([*RUN, "--set", "guidance=3"], "unknown option 'guidance'"),
@@ -76,8 +76,8 @@ RUN = ["run", "--methods", "degraded"]
         (["run", "--methods", "kontext", "--backbone", "x"], "--backbone"),
         (["run"], "methods"),
         (["run", "no.toml"], "expected a TOML file"),
-        (["rnu"], "No such command"),
-        (["run", "--methdos", "x"], "--methods"),
+        (["rnu"], "expected a command, found 'rnu'; did you mean run?"),
+        (["run", "--methdos", "x"], "did you mean --methods?"),
         (["study", "seeds", "--methods", "a, b"], "unknown method 'a'"),
         (["study", "steps", "--steps", "4,0"], "expected numbers from 1 on"),
         (["study", "seeds", "RUN", "--seeds", "0,1"], "expected a run folder with run.json"),
@@ -104,8 +104,8 @@ def test_a_users_mistake_is_one_line_and_two(
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
-    last = [line for line in error.strip().splitlines() if not line.startswith(("Usage", "Try"))]
-    assert len([line for line in last if line.strip()]) == 1
+    assert error.startswith("e2r-bench: ")
+    assert error.count("\n") == 1
     assert not (tmp_path / "s3:").exists()
 
 
@@ -203,7 +203,7 @@ def test_an_output_folder_that_cannot_be_written_is_two(
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "run"
     assert main([*RUN, *QUICK, "--out", str(out)]) == 2
-    assert "choose another --out" in capsys.readouterr().err
+    assert "choose another place" in capsys.readouterr().err
 
 
 def test_methods_are_listed_with_what_they_would_run_with(
@@ -245,8 +245,8 @@ def _raising(error: BaseException) -> click.Command:
     [
         (_OwnError("mine"), 2, "e2r-bench: mine\n"),
         (PictureError("a.png: cut"), 2, "e2r-bench: a.png: cut\n"),
-        (click.BadParameter("no"), 2, "Error: Invalid value: no\n"),
-        (click.FileError("x"), 2, "Error: Could not open file 'x': unknown error\n"),
+        (click.BadParameter("no"), 2, "e2r-bench: Invalid value: no; see `e2r-bench --help`\n"),
+        (click.FileError("x"), 2, "e2r-bench: Could not open file 'x': unknown error\n"),
         (KeyboardInterrupt(), 130, "\ninterrupted; the same command resumes\n"),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
         (SystemExit(1), 1, ""),

@@ -69,6 +69,15 @@ def test_lists_are_json(arguments: list[str], capsys: pytest.CaptureFixture[str]
     assert said([*arguments, "--json"], capsys)
 
 
+def test_pictures_that_stand_in_both_sets_are_json(
+    folders: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = said(["leakage", folders["clean"], folders["clean"], "--json"], capsys, 1)
+    assert isinstance(told, dict)
+    assert (told["trained"], told["tested"], len(told["overlaps"])) == (11, 11, 11)
+    assert {one["kind"] for one in told["overlaps"]} == {"identical"}
+
+
 def test_comparisons_are_json(folders: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     arms, clean = [folders["bad"], folders["good"]], folders["clean"]
     told = said(["compare", *arms, "--clean", clean, "--metrics", "psnr", "--json"], capsys)

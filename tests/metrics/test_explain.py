@@ -283,6 +283,14 @@ def test_a_mistake_in_what_lpips_is_fed_is_named_and_has_no_command(folders, sli
     assert first["command"] is None
 
 
+def test_another_network_is_found(folders, files, capsys):
+    files("vgg16-imagenet", "lpips-heads-vgg")
+    (lpips,) = _score(capsys, *folders, "--metrics", "lpips:vgg")
+    assert main(["explain", *folders, "--says", f"lpips={lpips:.5f}", "--offline", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["hits"][0]
+    assert first["command"].endswith("--metrics lpips:vgg")
+
+
 def test_a_network_without_weights_is_said_not_to_be_tried(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Resolver, "find", lambda self, name: Missing(name, "gone", "fetch it", 1))
     assert main(["explain", *folders, "--says", "lpips=0.1234", "--offline"]) == 1

@@ -209,7 +209,9 @@ def _page(found: list[Row], quiet: list[Row]) -> str:
         f"Regions of 48x48 pixels among the most textured tenth, n = {n} for each row "
         f"({found[0]['photographs']} photographs of scikit-image, {DRAWS} draws each); AUROC by "
         "pixel, planted region against the rest. The two outputs and the numbers' meaning: "
-        "`docs/maps.md`. All maps: `planted.csv`.\n\n![planted errors](planted.png)\n"
+        "`docs/maps.md`. All maps: `planted.csv`. Other kinds of errors: [kinds.md](kinds.md); "
+        "masks of trust: [trust.md](trust.md); registration: [registration.md](registration.md)."
+        "\n\n![planted errors](planted.png)\n"
     )
     fitting = [row for row in found if row["fitting"]]
     blind = [row for row in found if row["map"] == "consistency"]

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console as RichConsole
 
 from e2r_bench.console import Console
+from e2r_bench.report.run_tables import footnotes
 from e2r_bench.report.table import blocks
 from e2r_bench.store.store import Store
-from e2r_bench.terminal import print_table, spelled
+from e2r_bench.terminal import console_to, print_note, print_table, spelled
 
 LONG = "folder:results_of_somebody_else/with_a_name_longer_than_60_columns/final_v2"
 
@@ -72,6 +74,27 @@ def test_no_name_and_no_number_is_cut(
     assert "e2r-bench weights fetch x" in out
     tables = [line for line in out.splitlines() if re.search(r"\d\.\d\d ±", line)]
     assert max(len(line.rstrip()) for line in tables) <= (width or 160)
+
+
+def test_protocols_are_broken_between_words_in_a_window_alone(
+    wide_run: Store, width: int | None, capsys: pytest.CaptureFixture
+) -> None:
+    notes = list(footnotes(wide_run))
+    assert max(map(len, notes)) > 80
+    out = printed(wide_run, capsys)
+    for note in notes:
+        assert " ".join(note.split()) in " ".join(out.split())
+        assert (f"\n{note}\n" in out) == (width is None or len(note) <= width)
+    found = [line for line in out.splitlines() if "e2r-bench " not in line and LONG not in line]
+    assert max(map(len, found)) <= (width or max(map(len, notes)))
+
+
+def test_a_file_has_its_lines_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    note = "protocol " * 30
+    with console_to(tmp_path / "x.txt") as console:
+        print_note(console, note)
+    assert (tmp_path / "x.txt").read_text() == f"{note}\n"
 
 
 def test_instances_are_named_with_their_method_and_build(

@@ -168,10 +168,40 @@ def test_mistakes_are_one_line(
         (["--to", "csv", "--method", "wavelet"], "expected no --method"),
         (["--to", "hub", "--method", "wavlet", "--dataset", "a/b"], "did you mean 'wavelet'"),
         (["--to", "hub", "--method", "wavelet", "--dataset", "a/b", "--task-id", "{x}"], "{task}"),
+        (
+            ["--to", "hub", "--method", "wavelet", "--dataset", "a/b", "--task-id", "{task.x}"],
+            "--task-id: expected text with {task}",
+        ),
+        (
+            ["--to", "hub", "--method", "wavelet", "--dataset", "a/b", "--task-id", "{task}"],
+            "since the run has several numbers",
+        ),
+        (
+            ["--to", "hub", "--method", "wavelet", "--dataset", "my pictures"],
+            "--dataset: expected the id of a repository on the hub, OWNER/NAME",
+        ),
+        (["--to", "model-card", "--method", "wavelet", "--dataset", "CBSD68"], "OWNER/NAME"),
+        (
+            [
+                "--to",
+                "hub",
+                "--method",
+                "wavelet",
+                "--dataset",
+                "https://huggingface.co/datasets/a/b",
+            ],
+            "OWNER/NAME",
+        ),
+        (
+            ["--to", "hub", "--method", "wavelet", "--dataset", "a/b", "--source", "my page"],
+            "--source: expected the address of a page, https://..., found 'my page'",
+        ),
         (["--to", "latex", "--out", str(tmp_path / "x.tex")], "found another"),
     ):
         assert main(["export", run, *flags]) == 2, flags
-        assert said in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
     assert main(["export", run, "--to", "latex", "--out", str(tmp_path / "y.tex")]) == 0
     assert main(["export", run, "--to", "latex", "--out", str(tmp_path / "y.tex")]) == 0
     assert (tmp_path / "y.tex").read_text() == latex(open_store(Path(run)))

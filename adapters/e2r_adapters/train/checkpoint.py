@@ -1,7 +1,8 @@
 """Checkpoints of a training: everything needed to go on to the same bits.
 
 No generator state is kept, because there is none: every draw is a function of the seed and the
-step, so the weights, the optimizer's moments and the step number are the whole state.
+step, so the weights, their average where one is kept, the optimizer's moments and the step number
+are the whole state.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ def write(
     trained: Sequence["torch.nn.Parameter"],
     optimizer: "torch.optim.Optimizer",
     training: str,
+    average: Sequence["torch.Tensor"] = (),
 ) -> Path:
     """Write `checkpoints/step<step>.pt` whole or not at all, and drop all but the newest two.
 
@@ -39,6 +41,7 @@ def write(
         trained: the parameters.
         optimizer: over them.
         training: digest of what decides the training; no other may go on from here.
+        average: of the parameters; empty where none is kept.
 
     Raises:
         OSError: the disk is full; older checkpoints are untouched.
@@ -54,6 +57,8 @@ def write(
         "trained": [parameter.detach().cpu() for parameter in trained],
         "optimizer": optimizer.state_dict(),
     }
+    if average:
+        state["average"] = [held.cpu() for held in average]
     state = _in_order(state)
     state["sha256"] = _digest(state)
     try:
@@ -80,8 +85,9 @@ def read(
     trained: Sequence["torch.nn.Parameter"],
     optimizer: "torch.optim.Optimizer",
     training: str,
+    average: Sequence["torch.Tensor"] = (),
 ) -> int:
-    """Put a checkpoint's weights and moments in place and return its step.
+    """Put a checkpoint's weights, moments and average in place and return its step.
 
     Raises:
         UsageError: the file is broken or of another training.
@@ -101,6 +107,8 @@ def read(
     with torch.no_grad():
         for parameter, tensor in zip(trained, tensors, strict=True):
             parameter.copy_(tensor)
+        for held, tensor in zip(average, state.get("average", ()), strict=True):
+            held.copy_(tensor)
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
 

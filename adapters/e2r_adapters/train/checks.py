@@ -3,6 +3,7 @@
 from e2r_adapters.editors.backbones import family_named, is_miniature
 from e2r_adapters.editors.families import FAMILIES
 from e2r_adapters.train.config import PAINTED, TRAINED_ROUTINGS, Recipe, TrainConfig
+from e2r_adapters.train.optimizers import check_optimizer
 from e2r_adapters.train.profiles import kind_of
 from e2r_adapters.train.variation import UNVARIED, check_variation
 from e2r_metrics.base.errors import UsageError, unknown
@@ -36,17 +37,30 @@ def check(config: TrainConfig) -> None:
         kind_of(task)
     _check_painted(config)
     _check_recipe(config)
-    check_variation(config.variation, config.tasks, config.profile.epochs)
-    if config.replicate_prompt_cache_bug and config.variation != UNVARIED:
-        raise UsageError(
-            "--replicate-prompt-cache-bug replays the release, which shows each sample alike in "
-            "all epochs; drop it, or --augment, --degrade, --prompts and --curriculum"
-        )
+    _check_showing(config)
     known = family_named(config.backbone).lora.parts["transformer"].targets
     if config.targets not in known:
         raise unknown("set of targets", config.targets, known)
     if config.experts:
         _check_experts(config)
+
+
+def _check_showing(config: TrainConfig) -> None:
+    """Refuse what cannot be shown, encoded, averaged or stepped as asked."""
+    check_variation(config.variation, config.tasks, config.profile.epochs)
+    check_optimizer(config.optimizer, config.device)
+    if not 0 <= config.ema < 1:
+        raise UsageError(f"--ema: expected a decay from 0 to below 1, found {config.ema:g}")
+    if config.latents and config.variation.live:
+        raise UsageError(
+            "--latents: expected --variants too, found draws that are encoded when they are shown; "
+            "give --variants 8, or drop --latents"
+        )
+    if config.replicate_prompt_cache_bug and config.variation != UNVARIED:
+        raise UsageError(
+            "--replicate-prompt-cache-bug replays the release, which shows each sample alike in "
+            "all epochs; drop it, or --augment, --degrade, --prompts and --curriculum"
+        )
 
 
 def _check_recipe(config: TrainConfig) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from e2r_adapters.editors.editor import Targets
 from e2r_adapters.editors.releases import Routing
+from e2r_adapters.train.optimizers import Optimizer
 from e2r_adapters.train.profiles import Profile
 from e2r_adapters.train.variation import UNVARIED, Variation
 from e2r_metrics.base.pairs import EXACT, Matching
@@ -43,6 +44,9 @@ class TrainConfig:
         text_encoder: train a LoRA on the text encoder too.
         recipe: see `Recipe`; it has to be that of the backbone's family.
         variation: what differs from epoch to epoch.
+        latents: folder that what is encoded before the training is kept in; None for memory alone.
+        ema: decay of the moving average that is saved instead of the last weights; 0 for those.
+        optimizer: "adamw", or "adamw8bit" where a CUDA device and bitsandbytes are.
         experts: 0 for a plain LoRA; else how many stand beside each Linear of ICEdit's mixtures.
         routing: how they are weighted: "switch", the best with its weight among all, and "top2"
             give the router a gradient; "released" is ICEdit's, which gives it none.
@@ -68,6 +72,9 @@ class TrainConfig:
     text_encoder: bool = False
     recipe: Recipe = "edit2restore"
     variation: Variation = UNVARIED
+    latents: Path | None = None
+    ema: float = 0.0
+    optimizer: Optimizer = "adamw"
     experts: int = 0
     routing: Routing = "switch"
     replicate_prompt_cache_bug: bool = False

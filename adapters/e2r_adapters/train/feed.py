@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
+from e2r_adapters.train.latents import Memory, Shelf
 from e2r_adapters.train.pictures import Pair, check_size
 from e2r_adapters.train.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.train.prompt_cache import epoch_order, prompt_order
@@ -63,16 +64,14 @@ class Feed:
         repeats: how often that is.
         show: see `Show`.
         keys: place -> the key of the view that was encoded before the training.
-        clean: key -> (C, h, w) float32 latents of the clean picture, on the CPU.
-        conditionings: (key, wording) -> the degraded picture under it.
+        store: what was encoded, by those keys.
     """
 
     pairs: tuple[Pair, ...]
     repeats: int
     show: Show
     keys: Mapping[Place, str]
-    clean: Mapping[str, "torch.Tensor"]
-    conditionings: Mapping[tuple[str, str], Conditioning]
+    store: Memory | Shelf
 
     @property
     def steps_per_epoch(self) -> int:
@@ -114,12 +113,12 @@ class Feed:
         pool = self.show.wordings(self.pairs[other])
         said = wording(pool, self.show.seed, epoch, index)
         place = place_in(self.show, index, self.repeats, epoch)
-        if self.show.variation.live:
-            view = self.show.view(self.pairs[index], place)
-            latents, (given,) = encoded(editor, view, [self.show.instruction(said)])
-            return latents, given
-        key = self.keys[place]
-        return self.clean[key], self.conditionings[key, said]
+        told = self.show.instruction(said)
+        if not self.show.variation.live:
+            return self.store.read(self.keys[place], sample_id(self.pairs[index]), told)
+        view = self.show.view(self.pairs[index], place)
+        latents, (given,) = encoded(editor, view, [told])
+        return latents, given
 
 
 def place_in(show: Show, index: int, repeats: int, epoch: int) -> Place:
@@ -152,13 +151,19 @@ def _draw(seed: int, step: int, slot: int, shape: Sequence[int]) -> tuple["torch
     return torch.randn(tuple(shape), generator=generator), torch.rand((), generator=generator)
 
 
-def make_feed(editor: Editor, pairs: Sequence[Pair], show: Show) -> Feed:
+def sample_id(pair: Pair) -> str:
+    """Return what a sample is called where it is kept."""
+    return f"{pair.task}/{pair.name}"
+
+
+def make_feed(editor: Editor, pairs: Sequence[Pair], show: Show, store: Memory | Shelf) -> Feed:
     """Encode each picture and each prompt once, unless they are drawn when they are shown.
 
     Args:
         editor: not parked yet.
         pairs: the same number for each task.
         show: how they are shown.
+        store: what was encoded before, and where the rest is put.
 
     Raises:
         UsageError: an epoch does not divide into whole batches, a picture is too small, or a pair
@@ -173,21 +178,18 @@ def make_feed(editor: Editor, pairs: Sequence[Pair], show: Show) -> Feed:
             f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
         )
     _check_pairs(pairs, show)
+    _check_sides(editor, show)
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
     keys: dict[Place, str] = {}
-    clean: dict[str, torch.Tensor] = {}
-    conditionings: dict[tuple[str, str], Conditioning] = {}
     for place in () if show.variation.live else _places(show, len(repeated), repeats):
         pair = repeated[place.index]
         view = show.view(pair, place)
         keys[place] = view.key
-        if view.key in clean:
-            continue
         said = _all_wordings(pairs, show) if show.replicate_bug else show.wordings(pair)
         told = [show.instruction(text) for text in said]
-        clean[view.key], given = encoded(editor, view, told)
-        conditionings |= {(view.key, text): one for text, one in zip(said, given, strict=True)}
-    return Feed(repeated, repeats, show, keys, clean, conditionings)
+        if not store.has(view.key, sample_id(pair), told):
+            store.put(view.key, sample_id(pair), told, *encoded(editor, view, told))
+    return Feed(repeated, repeats, show, keys, store)
 
 
 def _places(show: Show, count: int, repeats: int) -> Iterator[Place]:
@@ -215,3 +217,15 @@ def _check_pairs(pairs: Sequence[Pair], show: Show) -> None:
         largest = max(variation.sides(profile.epochs, profile.resolution))
         for pair in pairs:
             check_size(pair, largest)
+
+
+def _check_sides(editor: Editor, show: Show) -> None:
+    """Refuse a resolution that the model does not take."""
+    sizes = editor.sizes
+    for side in show.variation.sides(show.profile.epochs, show.profile.resolution):
+        if side < sizes.least or side % sizes.multiple:
+            raise UsageError(
+                f"{editor.family.name}: expected training pictures whose side is a multiple of "
+                f"{sizes.multiple} and {sizes.least} or more, found {side}; change --resolution or "
+                "--curriculum"
+            )

@@ -17,12 +17,20 @@ from typing import Any
 
 from e2r_adapters import lora
 from e2r_adapters.editors.backbones import family_named, resolve_backbone
-from e2r_adapters.train import checkpoint, journal
+from e2r_adapters.train import checkpoint, ema, journal
 from e2r_adapters.train.checks import check
 from e2r_adapters.train.config import TrainConfig, TrainResult
 from e2r_adapters.train.experts import save_trained
 from e2r_adapters.train.profiles import Profile, for_family
-from e2r_adapters.train.record import Record, digest_of, is_finished, record_of, write_papers
+from e2r_adapters.train.record import (
+    PAIRS_FILE,
+    SETTINGS_FILE,
+    Record,
+    digest_of,
+    is_finished,
+    record_of,
+    write_papers,
+)
 from e2r_adapters.train.samples import draw_samples, sample_path
 from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
@@ -30,6 +38,8 @@ from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
+_MARKS = (SETTINGS_FILE, PAIRS_FILE, lora.ADAPTER_FILE)
+"""What tells the folder of a training."""
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps in all, and the loss."""
 
@@ -49,7 +59,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     config = made_concrete(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
-    alone = locked(config.out) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    alone = locked(config.out, _MARKS) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
         with alone:
             return _train(config, progress or _silent)
@@ -94,7 +104,8 @@ def _train(config: TrainConfig, progress: Progress) -> TrainResult:
     seconds = time.perf_counter() - began
     if main:
         journal.draw_curve(config.out)
-        save_trained(session.editor, config, told)
+        with ema.in_place(session.average, session.trained):
+            save_trained(session.editor, config, told)
     session.accelerator.wait_for_everyone()
     return _result(config, told, start, seconds)
 
@@ -116,7 +127,9 @@ def _resume(config: TrainConfig, session: Session, told: Record) -> int:
     held = checkpoint.found(config.out)
     if not held:
         return 0
-    done = checkpoint.read(held[-1], session.trained, session.optimizer, digest_of(told))
+    done = checkpoint.read(
+        held[-1], session.trained, session.optimizer, digest_of(told), session.average
+    )
     # Killed between the checkpoint and its samples: they are drawn now.
     _draw_samples(config, session, done)
     return done
@@ -137,7 +150,10 @@ def _run(
             log.add(row)
             if _due(step + 1, config.checkpoint_every) or step + 1 == session.steps:
                 log.flush()
-                checkpoint.write(config.out, step + 1, session.trained, session.optimizer, training)
+                checkpoint.write(
+                    config.out, step + 1, session.trained, session.optimizer, training,
+                    session.average,
+                )  # fmt: skip
             _draw_samples(config, session, step + 1)
     finally:
         if log is not None:
@@ -148,7 +164,8 @@ def _draw_samples(config: TrainConfig, session: Session, done: int) -> None:
     path = sample_path(config.out, done)
     due = _due(done, config.sample_every) and not path.is_file()
     if due and session.accelerator.is_main_process:
-        draw_samples(path, session.editor, session.shown, config.seed)
+        with ema.in_place(session.average, session.trained):
+            draw_samples(path, session.editor, session.shown, config.seed)
 
 
 def _due(done: int, every: int) -> bool:
@@ -179,6 +196,7 @@ def _step(config: TrainConfig, session: Session, step: int) -> dict[str, Any]:
     if not (math.isfinite(mean) and math.isfinite(norm)):
         raise _diverged(config.out, step + 1, mean, norm)
     session.optimizer.step()
+    ema.follow(session.average, session.trained, step + 1, config.ema)
     session.optimizer.zero_grad()
     return {
         "step": step + 1,

@@ -14,7 +14,7 @@ from typing import Any
 from e2r_adapters.editors.backbones import fingerprint_of, title_of
 from e2r_adapters.editors.sana_facts import PROJECTION_FILE
 from e2r_adapters.lora.header import ADAPTER_FILE, read_record
-from e2r_adapters.train import selection, variation
+from e2r_adapters.train import ema, selection, variation
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.profiles import prompt_for, total_steps
 from e2r_adapters.train.selection import Selection
@@ -65,6 +65,10 @@ def record_of(config: TrainConfig, chosen: Selection) -> Record:
     }
     if config.recipe == "channel-concat":
         told["recipe"] = config.recipe
+    if config.ema:
+        told["ema"] = {"decay": config.ema, "warm_up": ema.WARM_UP, "saved": "the average"}
+    if config.optimizer != "adamw":
+        told["optimizer"] = config.optimizer
     if varied := variation.record_of(config.variation):
         told["variation"] = varied
     if config.experts:

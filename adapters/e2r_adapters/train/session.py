@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 from e2r_adapters.editors.editor import Editor
 from e2r_adapters.editors.loading import open_editor
 from e2r_adapters.editors.sana_facts import PROJECTION
+from e2r_adapters.train import ema
 from e2r_adapters.train.config import TrainConfig
 from e2r_adapters.train.experts import attach_trained
 from e2r_adapters.train.feed import Feed, Show, make_feed
+from e2r_adapters.train.latents import Memory, open_shelf
+from e2r_adapters.train.optimizers import make_optimizer
 from e2r_adapters.train.profiles import Profile, total_steps
 from e2r_adapters.train.samples import Shown, choose_shown
 from e2r_adapters.train.selection import Selection
@@ -33,6 +36,7 @@ class Session:
         shown: what samples show; empty where none are drawn.
         levels: (L,) the noise levels of training.
         trained: the parameters that are trained, float32.
+        average: their moving average; empty where none is kept.
         optimizer: AdamW over them.
         steps: optimizer steps in all.
     """
@@ -44,6 +48,7 @@ class Session:
     shown: tuple[Shown, ...]
     levels: "torch.Tensor"
     trained: list["torch.nn.Parameter"]
+    average: list["torch.Tensor"]
     optimizer: "torch.optim.Optimizer"
     steps: int
 
@@ -72,7 +77,8 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
     _check_world(profile, accelerator.num_processes)
     bare = open_editor(config.backbone, getattr(torch, profile.dtype), accelerator.device)
     show = Show(profile, config.variation, config.seed, config.replicate_prompt_cache_bug)
-    feed = make_feed(bare, selection.pairs, show)
+    store = open_shelf(config.latents, bare) if config.latents else Memory()
+    feed = make_feed(bare, selection.pairs, show, store)
     shown = choose_shown(bare, selection.pairs, show) if config.sample_every else ()
     if not config.variation.live:
         bare.park()
@@ -88,6 +94,7 @@ def open_session(config: TrainConfig, selection: Selection) -> Session:
         shown=shown,
         levels=bare.training_levels().to(accelerator.device),
         trained=trained,
+        average=ema.start(trained) if config.ema else [],
         optimizer=optimizer,
         steps=total_steps(profile, len(config.tasks)),
     )
@@ -110,8 +117,6 @@ def _trainable(
     editor: Editor, config: TrainConfig, names: list[str]
 ) -> tuple[list["torch.nn.Parameter"], "torch.optim.Optimizer"]:
     """Attach what is trained and return it, with AdamW over it, one group per network."""
-    import torch
-
     profile = config.profile
     rates = {
         "transformer": (profile.learning_rate, profile.weight_decay),
@@ -132,4 +137,4 @@ def _trainable(
         transformer.enable_gradient_checkpointing()
     transformer.train()
     trained = [parameter for group in groups for parameter in group["params"]]
-    return trained, torch.optim.AdamW(groups, betas=profile.betas)
+    return trained, make_optimizer(config.optimizer, groups, profile.betas)

@@ -22,7 +22,7 @@ class PictureError(E2RError):
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that is not in `known`, naming the nearest one."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     # They may come from a file, and hold line breaks.

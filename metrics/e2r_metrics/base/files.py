@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -39,7 +39,7 @@ def write_parts(path: Path, parts: Iterable[bytes], aside: Path | None = None) -
         with replacing(path, aside) as stream:
             stream.writelines(parts)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def refuse_special(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another place") from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
         raise UsageError(f"cannot write {path}: expected a file name, found {kind}; choose another")
@@ -167,12 +167,35 @@ def refuse_foreign(path: Path, ours: Callable[[bytes], bool]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another place") from error
     if head and not ours(head):
         raise UsageError(
             f"cannot write {path}: expected a new file, or one that this command wrote, found "
-            "another; remove it, or choose another --out"
+            "another; remove it, or choose another place"
         )
+
+
+def refuse_foreign_folder(folder: Path, marks: Sequence[str]) -> None:
+    """Raise `UsageError` where a folder holds files, and nothing that tells it is ours.
+
+    Args:
+        folder: where something is to be written; it need not be there.
+        marks: globs, each of something that commands of this kind leave there.
+    """
+    try:
+        found = next((path for path in folder.rglob("*") if _counts(path)), None)
+        if found is None or any(next(folder.glob(mark), None) for mark in marks):
+            return
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}; choose another place") from error
+    raise UsageError(
+        f"{folder}: expected an empty folder, or one that this command wrote, found "
+        f"{found.relative_to(folder)} of something else; choose another place"
+    )
+
+
+def _counts(path: Path) -> bool:
+    return not path.name.startswith(".") and path.is_file()
 
 
 def unfinished(folder: Path) -> Iterator[Path]:
@@ -206,6 +229,6 @@ def appending(path: Path) -> Generator[TextIO]:
             yield stream
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror}; free some space, or choose another --out, and "
+            f"cannot write {path}: {error.strerror}; free some space, or choose another place, and "
             "give the same command again"
         ) from error

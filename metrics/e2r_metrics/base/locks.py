@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,32 +13,41 @@ from typing import Any
 from filelock import FileLock, SoftFileLock, Timeout
 
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import remove_unfinished, write_text
+from e2r_metrics.base.files import refuse_foreign_folder, remove_unfinished, write_text
 
 LOCK = ".lock"
 _HOLDER = ".lock.json"
 
 
 @contextmanager
-def locked(folder: Path) -> Generator[None]:
+def locked(folder: Path, marks: Sequence[str] = ()) -> Generator[None]:
     """Hold a folder alone while inside; what a killed process left half-written is removed first.
 
     The system itself drops the lock of a process that dies. Where a file system has no such locks,
-    a file stands for it; it names its process, so that one left behind is recognised.
+    a file stands for it; it names its process, so that one left behind is recognised. A folder that
+    was made for it, and in which nothing was written, goes again.
+
+    Args:
+        folder: made where it is not there.
+        marks: see `refuse_foreign_folder`; empty where the folder may hold whatever it does.
 
     Raises:
-        UsageError: another process holds it, or the folder cannot be made or written to.
+        UsageError: another process holds it, it is a folder of something else, or it cannot be made
+            or written to.
     """
+    if marks:
+        refuse_other_folder(folder, marks)
     try:
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         lock = _acquired(folder)
     except Timeout as error:
         raise UsageError(
-            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another --out"
+            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another place"
         ) from error
     except OSError as error:
         raise UsageError(
-            f"cannot write {folder}: {error.strerror}; choose another --out"
+            f"cannot write {folder}: {error.strerror}; choose another place"
         ) from error
     try:
         remove_unfinished(folder)
@@ -47,7 +56,26 @@ def locked(folder: Path) -> Generator[None]:
     finally:
         with suppress(OSError):
             (folder / _HOLDER).unlink(missing_ok=True)
+        _unmake(folder, made)
         lock.release()
+
+
+def refuse_other_folder(folder: Path, marks: Sequence[str]) -> None:
+    """Raise `UsageError` where a folder is of something else, as `locked` does, and hold nothing.
+
+    Args:
+        folder, marks: as in `locked`; of a process that was killed before it left any, its name is.
+    """
+    refuse_foreign_folder(folder, (*marks, _HOLDER))
+
+
+def _unmake(folder: Path, made: Sequence[Path]) -> None:
+    """Remove a lock beside which nothing is, and the folders that were made for it."""
+    with suppress(OSError):  # an open file cannot be removed everywhere
+        if os.listdir(folder) == [LOCK]:
+            (folder / LOCK).unlink()
+            for place in made:
+                place.rmdir()
 
 
 def _acquired(folder: Path) -> FileLock | SoftFileLock:

@@ -77,7 +77,8 @@ def list_pictures(folder: Path, recursive: bool = False) -> dict[str, Path]:
             one name.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder}: expected a folder of pictures, found no such folder")
+        there = "a file" if folder.exists() else "no such folder"
+        raise UsageError(f"{folder}: expected a folder of pictures, found {there}")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
