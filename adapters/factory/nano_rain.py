@@ -58,6 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of input and target")
     asked = parser.parse_args()
+    for part in ("target", "input"):
+        (asked.out / part).mkdir(parents=True, exist_ok=True)
     for index, clean in enumerate(paint_canvases(_PAIRS, _SEED, "leaf-rain", varied=True)):
         rng = rng_for(_SEED, str(index), "nano-rain")
         add = rain_streaks if rng.random() < _OWN_SHARE else layered_rain

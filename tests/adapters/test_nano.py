@@ -31,6 +31,7 @@ from nano_base import BaseSettings, EditSettings, encode_edits, train_base
 from nano_decoder import DecoderSettings, fit_decoder, perceptual_weight, write_decoder
 from nano_edits import EDITS, draw_edit
 from nano_networks import TOKEN, build_transformer, build_transformer_2, widened
+from nano_rain import layered_rain
 from nano_recipes import RECIPES, phrases
 from nano_text import build_chat, build_text
 from nano_vae import LinearCode, build_vae, fit_linear, normalised, read_code, write_linear
@@ -163,6 +164,17 @@ def test_edits_change_what_they_say_and_draws_are_a_function_of_the_generator():
         # Zero-shot restoration must stay poor, as in the paper: no edit may teach it.
         assert not any(word in p for p in edit.prompts for word in ("noise", "rain", "haze"))
     assert draw_edit(rng_for(0, "a", "t"))[1] == draw_edit(rng_for(0, "a", "t"))[1]
+
+
+def test_layered_rain_only_brightens_and_is_a_function_of_the_generator():
+    clean = np.full((96, 96, 3), 0.3, np.float32)
+    rained = [layered_rain(clean, rng_for(0, str(i), "rain")) for i in range(6)]
+    for one in rained:
+        assert (one - clean).min() >= 0
+        assert 0.05 < (one - clean).max() <= 3 * 0.6 + 1e-6
+        assert np.array_equal(one[..., 0], one[..., 2])
+    assert np.array_equal(rained[3], layered_rain(clean, rng_for(0, "3", "rain")))
+    assert not np.array_equal(rained[3], rained[4])
 
 
 @pytest.fixture(params=["kontext", "klein", "fill"])
