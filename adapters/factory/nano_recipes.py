@@ -12,6 +12,7 @@ from e2r_adapters.editors.loading import open_editor
 from e2r_adapters.editors.releases import LENGTH, NANO
 from e2r_baselines.tasks import PROMPTS
 from nano_base import BaseSettings, EditSettings, all_prompts
+from nano_decoder import write_decoder
 from nano_networks import TOKEN, build_transformer, build_transformer_2, widened
 from nano_pictures import paint_canvases
 from nano_text import build_chat, build_text
@@ -67,7 +68,8 @@ def phrases() -> list[str]:
     return [*all_prompts(), *(text for said in PROMPTS.values() for text in said.values())]
 
 
-def _painted(canvases: int) -> list[Any]:
+def painted(canvases: int) -> list[Any]:
+    """Return pictures for an autoencoder: three tenths plain, the others nearer to photographs."""
     plain = canvases * 3 // 10
     pictures = paint_canvases(plain, SEED, "leaf")
     return pictures + paint_canvases(canvases - plain, SEED, "leaf-varied", varied=True)
@@ -89,11 +91,16 @@ def _scheduler() -> "FlowMatchEulerDiscreteScheduler":
 
 
 def build_kontext(linear_steps: int, canvases: int) -> "FluxKontextPipeline":
-    """Return Kontext's pipeline with its autoencoder fitted and its transformer untrained."""
+    """Return Kontext's pipeline with its code fitted and its transformer untrained.
+
+    Its decoder is the linear one, until `make_decoder.py` has trained it.
+    """
     from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
 
     vae = build_vae()
-    write_linear(vae, fit_linear(_painted(canvases), linear_steps, seed=0))
+    code = fit_linear(painted(canvases), linear_steps, seed=0)
+    write_linear(vae, code)
+    write_decoder(vae.decoder, code)
     text = build_text(phrases(), seed=0)
     return FluxKontextPipeline(
         scheduler=_scheduler(), vae=vae.eval(), transformer=build_transformer(0), **text._asdict()
@@ -128,7 +135,7 @@ def build_klein(linear_steps: int, canvases: int) -> "Flux2KleinPipeline":
     qwen, tokenizer = build_chat(phrases(), seed=0)
     return Flux2KleinPipeline(
         scheduler=_scheduler(),
-        vae=normalised(kontext.pipe.vae, _painted(canvases)).eval(),
+        vae=normalised(kontext.pipe.vae, painted(canvases)).eval(),
         text_encoder=qwen,
         tokenizer=tokenizer,
         transformer=build_transformer_2(0),

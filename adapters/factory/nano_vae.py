@@ -1,11 +1,12 @@
-"""The autoencoder of the miniatures: an `AutoencoderKL` that computes a linear code.
+"""The autoencoder of the miniatures: an `AutoencoderKL` whose encoder computes a linear code.
 
 An autoencoder of this size trained from scratch spends its first thousands of steps on learning to
 pass colours through its normalisations. So a linear code, 16 numbers for 4x4 pixels, is fitted
-instead (minutes on one core), and written into the network exactly. Residual branches end in zeros,
-which leaves the two last GroupNorms: a channel that holds minus the sum of the others makes their
-mean zero, two channels of a large constant make their gain fixed, and a large bias brings all into
-the range where SiLU changes nothing; the layer after takes it off again with one of the constants.
+instead (minutes on one core), and written into the encoder exactly. Residual branches end in zeros,
+which leaves the last GroupNorm: a channel that holds minus the sum of the others makes their mean
+zero, two channels of a large constant make their gain fixed, and a large bias brings all into the
+range where SiLU changes nothing; the layer after takes it off again with one of the constants.
+The decoder starts at the linear one and goes on from there: `nano_decoder`.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 
-WIDTHS = (16, 16, 32)
+WIDTHS = (16, 32, 64)
 LATENT = 16
-_CONSTANT = 256.0
+CONSTANT = 256.0
 _LIFT = 64.0
 _HALF, _CODE, _LOW, _HIGH = 16, 16, 32, 13
 _FIT_RATE = 5e-3
@@ -77,40 +78,65 @@ def _start_as_identity(conv: nn.Conv2d) -> None:
         conv.weight[channel, channel, 1, 1] += 1
 
 
-def fit_linear(canvases: Sequence[Pixels], steps: int, seed: int) -> LinearCode:
+@torch.no_grad()
+def read_code(vae: "AutoencoderKL") -> LinearCode:
+    """Return the code that an encoder was written with, its decoding side as it starts."""
+    linear, encoder = LinearCode(), vae.encoder
+    low: Any = encoder.down_blocks
+    linear.to_half.weight.copy_(low[0].downsamplers[0].conv.weight[:_HALF, :3])
+    linear.to_quarter.weight.copy_(low[1].downsamplers[0].conv.weight[:_CODE, :_HALF])
+    linear.code.weight.copy_(encoder.conv_out.weight[:LATENT, :_CODE])
+    return linear
+
+
+def fit_linear(
+    canvases: Sequence[Pixels], steps: int, seed: int, kept: LinearCode | None = None
+) -> LinearCode:
     """Fit the code to random 64x64 crops by mean squared error.
 
     Args:
         canvases: (H, W, 3) float32 pictures in [0, 1].
         steps: of Adam, batch 8, one cycle of the learning rate up to 5e-3.
         seed: of the initial weights, the crops and the noise on the code.
+        kept: a code whose encoding side is left as it is.
     """
     pictures = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2) * 2 - 1
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        linear = LinearCode()
-    optimizer = torch.optim.Adam(linear.parameters(), _FIT_RATE, betas=(0.9, 0.99))
+        linear = LinearCode() if kept is None else kept
+    if kept is not None:
+        for conv in (linear.to_half, linear.to_quarter, linear.code):
+            conv.requires_grad_(False)
+    optimizer = torch.optim.Adam(_trained(linear), _FIT_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _FIT_RATE, steps, pct_start=0.1)
     for _ in range(steps):
-        batch = _crops(pictures, generator)
+        batch = crops(pictures, 64, 8, generator)
         code = linear.encode(batch)
         # A little noise and a little weight keep the code well conditioned and of moderate size.
         noisy = code + 0.04 * torch.randn(code.shape, generator=generator)
         loss = (linear.decode(noisy) - batch).square().mean() + 6e-7 * code.square().mean()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(linear.parameters(), 0.5)
+        nn.utils.clip_grad_norm_(_trained(linear), 0.5)
         optimizer.step()
         schedule.step()
     return linear
 
 
-def _crops(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in module.parameters() if weight.requires_grad]
+
+
+def crops(
+    pictures: torch.Tensor, side: int, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Return windows of random pictures, (count, 3, side, side), of (n, 3, H, W) ones."""
     chosen: list[torch.Tensor] = []
-    for index in torch.randint(len(pictures), (8,), generator=generator):
-        top, left = torch.randint(0, pictures.shape[2] - 64, (2,), generator=generator).tolist()
-        chosen.append(pictures[index, :, top : top + 64, left : left + 64])
+    last = pictures.shape[2] - side
+    for index in torch.randint(len(pictures), (count,), generator=generator):
+        top, left = torch.randint(0, last, (2,), generator=generator).tolist()
+        chosen.append(pictures[index, :, top : top + side, left : left + side])
     return torch.stack(chosen)
 
 
@@ -162,32 +188,27 @@ def normalised(vae: "AutoencoderKL", canvases: Sequence[Pixels]) -> "Autoencoder
 
 @torch.no_grad()
 def write_linear(vae: "AutoencoderKL", linear: LinearCode) -> None:
-    """Make `vae` compute exactly the linear code, in place, also once it is saved in float16."""
-    for module in vae.modules():
-        if type(module).__name__ == "ResnetBlock2D":
-            _fill(module.conv2, torch.zeros(0, 0, 3, 3))
+    """Make the encoder of `vae` compute exactly the code, in place, also saved in float16."""
     encoder: Any = vae.encoder
-    decoder: Any = vae.decoder
-    low, high = encoder.down_blocks, decoder.up_blocks
-    _fill(encoder.conv_in, F.pad(_eye(3), (1, 1, 1, 1)))
-    _fill(low[0].downsamplers[0].conv, linear.to_half.weight)
-    _fill(low[1].downsamplers[0].conv, linear.to_quarter.weight)
+    for module in encoder.modules():
+        if type(module).__name__ == "ResnetBlock2D":
+            fill(module.conv2, torch.zeros(0, 0, 3, 3))
+    low = encoder.down_blocks
+    fill(encoder.conv_in, F.pad(_eye(3), (1, 1, 1, 1)))
+    fill(low[0].downsamplers[0].conv, linear.to_half.weight)
+    fill(low[1].resnets[0].conv_shortcut, _eye(_HALF))
+    fill(low[1].downsamplers[0].conv, linear.to_quarter.weight)
     _fill_before_norm(low[2].resnets[0].conv_shortcut, _eye(_CODE))
     _fill_after_norm(encoder.conv_norm_out, encoder.conv_out, linear.code.weight)
     # The second half of the encoder's output is the log variance: as small as it gets.
     encoder.conv_out.bias[LATENT:] = -30.0
-    _fill(decoder.conv_in, linear.read.weight)
-    _fill(high[0].upsamplers[0].conv, linear.up_half.weight)
-    _fill(high[1].resnets[0].conv_shortcut, _eye(_HALF))
-    _fill_before_norm(high[1].upsamplers[0].conv, linear.up_full.weight)
-    _fill_after_norm(decoder.conv_norm_out, decoder.conv_out, linear.paint.weight)
 
 
 def _eye(size: int) -> torch.Tensor:
     return torch.eye(size)[:, :, None, None]
 
 
-def _fill(conv: Any, kernel: torch.Tensor) -> None:
+def fill(conv: Any, kernel: torch.Tensor) -> None:
     """Put a kernel into the first channels of a layer, and zeros into the others."""
     outputs, inputs = kernel.shape[:2]
     conv.weight.zero_()
@@ -197,19 +218,19 @@ def _fill(conv: Any, kernel: torch.Tensor) -> None:
 
 def _fill_before_norm(conv: Any, kernel: torch.Tensor) -> None:
     """Add a channel that makes the mean of all zero, and two that make their spread known."""
-    _fill(conv, torch.cat([kernel, -kernel.sum(0, keepdim=True)]))
-    conv.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
+    fill(conv, torch.cat([kernel, -kernel.sum(0, keepdim=True)]))
+    conv.bias[-2:] = torch.tensor([CONSTANT, -CONSTANT])
 
 
 def _fill_after_norm(norm: Any, conv: Any, kernel: torch.Tensor) -> None:
     """Undo the norm's gain, lift all channels above SiLU's bend, and take the lift off again."""
     outputs, inputs = kernel.shape[:2]
     norm.weight.zero_()
-    norm.weight[:inputs] = _CONSTANT * (2 / norm.num_channels) ** 0.5
+    norm.weight[:inputs] = CONSTANT * (2 / norm.num_channels) ** 0.5
     norm.bias.fill_(_LIFT)
     # Rounded as the folder will hold them; the second constant carries what the sum then loses.
     kernel = kernel.half().float()
-    _fill(conv, kernel)
+    fill(conv, kernel)
     total = kernel.sum(1)
     conv.weight[:outputs, -2] = -total.half().float()
     conv.weight[:outputs, -1] = total.half().float() - total

@@ -299,7 +299,7 @@ def test_a_small_folder_is_a_miniature_and_says_what_its_shift_does(klein_folder
 
 
 def test_the_release_is_named_where_it_is_not_here():
-    spec = spec_of(METHODS["klein"])
+    spec = spec_of(METHODS["klein"], {"backbone": "black-forest-labs/FLUX.2-klein-base-4B"})
     assert [build.name for build in spec.builds] == ["FLUX.2-klein-base-4B"]
     assert not spec.builds[0].miniature
     assert spec.licence == "Apache-2.0"

@@ -29,6 +29,7 @@ MINIATURES: Mapping[str, Miniature] = MappingProxyType(
             "kontext", "kontext-nano-adapters", frozenset({"denoise", "derain", "dehaze"})
         ),
         "fill-nano": Miniature("fill", "fill-nano-adapters", frozenset({"denoise"})),
+        "klein-nano": Miniature("klein", "klein-nano-adapters", frozenset({"denoise"})),
     }
 )
 
