@@ -106,8 +106,16 @@ def _number(value: Any) -> float | None:
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for task in dict.fromkeys(row["task"] for row in rows):
-        here = [row for row in rows if row["task"] == task and row["method"] != "clean"]
+        here = _shown_once([r for r in rows if r["task"] == task and r["method"] != "clean"])
         yield f"### {task} (n = {here[0].get('n', 0)})\n\n{markdown_table(list(map(_shown, here)))}"
+
+
+def _shown_once(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out controls that a run before has shown: they are the same pictures."""
+    kept = dict[Any, Mapping[str, Any]]()
+    for index, row in enumerate(rows):
+        kept.setdefault(row["method"] if row["method"] in CONTROLS else index, row)
+    return list(kept.values())
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,23 @@ def test_one_command_runs_judges_and_writes(pictures: Path) -> None:
     assert (pictures / "page" / "plane.png").stat().st_size > 10_000
 
 
+def test_a_control_stands_once_in_a_tasks_table_and_a_method_as_often_as_it_ran(
+    pictures: Path,
+) -> None:
+    again = """
+[[run]]
+name = "again"
+tasks = ["denoise25"]
+methods = ["degraded", "nlm"]
+"""
+    study = file(pictures, PAIRS + again)
+    assert main(["study", "tradeoff", str(study), "--page", str(pictures / "page")]) == 0
+    page = (pictures / "page" / "README.md").read_text(encoding="utf-8")
+    table = page.split("### denoise25")[1].split("###")[0]
+    assert table.count("| degraded | degraded |") == 1
+    assert table.count("| nlm | ") == 2
+
+
 def test_what_is_invented_is_what_the_maps_say(pictures: Path) -> None:
     study = file(pictures)
     assert main(["study", "tradeoff", str(study), "--runs", "noise"]) == 0
