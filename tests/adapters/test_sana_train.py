@@ -238,7 +238,7 @@ def test_adapters_take_turns_with_their_projections(make_sana, tmp_path, picture
 
 def test_the_same_training_leaves_the_same_bytes_also_when_interrupted(paired):
     paired = dataclasses.replace(paired, checkpoint_every=3)
-    straight = dataclasses.replace(paired, out=paired.out / "straight")
+    straight = dataclasses.replace(paired, out=paired.out.parent / "straight")
     train(straight)
 
     def interrupt(done, steps, loss):

@@ -172,7 +172,7 @@ def test_it_learns(config):
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(config):
     config = changed(config, checkpoint_every=3)
-    straight = loop.train(changed(config, out=config.out / "straight"))
+    straight = loop.train(changed(config, out=config.out.parent / "straight"))
 
     def interrupt(done, steps, loss):
         if done == 5:
@@ -185,7 +185,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(config):
     resumed = loop.train(config)
     assert resumed.resumed == 3
     assert resumed.adapter.read_bytes() == straight.adapter.read_bytes()
-    logs = [journal.read_log(out) for out in (config.out, config.out / "straight")]
+    logs = [journal.read_log(out) for out in (config.out, config.out.parent / "straight")]
     same = [[{k: v for k, v in row.items() if k != "seconds"} for row in log] for log in logs]
     assert same[0] == same[1]
     assert [path.name for path in checkpoint.found(config.out)] == [

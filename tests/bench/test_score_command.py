@@ -109,8 +109,8 @@ def test_large_pictures_are_refused_by_name(
         (["--device", "warp:9"], "expected a device of this machine"),
         (["--metrics", " , "], "expected one or more names"),
         (["--variant", "psnr"], "METRIC=VARIANT"),
-        (["--weights", "/no/such"], "does not exist"),
-        (["--format", "parquet"], "needs --out FILE"),
+        (["--weights", "/no/such"], "expected a folder, found none at '/no/such'"),
+        (["--format", "parquet"], "expected --out FILE with it, found none"),
         (["--out", "s3://x/y.csv"], "`fsspec`"),
     ],
 )
