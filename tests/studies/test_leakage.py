@@ -6,7 +6,7 @@ from PIL import Image
 from skimage import data as photographs
 
 from e2r_bench.cli import main
-from e2r_bench.studies.leakage import Leaks, write_leaks
+from e2r_bench.studies.leakage import Leaks, refuse_other_leaks, write_leaks
 from e2r_metrics.base.files import unfinished_name
 
 
@@ -43,5 +43,6 @@ def test_an_empty_folder_is_one_line(folders, capsys):
 def test_what_a_killed_writer_left_is_removed(tmp_path):
     left = tmp_path / unfinished_name("leakage.csv")
     left.write_text("half")
+    refuse_other_leaks(tmp_path)
     write_leaks(Leaks(tmp_path, tmp_path, 1, 1, ()), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["leakage.csv"]
