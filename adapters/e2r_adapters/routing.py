@@ -6,7 +6,7 @@ from typing import Protocol
 
 from e2r_baselines.method import Photo
 from e2r_baselines.tasks import Task
-from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.errors import PictureError
 
 Mix = Mapping[str, float]
 """Adapter name -> weight; a weight of 1 acts as the adapter was trained."""
@@ -19,7 +19,7 @@ class Router(Protocol):
         """Return the mix for one picture.
 
         Raises:
-            UsageError: no adapter serves the task.
+            PictureError: no adapter serves the task.
         """
         ...
 
@@ -50,7 +50,8 @@ class TaskSpecific:
         """See `Router`."""
         del photo
         if task.kind not in self.names:
-            raise UsageError(
+            # Recorded for this task's pictures; the tasks that have one go on.
+            raise PictureError(
                 f"expected an adapter for {task.kind}, found adapters for "
                 f"{', '.join(sorted(self.names))}; train it with `e2r-bench train`, or give one "
                 "that serves all tasks"

@@ -24,6 +24,8 @@ from e2r_adapters.lora.places import adapters_in
 from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.tasks import PROMPTS, TASKS
+from e2r_bench.cli import main
+from e2r_bench.store.store import open_store
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
 from make_nano import save_pipeline
@@ -395,3 +397,15 @@ def test_clips_tensors_are_named_as_releases_name_them(name):
 
     tensors = load_file(miniature_folder(name) / "text_encoder" / "model.safetensors")
     assert all(key.startswith("text_model.") for key in tensors)
+
+
+def test_a_task_without_an_adapter_is_recorded_and_the_others_are_restored(tmp_path, capsys):
+    asked = ["--methods", "klein_lora", "--tasks", "derain,denoise50", "--metrics", "psnr"]
+    out = ["--limit", "1", "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "run")]
+    assert main(["run", *asked, *out]) == 1
+    store = open_store(tmp_path / "run")
+    rows = store.frame()
+    made = rows[(rows.method == "klein_lora") & (rows.metric == "psnr")]
+    assert made.value.notna().tolist() == [task == "denoise50" for task in made.task]
+    assert sorted(made.task) == ["denoise50", "derain"]
+    assert "expected an adapter for derain, found adapters for denoise" in capsys.readouterr().err

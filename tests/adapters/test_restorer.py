@@ -143,7 +143,7 @@ def test_adapters_by_task_do_not_leak(make_tiny_pipe, tmp_path):
         assert np.array_equal(together["p0", draw], alone["p0", draw])
     bare = results(restorer(make_tiny_pipe()), given, [draw])
     assert np.abs(bare["p0", draw] - alone["p0", draw]).max() > 1e-4
-    with pytest.raises(UsageError, match="expected an adapter for dehaze"):
+    with pytest.raises(PictureError, match="expected an adapter for dehaze"):
         results(both, given, [draw], TASKS["dehaze"])
 
 

@@ -228,6 +228,14 @@ def test_a_damaged_tensor_is_refused_and_a_lost_one_is_made_again(tiny_pipe, con
         fed(tiny_pipe, asked)
 
 
+def test_latents_do_not_go_among_files_of_something_else(tiny_pipe, config, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"expected an empty folder.* found a\.png"):
+        fed(tiny_pipe, changed(config, latents=tmp_path / "photos"))
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.png"]
+
+
 def test_latents_are_kept_where_there_are_any_before_the_training(config, tmp_path):
     asked = changed(config, latents=tmp_path / "kept", variation=Variation(augment=("flip",)))
     with pytest.raises(UsageError, match="--latents: expected --variants too"):

@@ -20,12 +20,13 @@ import numpy as np
 from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
 from e2r_baselines.method import Photo
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.files import read_text, write_bytes, write_json
+from e2r_metrics.base.files import read_text, refuse_foreign_folder, write_bytes, write_json
 
 if TYPE_CHECKING:
     import torch
 
 _LAYOUT = 1
+_ENTRIES = "entries"
 _PROBE = Instruction("what these encoders say", 1.0, 77)
 _LEAST_PROBE = 64
 _PLAIN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -118,7 +119,7 @@ class Shelf:
         """Return the file of a view's conditioning under an instruction, or of its target."""
         inputs = [_LAYOUT, self.maker, sample, key, told and astuple(told)]
         digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-        return self.folder / "entries" / f"{_PLAIN_NAME.sub('-', sample)[:60]}.{digest[:40]}.json"
+        return self.folder / _ENTRIES / f"{_PLAIN_NAME.sub('-', sample)[:60]}.{digest[:40]}.json"
 
     def _held(self, path: Path) -> dict[str, Any] | None:
         """Return an entry; None for one that is not there, or a tensor of which is gone."""
@@ -155,7 +156,12 @@ class Shelf:
 
 
 def open_shelf(folder: Path, editor: Editor) -> Shelf:
-    """Open a folder for the encoders of an editor that is not parked; it need not be there yet."""
+    """Open a folder for the encoders of an editor that is not parked; it need not be there yet.
+
+    Raises:
+        UsageError: the folder holds files of something else.
+    """
+    refuse_foreign_folder(folder, (_ENTRIES,))
     multiple = editor.sizes.multiple
     side = multiple * -(-max(editor.sizes.least, _LEAST_PROBE) // multiple)
     pixels = np.linspace(0, 1, side * side * 3, dtype=np.float32).reshape(side, side, 3)
