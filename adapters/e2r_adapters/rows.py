@@ -16,7 +16,7 @@ from e2r_adapters.builds import (
 from e2r_adapters.editors.backbones import family_named
 from e2r_adapters.editors.miniatures import MINIATURES
 from e2r_adapters.editors.releases import SIDE
-from e2r_adapters.lora.places import adapters_in
+from e2r_adapters.lora.places import adapters_in, kinds_of
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import AdapterOptions, SampledOptions, Sampling
 from e2r_baselines.method import MethodSpec
@@ -85,10 +85,17 @@ def adapted_row(
 ) -> MethodSpec:
     """Return an editor's row with adapters on what the bare one runs with."""
     adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
-    embedded = MINIATURES.get(backbone) if given.adapter is None else None
     return replace(
         bare,
-        tasks=KINDS if embedded is None else embedded.kinds,
+        tasks=_kinds(backbone, adapters),
         builds=(adapted_build(backbone, given, adapters),),
         open=partial(open_adapted, backbone, options, (given, adapters), how),
     )
+
+
+def _kinds(backbone: str, adapters: Mapping[str, Path]) -> frozenset[str]:
+    """Return what the adapters are for; other tasks run, and are marked as outside."""
+    if adapters:
+        return kinds_of(adapters)
+    embedded = MINIATURES.get(backbone)
+    return KINDS if embedded is None else embedded.kinds

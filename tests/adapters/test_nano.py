@@ -23,7 +23,7 @@ from e2r_adapters.lora.inspection import inspect
 from e2r_adapters.lora.places import adapters_in
 from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import PROMPTS, TASKS
+from e2r_baselines.tasks import KINDS, PROMPTS, TASKS
 from e2r_bench.cli import main
 from e2r_bench.store.store import open_store
 from e2r_metrics.base.draws import rng_for
@@ -409,3 +409,18 @@ def test_a_task_without_an_adapter_is_recorded_and_the_others_are_restored(tmp_p
     assert made.value.notna().tolist() == [task == "denoise50" for task in made.task]
     assert sorted(made.task) == ["denoise50", "derain"]
     assert "expected an adapter for derain, found adapters for denoise" in capsys.readouterr().err
+
+
+def test_an_adapter_is_for_what_it_was_trained_on_and_another_tools_for_everything(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    own = (
+        miniature_folder(NANO).parent / "adapters" / "denoise" / "pytorch_lora_weights.safetensors"
+    )
+    told = spec_of(METHODS["kontext_lora"], {"backbone": NANO, "adapter": own})
+    assert told.tasks == {"denoise"}
+    save_file(load_file(own), tmp_path / "silent.safetensors")
+    silent = {"backbone": NANO, "adapter": tmp_path / "silent.safetensors"}
+    assert spec_of(METHODS["kontext_lora"], silent).tasks == KINDS
+    by_task = spec_of(METHODS["kontext_lora"], {"backbone": NANO, "adapter": home})
+    assert by_task.tasks == {"denoise", "derain", "dehaze"}

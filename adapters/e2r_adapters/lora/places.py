@@ -5,8 +5,8 @@ from pathlib import Path
 
 from e2r_adapters.editors.sana_facts import PROJECTION_FILE
 from e2r_adapters.lora.dialects import PEFT_FILE, PEFT_SETTINGS, tensor_file
-from e2r_adapters.lora.header import ADAPTER_FILE
-from e2r_baselines.tasks import KINDS
+from e2r_adapters.lora.header import ADAPTER_FILE, RECORD_KEY, entry, read_header
+from e2r_baselines.tasks import KINDS, TASKS
 from e2r_metrics.base.errors import UsageError
 
 
@@ -28,6 +28,22 @@ def adapters_in(given: Path) -> Mapping[str, Path]:
             f"{PEFT_FILE}, or one with a folder per task kind; found none"
         )
     return by_kind
+
+
+def kinds_of(adapters: Mapping[str, Path]) -> frozenset[str]:
+    """Return the kinds of task that adapters are for: all, where one does not say its own.
+
+    Args:
+        adapters: see `adapters_in`.
+    """
+    found = {kind for kind in adapters if kind}
+    for path in (path for kind, path in adapters.items() if not kind):
+        record = entry(path, read_header(path)[2], RECORD_KEY) or {}
+        trained = record.get("tasks")
+        if not isinstance(trained, list) or not trained:
+            return KINDS
+        found |= {TASKS[task].kind if task in TASKS else str(task) for task in trained}
+    return frozenset(found)
 
 
 def files_of(adapters: Mapping[str, Path]) -> dict[str, Path]:
