@@ -414,9 +414,8 @@ def test_a_task_without_an_adapter_is_recorded_and_the_others_are_restored(tmp_p
 def test_an_adapter_is_for_what_it_was_trained_on_and_another_tools_for_everything(tmp_path):
     from safetensors.torch import load_file, save_file
 
-    own = (
-        miniature_folder(NANO).parent / "adapters" / "denoise" / "pytorch_lora_weights.safetensors"
-    )
+    home = miniature_folder(NANO).parent / "adapters"
+    own = home / "denoise" / "pytorch_lora_weights.safetensors"
     told = spec_of(METHODS["kontext_lora"], {"backbone": NANO, "adapter": own})
     assert told.tasks == {"denoise"}
     save_file(load_file(own), tmp_path / "silent.safetensors")
