@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -165,6 +165,8 @@ def test_score_interval_holds_the_truths_within_reach_of_their_own_error(value, 
         assert abs(value - end) == pytest.approx(reach * estimate.error_at(end), rel=1e-6)
     inside = np.linspace(low, high, 52)[1:-1]
     assert all(abs(value - t) <= reach * estimate.error_at(t) for t in inside)
+    # At equality rounding decides, here as there.
+    assume(abs(abs(value) - reach * null) > 1e-9)
     assert (low <= 0 <= high) == (abs(value) <= reach * null)
 
 
