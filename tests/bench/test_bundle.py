@@ -24,7 +24,7 @@ from e2r_bench.run import mini
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.runner import run_experiment
 from e2r_bench.run.services import open_resolver
-from e2r_bench.store.store import open_store
+from e2r_bench.store.store import Store, open_store
 from e2r_metrics import Session
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
@@ -214,6 +214,11 @@ FORGERIES: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
         lambda b: (b / "run/summary.csv").write_text(
             (b / "run/summary.csv").read_text().replace(",0,0,psnr", ",x,0,psnr", 1)
         ), "summary", "expected seeds",
+    ),
+    "a column of the summary": (
+        lambda b: (b / "run/summary.csv").write_text(
+            re.sub(r"^(?=.)", "more,", (b / "run/summary.csv").read_text(), flags=re.M)
+        ), "summary", "expected the columns of this version",
     ),
     "a line of the summary": (drop_summary_line, "summary", "its line is gone"),
     "a torn row": (lambda b: (b / ROWS).write_text("{}\n"), "altered", "expected a row"),
@@ -412,6 +417,26 @@ def test_what_cannot_be_published_is_one_line(
     assert main(["publish", str(run), "--out", str(tmp_path / "b.zip")]) == 2
     assert "it lacks nlm on denoise25/b" in capsys.readouterr().err
     assert not (tmp_path / "b.zip").exists()
+
+
+def test_a_shard_is_not_published(made: SimpleNamespace, tmp_path: Path) -> None:
+    store = open_store(made.place / "run")
+    settings = {**store.info.settings, "shard": "1/2"}
+    shard = Store(store.folder, store.info.model_copy(update={"settings": settings}))
+    with pytest.raises(UsageError, match="expected a whole run, found a shard"):
+        publish(shard, tmp_path / "b.zip", Asked(False, DataLicences({})), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["b.zip", "b"])
+def test_a_file_that_changes_while_it_is_published_is_not_published(
+    out: str, made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if it had been another when it was hashed.
+    monkeypatch.setattr("e2r_bench.bundle.writing.sha256_of", lambda _: "0" * 64)
+    with pytest.raises(UsageError, match="changed while it was published"):
+        publish(open_store(made.place / "run"), tmp_path / out, Asked(False, DataLicences({})), {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:

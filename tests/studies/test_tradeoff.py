@@ -228,6 +228,8 @@ def test_a_method_may_be_left_out_of_one_run_alone(pictures: Path) -> None:
     assert part.left[0] == "nlm in noise"
     with pytest.raises(UsageError, match="nlm"):
         limited(study, (), ("more.nml",))
+    with pytest.raises(UsageError, match="expected a method of run noise, found none; see --runs"):
+        limited(study, (), ("more.nlm",))
 
 
 def test_an_unknown_run_is_named(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
