@@ -16,7 +16,7 @@ from e2r_adapters.editors.kontext_facts import PREFERRED
 from e2r_adapters.editors.miniatures import MINIATURES, miniature_of
 from e2r_adapters.editors.releases import FULL_LENGTH, LENGTH, RELEASES, SIDE
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture, read_mixture, routing_of
+from e2r_adapters.lora.mixture_files import read_mixture, routing_of
 from e2r_adapters.lora.places import adapters_in, files_of, label_of
 from e2r_adapters.options import (
     AdapterOptions,
@@ -143,12 +143,12 @@ def open_mixture(
     compute: Compute,
 ) -> Restorer:
     """Open a backbone with a LoRA mixture on it; see `MethodSpec.open`."""
-    path = None if options.adapter is None else tensor_file(options.adapter)
-    if path is None or not is_mixture(path):
+    if options.adapter is None:
         raise UsageError(
             "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
-            f"{path or 'none'}; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
+            "none; `hf download sanaka87/ICEdit-MoE-LoRA` fetches the release"
         )
+    path = tensor_file(options.adapter)
     from e2r_adapters.lora.fitting import check_base
     from e2r_adapters.lora.mixture import put_on
     from e2r_adapters.restorer import EditorRestorer

@@ -12,7 +12,8 @@ from e2r_adapters.editors.backbones import folder_of, read_index, resolve_backbo
 from e2r_adapters.editors.klein import KLEIN
 from e2r_adapters.editors.releases import FILL_DEV
 from e2r_adapters.lora.dialects import tensor_file
-from e2r_adapters.lora.mixture_files import is_mixture, routing_of
+from e2r_adapters.lora.made_for import check_made_for
+from e2r_adapters.lora.mixture_files import check_mixture, is_mixture, routing_of
 from e2r_adapters.options import (
     EditorOptions,
     IceditOptions,
@@ -145,6 +146,9 @@ def _icedit_moe(options: MixtureOptions) -> MethodSpec:
     # No mixture is embedded with the miniature, and the released one does not fit it.
     backbone = FILL_DEV if options.backbone == "auto" else options.backbone
     check_family("icedit_moe", backbone, "fill")
+    if options.adapter is not None:
+        check_mixture(options.adapter)
+        check_made_for(backbone, tensor_file(options.adapter))
     routing = routing_of(options.adapter, options.routing)
     title = f"ICEdit with its mixture, routing {routing}"
     how = Sampling(options.guidance)

@@ -16,6 +16,7 @@ from e2r_adapters.builds import (
 from e2r_adapters.editors.backbones import family_named
 from e2r_adapters.editors.miniatures import MINIATURES
 from e2r_adapters.editors.releases import SIDE
+from e2r_adapters.lora.made_for import check_made_for
 from e2r_adapters.lora.places import adapters_in, kinds_of
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import AdapterOptions, SampledOptions, Sampling
@@ -83,8 +84,14 @@ def adapted_row(
     given: AdapterOptions,
     how: Sampling,
 ) -> MethodSpec:
-    """Return an editor's row with adapters on what the bare one runs with."""
+    """Return an editor's row with adapters on what the bare one runs with.
+
+    Raises:
+        UsageError: no adapter there, or one that was made for another base.
+    """
     adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
+    for path in adapters.values():
+        check_made_for(backbone, path)
     return replace(
         bare,
         tasks=_kinds(backbone, adapters),

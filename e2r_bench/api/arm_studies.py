@@ -124,8 +124,8 @@ def arm_study(
     from e2r_bench.arms.study import ArmStudy
     from e2r_bench.studies.sides import PERMUTATIONS
 
-    margins = given_margins(taught.margins)
     runner = open_runner(settings, taught, say)
+    margins = given_margins(taught.margins, runner.base.metrics)
     criteria = criteria_of(runner.base, taught.unit, PERMUTATIONS, margins, say, pretend)
     return ArmStudy(runner, criteria, Repeats(tuple(taught.training_seeds), tuple(taught.seeds)))
 

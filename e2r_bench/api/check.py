@@ -1,7 +1,7 @@
 """`e2r_bench.check`: a gate for one's own model: is it no worse than a baseline?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from e2r_bench.report.gate import Checked
 from e2r_bench.report.statements import Contest
 from e2r_bench.statistics.margins import Margin
 from e2r_bench.store.cell import Cell
-from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -101,8 +101,8 @@ def check(
     margins = _margins(tolerances)
     failures: Mapping[Any, str]
     if isinstance(results, Scored) and isinstance(against, Scored):
-        contest = judge(against, results, margins=margins).contest
-        both = (against, results)
+        both = (_only(against, margins), _only(results, margins))
+        contest = judge(*both, margins=margins).contest
         failures = {f"{o.name}: {k}": why for o in both for k, why in o.failed.items()}
     elif isinstance(results, Scored) or isinstance(against, Scored):
         raise UsageError("check: expected two runs, or two results of `score`, found one of each")
@@ -112,6 +112,26 @@ def check(
         contest = _of_runs(new, open_run(against), margins, tuple(tolerances), tasks, using)
         failures = new.failures
     return Gate(gate.check(contest), contest, failures)
+
+
+def _only(scored: Scored, names: Collection[str]) -> Scored:
+    """Return what was scored by the metrics of some names alone.
+
+    Raises:
+        UsageError: a metric that it was not scored by.
+    """
+    whole = scored.measures
+    known = [*(metric.name for metric in whole.metrics), *(_bare(key) for key in whole.shares)]
+    for name in names:
+        if name not in known:
+            raise unknown("metric that was scored, for a tolerance", name, known)
+    metrics = tuple(metric for metric in whole.metrics if metric.name in names)
+    shares = tuple(key for key in whole.shares if _bare(key) in names)
+    return replace(scored, measures=replace(whole, metrics=metrics, shares=shares))
+
+
+def _bare(metric: str) -> str:
+    return metric.partition(":")[0]
 
 
 def _of_runs(
@@ -132,5 +152,11 @@ def _of_runs(
 
 def _margins(given: Mapping[str, float]) -> dict[str, Margin]:
     """Return tolerances as margins: in the metric's own unit, for distances of sets too."""
-    bare = {name.partition(":")[0]: value for name, value in given.items()}
+    bare = {_bare(name): value for name, value in given.items()}
+    for name, value in bare.items():
+        # A NaN is not above zero either.
+        if not 0 < value < float("inf"):
+            raise UsageError(
+                f"check: tolerance of {name}: expected a finite number above 0, found {value}"
+            )
     return {name: Margin(name, value, "", "given by --tolerance") for name, value in bare.items()}

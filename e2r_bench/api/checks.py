@@ -27,12 +27,17 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     Raises:
         UsageError: at the call; it names the argument, what was expected and what came in.
+        TypeError: an argument that is missing or unknown, as of any function of Python's.
     """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
             for one in value if several else (value,):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ def said_of(name: str, text: str) -> "Said":
     """Return a stated number with what rounding may have taken.
 
     Raises:
-        UsageError: another metric, no number, or more decimals than papers print.
+        UsageError: another metric, no number, more decimals than papers print, or percent.
     """
     from e2r_metrics.explain.search import Said
 
@@ -140,6 +141,11 @@ def said_of(name: str, text: str) -> "Said":
         raise UsageError(f"expected METRIC=NUMBER such as psnr=37.44, found {f'{name}={text}'!r}")
     if name not in METRICS:
         raise UsageError(f"expected {', '.join(METRICS[:-1])} or {METRICS[-1]}, found {name!r}")
+    if name == "ssim" and float(stated) > 1:
+        like = f", which looks like percent: give ssim={Decimal(stated).scaleb(-2)}"
+        raise UsageError(
+            f"expected an SSIM of at most 1, found {stated}{like if float(stated) <= 100 else ''}"
+        )
     if len(digits) > _MOST_DIGITS:
         raise UsageError(
             f"expected at most {_MOST_DIGITS} decimals, as papers print them, found {stated}"

@@ -66,7 +66,8 @@ def study_filter(
     from e2r_bench.studies.early_filter import average
 
     asked = Asked(method, tuple(judges), candidates, filter_steps, steps, tuple(seeds))
-    first, known = filter_experiment(settings, asked), given_margins(margins or {})
+    first = filter_experiment(settings, asked)
+    known = given_margins(margins or {}, first.metrics)
     ran = run(first, say=say, watch=watch, passed=_given(first))
     average(ran.store, asked)
     after = {**settings, **asked.second(first.out, settings.get("method", {}))}

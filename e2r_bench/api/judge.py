@@ -149,7 +149,7 @@ def judge(
         made = _scores(arms)
     if len(made) < 2:
         raise UsageError(f"judge: expected two results or more, found {len(made)}")
-    rules = Rules(against, given_margins(margins or {}), every)
+    rules = Rules(against, given_margins(margins or {}, _judged(made[0].measures)), every)
     inputs = degraded.entrant if degraded is not None else None
     contest = folder_contest([one.entrant for one in made], made[0].measures, rules, inputs)
     weights = {name: digest for one in made for name, digest in one.weights.items()}
@@ -170,6 +170,10 @@ def score_folders(
     """
     made = enter(folders, clean, measures, session, watch)
     return [scored(one, measures, session) for one in made]
+
+
+def _judged(measures: Measures) -> list[str]:
+    return [*(metric.id for metric in measures.metrics), *measures.shares]
 
 
 def _paths(arms: Sequence[object]) -> list[Path]:
@@ -237,7 +241,8 @@ def judge_runs(
     if methods and len(stores) > 1:
         raise UsageError("judge_runs: methods are those of one run; of several all are compared")
     asked = Asked(tuple(methods), against, tuple(metrics), tuple(tasks), every)
-    criteria = Criteria(session or open_session(), unit, margins=given_margins(margins or {}))
+    given = given_margins(margins or {}, metrics or stores[0].info.metrics)
+    criteria = Criteria(session or open_session(), unit, margins=given)
     made = contest(origins(stores), asked, criteria)
     used = {one.metric for one in made.levels}
     known = {key: info for store in stores for key, info in store.info.metrics.items()}

@@ -12,7 +12,7 @@ from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.studies.entrants import Entrant, Measures, enter_pairs
 from e2r_bench.versions import package_versions
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, repeated, unknown
 from e2r_metrics.catalog import Metric, resolve
 from e2r_metrics.parts import USUAL, Parts
 
@@ -229,6 +229,8 @@ def measures_of(
         UsageError: an unknown name, or shares of pictures whose clean ones are not there.
     """
     asked = [part.strip() for part in names.split(",")] if isinstance(names, str) else names
+    if twice := repeated(asked):
+        raise UsageError(f"metrics: expected each once, found {twice} twice")
     ids = {info.name: key for key, info in SHARES.items()}
     shares = tuple(ids.get(one, one) for one in asked if one in ids or one in SHARES)
     if shares and parts.reference == "degraded":

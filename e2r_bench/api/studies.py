@@ -104,7 +104,8 @@ def study_seeds(
     _check_seeds(ran.store, seeds)
     chosen = tuple(dict.fromkeys(seeds)) or ran.store.info.seeds
     with locked(ran.folder):
-        rows = study_seeds(ran.store, steps, given_margins(margins or {}), chosen)
+        known = given_margins(margins or {}, ran.store.info.metrics)
+        rows = study_seeds(ran.store, steps, known, chosen)
     return _study("seeds", ran, [_seeds_line(row) for row in rows], rows)
 
 
@@ -135,7 +136,7 @@ def study_steps(
 
     ran = open_run(run)
     with locked(ran.folder):
-        rows = study_steps(ran.store, seed, given_margins(margins or {}))
+        rows = study_steps(ran.store, seed, given_margins(margins or {}, ran.store.info.metrics))
     first: dict[tuple[str, str, str], StepRow] = {}
     for row in rows:
         first.setdefault((row.method, row.task, row.metric), row)

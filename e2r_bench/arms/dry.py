@@ -61,17 +61,17 @@ class Ahead:
 
 
 def ahead_of(config: "TrainConfig") -> Ahead:
-    """Look up what a training would do; no model is loaded and no pair is drawn.
+    """Look up what a training would do; no model is loaded and no picture is read.
 
     Raises:
-        UsageError: settings that do not go together, or a backbone that is not there.
+        UsageError: settings that do not go together, a backbone that is not there, or a folder of
+            something else.
     """
-    from e2r_adapters.train import checkpoint, journal, made_concrete
-    from e2r_adapters.train.profiles import repeats_for, total_steps
+    from e2r_adapters.train import check_places, checkpoint, journal, made_concrete
+    from e2r_adapters.train.profiles import total_steps
 
     config = made_concrete(config)
-    # Refuses a number of pairs that cannot be shown equally often.
-    repeats_for(config.profile, config.pairs)
+    check_places(config)
     steps = total_steps(config.profile, len(config.tasks))
     held = checkpoint.found(config.out)
     done = steps if is_trained(config) else int(held[-1].stem.removeprefix("step")) if held else 0
@@ -101,8 +101,15 @@ def _disk(config: "TrainConfig") -> int:
 
 
 def dry_training(config: "TrainConfig") -> Iterator[str]:
-    """Yield what a training would do, in lines; nothing is written, drawn or trained."""
+    """Yield what a training would do, in lines; nothing is written, painted or trained.
+
+    Raises:
+        UsageError: all that the training itself would be refused for before its first step.
+    """
+    from e2r_adapters.train import make_ready
+
     one = ahead_of(config)
+    make_ready(one.config, painting=False)
     yield f"train {one.words}; profile {one.config.profile.name} on {one.config.backbone}"
     yield f"time: {_training_time([one])}"
     yield f"disk: at most {size_words(one.disk)} of adapter and checkpoints in {config.out}"

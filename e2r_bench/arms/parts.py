@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2r_bench.statistics.judge import judge
-from e2r_bench.statistics.verdict import Unmeasured, Verdict
+from e2r_bench.statistics.verdict import Unmeasured, Verdict, unmeasured
 from e2r_bench.studies.compare import Comparison, compare
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_metrics.base.errors import UsageError
@@ -104,7 +104,7 @@ def _measured(asked: Asked, sides: Sides, criteria: Criteria) -> Iterator[_Found
         try:
             made = compare(first, second, asked.task, metric, criteria)
         except UsageError as error:
-            yield _Found(mine, Unmeasured(name, metric, str(error)), note=note)
+            yield _Found(mine, unmeasured(name, metric, error), note=note)
             continue
         yield _Found(mine, made, first.arms[0][0].build, note)
         return

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from e2r_adapters.train import TrainConfig
     from e2r_adapters.train.profiles import Profile
 
-# What a training's record holds of its pairs.
-_DRAWN = frozenset({"pairs_sha256", "trained_on"})
-
 
 @dataclass(frozen=True)
 class ArmTraining:
@@ -132,14 +129,14 @@ def is_trained(config: "TrainConfig") -> bool:
     which are compared, and from the data, whose digest is in the folder's name. Where it returns
     False and another adapter is there, `train` refuses.
     """
-    from e2r_adapters.train import record_of, trained_as
+    from e2r_adapters.train import DRAWN, record_of, trained_as
     from e2r_adapters.train.selection import Selection
 
     held = trained_as(config.out)
     if held is None:
         return False
     asked = record_of(config, Selection((), config.pairs_seed, {}))
-    return all(held.get(key) == asked[key] for key in asked.keys() - _DRAWN)
+    return all(held.get(key) == asked[key] for key in asked.keys() - DRAWN)
 
 
 def plan_training(

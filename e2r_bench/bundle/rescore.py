@@ -65,9 +65,8 @@ def _unfit(store: Store, session: "Session", key: str) -> str:
         return f"{key}: this machine knows no such metric"
     if here.protocol != info.protocol:
         return f"{key}: this version of e2r-bench defines it in another way"
-    gone = None if key in SHARES else session.missing(CATALOG[key])
-    if gone is not None:
-        return f"{key}: {gone.reason}; to fetch: {gone.command}"
+    if key not in SHARES and (why := session.lacks(CATALOG[key])):
+        return f"{key}: {why}"
     for name, digest in info.weights.items():
         if session.weights.hashes(name) != digest:
             return f"{key}: the weights {name} on this machine are others"

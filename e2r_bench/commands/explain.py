@@ -26,7 +26,9 @@ class _Stated(click.ParamType):
     ) -> tuple[str, str]:
         from e2r_bench.api.explain import said_of
 
-        name, _, text = str(value).partition("=")
+        name, equals, text = str(value).partition("=")
+        if not equals:
+            self.fail(f"expected METRIC=NUMBER such as psnr=37.44, found {value!r}", param, ctx)
         try:
             return name, said_of(name, text).text
         except UsageError as error:

@@ -51,7 +51,8 @@ def command(
     With --no-reference there is none, and only what needs none is measured.
     For metrics of sets it may be an .npz of statistics instead (pytorch-fid, clean-fid, or of
     --keep-clean); nothing is compared then.
-    Exit code 1 when a picture failed, or nothing could be measured; both are named.
+    Exit code 1 when a picture failed, a weight file is not what it should be, or nothing could be
+    measured; all are named.
     """
     if len(folders) < 2 and not asked["no_reference"]:
         raise click.UsageError(
@@ -61,6 +62,10 @@ def command(
     if asked["no_reference"]:
         _refuse_reference(asked)
         asked["reference"] = "none"
+    if asked["margins"] and len(folders) < (2 if asked["no_reference"] else 3):
+        raise click.UsageError(
+            "--margin: expected two folders of results or more to compare, found one; leave it out"
+        )
     form = form or (_SUFFIXES.get(out.suffix.lower(), "table") if out else "table")
     if form == "parquet" and out is None:
         raise click.UsageError("--format parquet: expected --out FILE with it, found none")
@@ -72,7 +77,8 @@ def command(
     for one in results:
         _say_failures(one, len(results) > 1)
     measured = all(one.numbers for one in results)
-    return 1 if any(one.failed for one in results) or not measured else 0
+    broken = any(one.failed or one.entrant.scores.broken for one in results)
+    return 1 if broken or not measured else 0
 
 
 def _refuse_reference(asked: Mapping[str, Any]) -> None:

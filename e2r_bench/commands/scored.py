@@ -33,7 +33,8 @@ def print_scores(
         print_line(console, "")
     if contest is not None:
         print_contest(console, contest)
-        for made in contest.judged:
+        # Why a part is not measured stands below its table, once for all.
+        for made in (one for one in contest.judged if one.verdict.effect is not None):
             print_line(console, statement(made))
         print_line(console, "")
     said = [line for one in entrants for line in gone(one)]

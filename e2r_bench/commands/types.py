@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from e2r_metrics.base.addresses import is_address
-from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.errors import UsageError, repeated
 
 _NUMBER = re.compile(r"\d+", re.ASCII)
 _OPTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
@@ -20,7 +20,18 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-class Names(click.ParamType):
+class CommaList(click.ParamType):
+    """What the lists by comma share: each name, number or key stands in one once."""
+
+    def refuse_repeated(
+        self, parts: Sequence[Any], param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        """Refuse a list in which something stands twice."""
+        if twice := repeated(parts):
+            self.fail(f"expected each once, found {twice} twice", param, ctx)
+
+
+class Names(CommaList):
     """One or more names by comma: "a, b" is ["a", "b"]."""
 
     name = "NAME,..."
@@ -29,15 +40,14 @@ class Names(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """See the class."""
-        if not isinstance(value, str):
-            return tuple(value)
-        found = split(value)
-        if not found:
+        found = split(value) if isinstance(value, str) else list(value)
+        if isinstance(value, str) and not found:
             self.fail(f"expected one or more names by comma, found {value!r}", param, ctx)
+        self.refuse_repeated(found, param, ctx)
         return tuple(found)
 
 
-class Numbers(click.ParamType):
+class Numbers(CommaList):
     """One or more whole numbers by comma: "0, 1" is [0, 1].
 
     Args:
@@ -54,6 +64,7 @@ class Numbers(click.ParamType):
     ) -> tuple[int, ...]:
         """See the class."""
         if not isinstance(value, str):
+            self.refuse_repeated(list(value), param, ctx)
             return tuple(value)
         parts = split(value)
         if not parts or not all(_NUMBER.fullmatch(part) for part in parts):
@@ -63,10 +74,11 @@ class Numbers(click.ParamType):
         numbers = tuple(int(part) for part in parts)
         if min(numbers) < self._least:
             self.fail(f"expected numbers from {self._least} on, found {min(numbers)}", param, ctx)
+        self.refuse_repeated(numbers, param, ctx)
         return numbers
 
 
-class Folders(click.ParamType):
+class Folders(CommaList):
     """Folders by name: "denoise=A,derain=B" is {"denoise": "A", "derain": "B"}.
 
     Args:
@@ -90,13 +102,12 @@ class Folders(click.ParamType):
         pairs = [part.partition("=") for part in parts]
         if not pairs or not all(name and folder for name, _, folder in pairs):
             self.fail(f"expected TASK=FOLDER,..., found {value!r}", param, ctx)
-        found = {name.strip(): folder.strip() for name, _, folder in pairs}
-        if len(found) < len(pairs):
-            self.fail(f"expected each task once, found {value!r}", param, ctx)
-        return found
+        found = [(name.strip(), folder.strip()) for name, _, folder in pairs]
+        self.refuse_repeated([name for name, _ in found], param, ctx)
+        return dict(found)
 
 
-class Variants(click.ParamType):
+class Variants(CommaList):
     """Variants of metrics: "psnr=y,ssim=gauss" is {"psnr": "y", "ssim": "gauss"}."""
 
     name = "METRIC=VARIANT"
@@ -110,10 +121,11 @@ class Variants(click.ParamType):
         pairs = [part.partition("=") for part in split(value)]
         if not pairs or not all(name and variant for name, _, variant in pairs):
             self.fail(f"expected METRIC=VARIANT such as psnr=y, found {value!r}", param, ctx)
+        self.refuse_repeated([name for name, _, _ in pairs], param, ctx)
         return {name: variant for name, _, variant in pairs}
 
 
-class NumbersOf(click.ParamType):
+class NumbersOf(CommaList):
     """Numbers above zero by metric: "psnr=0.3,lpips=0.01" is {"psnr": 0.3, "lpips": 0.01}."""
 
     name = "METRIC=NUMBER"
@@ -125,7 +137,9 @@ class NumbersOf(click.ParamType):
         if not isinstance(value, str):
             return dict(value)
         found: dict[str, float] = {}
-        for part in split(value):
+        parts = split(value)
+        self.refuse_repeated([part.partition("=")[0].strip() for part in parts], param, ctx)
+        for part in parts:
             name, _, given = part.partition("=")
             try:
                 found[name.strip()] = float(given)

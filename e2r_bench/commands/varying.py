@@ -11,6 +11,7 @@ from e2r_bench.commands.types import NAMES, OUTPUT, split
 if TYPE_CHECKING:
     from e2r_adapters.train.variation import Variation
 
+_LEAST_SIDE = 16
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -23,20 +24,28 @@ class Stages(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[tuple[int, int], ...]:
         """See the class."""
+        if isinstance(value, tuple):  # converted before, as a flag
+            return value
         if isinstance(value, Mapping):
             value = ",".join(f"{epoch}={side}" for epoch, side in value.items())
-        parts = [part.partition("=") for part in split(str(value))]
-        try:
-            found = tuple((int(epoch), int(side)) for epoch, _, side in parts)
-        except ValueError:
-            found = ()
-        if not found or any(side < 16 for _, side in found):
-            self.fail(
-                f"expected EPOCH=SIDE,... such as 0=512,10=1024, sides from 16 on, found {value!r}",
-                param,
-                ctx,
-            )
-        return found
+        parts = split(str(value))
+        wrong = ["nothing"] if not parts else [said for part in parts if (said := _misread(part))]
+        if wrong:
+            said = f"expected EPOCH=SIDE,... such as 0=512,10=1024, found {wrong[0]}"
+            self.fail(said, param, ctx)
+        pairs = [part.partition("=") for part in parts]
+        return tuple((int(epoch), int(side)) for epoch, _, side in pairs)
+
+
+def _misread(part: str) -> str:
+    """Return what is wrong with a stage, "" where nothing is."""
+    epoch, equals, side = (one.strip() for one in part.partition("="))
+    if not equals:
+        return f"{part!r}, which has no ="
+    for what, text in (("epoch", epoch), ("side", side)):
+        if not (text.isascii() and text.isdigit()):
+            return f"{part!r}, whose {what} is no whole number"
+    return f"{part!r}, whose side is below {_LEAST_SIDE} pixels" if int(side) < _LEAST_SIDE else ""
 
 
 class Wordings(click.ParamType):

@@ -62,7 +62,7 @@ def gallery(cases: Sequence[Case], album: Album, run: str) -> dict[str, Any]:
         "scores": [
             {
                 "key": key,
-                "group": role_of(key).title,
+                "group": role_of(key, metrics).title,
                 "unit": metrics[key].unit if key in metrics else _MAP_SCORES.get(key, "map"),
                 "higher": key in metrics and metrics[key].higher_is_better,
             }

@@ -15,7 +15,7 @@ from e2r_bench.statistics.judge import judge
 from e2r_bench.statistics.margins import absolute, margin_of, stated
 from e2r_bench.statistics.results import Values
 from e2r_bench.statistics.scope import Scope
-from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict
+from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict, unmeasured
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
 
@@ -76,7 +76,7 @@ def _evidence(pair: Pair) -> Evidence | Unmeasured:
     try:
         return _measured(pair)
     except UsageError as reason:
-        return Unmeasured(pair.name, pair.key, str(reason))
+        return unmeasured(pair.name, pair.key, reason)
 
 
 def _measured(pair: Pair) -> Evidence:

@@ -1,12 +1,19 @@
 """What a metric speaks of: closeness to the truth, how good a picture looks, or what was made up.
 
+That follows from its row: what compares a picture with its truth by a formula is fidelity; what
+looks at a picture alone, at sets, or through a trained network is perception.
+
 A card of the report shows one metric of each kind: the first of these names that was measured.
 Names of one kind are in the order in which a reader would trust them at a few dozen pictures: those
 with an interval over scenes come before those that are one number for the whole set.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+
+from e2r_bench.maps.shares import SHARES
+from e2r_metrics.base.errors import UsageError
+from e2r_metrics.catalog import Metric, metric_of
 
 INVENTED = "invented_share"
 """Share of pixels, in %, with detail that the ground truth lacks; see `maps.bands`."""
@@ -36,7 +43,7 @@ FIDELITY = Role(
     "best fidelity",
     "how close to the ground truth",
     "how close it is to the truth, pixel by pixel; a blurred picture can score well",
-    ("psnr", "ssim", "ms_ssim"),
+    ("psnr", "ssim", "ms_ssim", "vif", "haarpsi", "gmsd", "ciede2000", "l1"),
 )
 PERCEPTION = Role(
     "Perception",
@@ -44,7 +51,7 @@ PERCEPTION = Role(
     "how it looks to a viewer",
     "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
     ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa",
-     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid", "clip_i", "dino", "dreamsim"),
+     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid", "fd_dinov2", "clip_i", "dino", "dreamsim"),
 )  # fmt: skip
 INVENTION = Role(
     "Invented",
@@ -67,8 +74,26 @@ def _ranked(role: Role, keys: Iterable[str]) -> Iterator[str]:
         yield from (key for key in found if key.partition(":")[0] == name)
 
 
-def role_of(key: str) -> Role:
-    """Return the role that a score of a picture belongs to; what no role names is of maps."""
-    name = key.partition(":")[0]
-    found = (role for role in (FIDELITY, PERCEPTION) if name in role.names)
-    return next(found, FIDELITY if name == "ciede2000" else INVENTION)
+def role_of(key: str, metrics: Container[str] = ()) -> Role:
+    """Return the role that a score of a picture belongs to.
+
+    Args:
+        key: a metric's id, or the name of a map; most of those are of what was made up.
+        metrics: ids of a run's metrics; what nobody knows here of them may be a network's.
+    """
+    if key in SHARES:
+        return INVENTION
+    if ":" not in key:
+        return FIDELITY if key in FIDELITY.names else INVENTION
+    try:
+        row = metric_of(key)
+    except UsageError:
+        return PERCEPTION if key in metrics else INVENTION
+    return FIDELITY if _is_formula(row) else PERCEPTION
+
+
+def _is_formula(row: Metric) -> bool:
+    """Return whether a metric, or each part of it, compares with the truth by a formula alone."""
+    if row.composite is not None:
+        return all(term.row is not None and _is_formula(term.row) for term in row.composite.terms)
+    return row.scope == "image" and not row.weights

@@ -13,12 +13,13 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from e2r_bench.run.tasks import TaskTable
 from e2r_metrics.base.addresses import fetched, is_address
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, repeated, unknown
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pairs import Matching
 from e2r_metrics.base.pictures import MOST_PIXELS, Reading, parse_colour
@@ -137,6 +138,13 @@ class Experiment(BaseModel):
             return {**said, "metrics": BLIND_METRICS}
         return said
 
+    @field_validator("methods", "tasks", "data", "seeds", "steps", "metrics", "weights")
+    @classmethod
+    def _each_once(cls, listed: tuple[Any, ...]) -> tuple[Any, ...]:
+        if twice := repeated(listed):
+            raise ValueError(f"expected each once, found {twice} twice")
+        return listed
+
     def reading(self) -> Reading:
         """Return how files become pixels; UsageError for a colour that is none."""
         colour = None if self.flatten is None else parse_colour(self.flatten)
@@ -204,6 +212,10 @@ def make_experiment(
         where = " ".join(".".join(str(part) for part in first["loc"]).split())
         if first["type"] == "missing":
             raise UsageError(f"{origin}: expected {where}, found none; give --{where}") from error
+        if first["type"] == "value_error":
+            # Our own words, which say what was found.
+            said = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{origin}: {where}: {said}") from error
         raise UsageError(f"{origin}: {where}: {first['msg']}, found {first['input']!r}") from error
 
 

@@ -137,7 +137,7 @@ def instances_of(experiment: Experiment, known: Catalog) -> Iterator[Instance]:
     controls = _BLIND_CONTROLS if experiment.no_truth else CONTROLS
     for entry in (*controls, *experiment.methods):
         name, method = instance_of(entry, known)
-        if name in found and found[name] is not method:
+        if name in found and (found[name] is not method or name not in controls):
             raise UsageError(
                 f"--methods: expected one method called {name!r}, found two; name each instance, "
                 f"such as a={method.name},b={method.name}"

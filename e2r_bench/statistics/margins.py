@@ -8,7 +8,7 @@ worse the degraded input is than the best control under the same metric, images 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -112,11 +112,18 @@ def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
     return known[name]
 
 
-def given_margins(values: Mapping[str, float | Margin]) -> dict[str, Margin]:
+def given_margins(
+    values: Mapping[str, float | Margin], judged: Iterable[str] | None = None
+) -> dict[str, Margin]:
     """Return margins that a caller gives: whole ones, or numbers in the metric's own unit.
 
+    Args:
+        values: metric id or name -> margin.
+        judged: ids or names of the metrics that are judged; None where they are not known yet.
+
     Raises:
-        UsageError: a metric that no margin is known of, or a number that is not above zero.
+        UsageError: a metric that no margin is known of, a number that is not above zero, or a
+            metric that is not judged, whose margin would have no effect.
     """
     found: dict[str, Margin] = {}
     for name, value in values.items():
@@ -127,7 +134,17 @@ def given_margins(values: Mapping[str, float | Margin]) -> dict[str, Margin]:
         if not 0 < value < float("inf"):
             raise UsageError(f"margin of {name}: expected a finite number above 0, found {value}")
         found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
+    if judged is not None:
+        _refuse_idle(found, {name.partition(":")[0] for name in judged})
     return found
+
+
+def _refuse_idle(given: Mapping[str, Margin], judged: Set[str]) -> None:
+    for name in given.keys() - judged:
+        raise UsageError(
+            f"margin of {name}: expected a metric that is judged here, of "
+            f"{', '.join(sorted(judged))}, found another; leave it out, or measure it too"
+        )
 
 
 def stated(metrics: Iterable[Stating], given: Mapping[str, Margin]) -> dict[str, Margin]:

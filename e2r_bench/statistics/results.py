@@ -147,10 +147,18 @@ def scene_index(scenes: Sequence[str], n: int) -> npt.NDArray[np.intp]:
 
 
 def check_shape(values: Values, what: str) -> Values:
-    """Return (n,) float64; UsageError for another shape, n < 2, NaN or infinity."""
+    """Return (n,) float64; UsageError for another shape, n < 2, NaN or infinity.
+
+    The error begins with `what`.
+    """
     values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise UsageError(f"{what}: expected at least two values, found shape {values.shape}")
+    if values.ndim != 1:
+        raise UsageError(f"{what}: expected a list of values, found shape {values.shape}")
+    if len(values) < 2:
+        raise UsageError(
+            f"{what}: expected at least two values, of two pictures, for an interval or a test, "
+            f"found {len(values)}; give more photographs"
+        )
     if not np.isfinite(values).all():
         raise UsageError(
             f"{what}: expected finite values, found {int((~np.isfinite(values)).sum())} that are "

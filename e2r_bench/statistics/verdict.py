@@ -56,6 +56,14 @@ class Unmeasured:
     reason: str
 
 
+def unmeasured(name: str, metric: str, error: Exception) -> Unmeasured:
+    """Return a part without a number; what its error says without the part's own name in front.
+
+    So parts that lack the same have the same reason, which is then said once.
+    """
+    return Unmeasured(name, metric, str(error).removeprefix(f"{name}: "))
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What may be said about one part.

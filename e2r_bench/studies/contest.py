@@ -12,7 +12,7 @@ from e2r_bench.report.statements import Contest, Judged, Level
 from e2r_bench.statistics.judge import ALPHA, judge
 from e2r_bench.statistics.margins import margins_words, stated
 from e2r_bench.statistics.paired import mean_estimate
-from e2r_bench.statistics.verdict import Evidence, Unmeasured
+from e2r_bench.statistics.verdict import Evidence, Unmeasured, unmeasured
 from e2r_bench.store.store import Store
 from e2r_bench.studies.compare import compare
 from e2r_bench.studies.measure import MeasuredArm, measured_metrics
@@ -193,7 +193,7 @@ def _found(first: Arm, second: Arm, key: _Key, criteria: Criteria) -> Found:
     try:
         made = compare(_side(first), _side(second), key.task, key.metric, criteria)
     except UsageError as error:
-        return Found(*head, Unmeasured(name, key.metric, str(error)))
+        return Found(*head, unmeasured(name, key.metric, error))
     return Found(*head, made.evidence, made.spread)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from e2r_baselines.method import Draw
 from e2r_bench.report.statements import Contest, Judged, Level, statement
 from e2r_bench.statistics.margins import margins_words
-from e2r_bench.statistics.verdict import Unmeasured
+from e2r_bench.statistics.verdict import unmeasured
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.studies.compare import compare
@@ -147,7 +147,7 @@ def _found(one: _Arm, rival: _Arm, key: _Key, criteria: Criteria) -> Found:
         made = compare(one.side, rival.side, task, metric, criteria)
     except UsageError as error:
         name = f"{task} {metric}: {one.label} against {rival.label}"
-        return Found(*head, Unmeasured(name, metric, str(error)))
+        return Found(*head, unmeasured(name, metric, error))
     return Found(*head, made.evidence, made.spread)
 
 

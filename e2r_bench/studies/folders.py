@@ -15,7 +15,7 @@ from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_wo
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.stability import Stability, stabilities
-from e2r_bench.statistics.verdict import Evidence, Unmeasured
+from e2r_bench.statistics.verdict import Evidence, unmeasured
 from e2r_bench.studies.contest import Found, judged, level_of, permutations_for
 from e2r_bench.studies.entrants import Entrant, Measures, matched, share_protocol
 from e2r_metrics.base.draws import rng_for
@@ -117,7 +117,7 @@ class _Judge:
         try:
             evidence, spread = self._measured(name, info, first, second)
         except UsageError as error:
-            return Found(*head, Unmeasured(name, info.key, str(error)))
+            return Found(*head, unmeasured(name, info.key, error))
         return Found(*head, evidence, spread)
 
     def _measured(

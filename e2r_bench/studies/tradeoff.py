@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from e2r_bench.maps.selection import shown_draw
 from e2r_bench.statistics.judge import judge
-from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict
+from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict, unmeasured
 from e2r_bench.store.store import Store
 from e2r_bench.studies.compare import compare
 from e2r_bench.studies.measure import MeasuredArm
@@ -86,7 +86,7 @@ def _part(
         return compare(first, second, task, name, criteria).evidence
     except UsageError as reason:
         label = f"{task} {name}: {pair.first} against {pair.second}"
-        return Unmeasured(label, name, str(reason))
+        return unmeasured(label, name, reason)
 
 
 def words(pair: Pair, names: Sequence[str], verdicts: Sequence[Verdict]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, repeated, unknown
 from e2r_metrics.rows import blind, extractors, fidelity, perceptual, sets
 from e2r_metrics.rows.types import VERSION, Distance, Extractor, Metric
 from e2r_metrics.variants import described, with_channel
@@ -52,7 +52,7 @@ def resolve(
     variants: Mapping[str, str] | None = None,
     channel: str | None = None,
 ) -> tuple[Metric, ...]:
-    """Return the metrics asked for, in that order, each once.
+    """Return the metrics asked for, in that order.
 
     Args:
         names: bare names, whose variant the profile chooses, or "name:variant"; of composites, and
@@ -62,7 +62,8 @@ def resolve(
         channel: what PSNR and SSIM are computed on, of `CHANNELS`; None: their own.
 
     Raises:
-        UsageError: an unknown name, variant, profile or channel; it names the nearest one.
+        UsageError: an unknown name, variant, profile or channel; it names the nearest one. Or two
+            names for one metric.
     """
     if profile not in PROFILES:
         raise unknown("metric profile", profile, PROFILES)
@@ -77,7 +78,9 @@ def resolve(
                 f"--channel {channel}: expected {' or '.join(COMPOSED)} among the metrics, found "
                 f"{', '.join(row.name for row in rows)}, which have no channel to choose"
             )
-    return tuple(dict.fromkeys(rows))
+    if twice := repeated(row.id for row in rows):
+        raise UsageError(f"metrics: expected each once, found {twice} twice: {', '.join(names)}")
+    return tuple(rows)
 
 
 def metric_of(key: str) -> Metric:

@@ -144,8 +144,14 @@ def write(reason: str, path: Path, numbers: Numbers) -> Record:
         raise UsageError(f"expected a reason of at least three words, found {reason!r}")
     when = datetime.now(UTC).date().isoformat()
     record = Record(reason.strip(), when, package_versions(), tuple(numbers()))
-    write_text(path, json.dumps(asdict(record), indent=1) + "\n")
+    content = {**asdict(record), "goldens": [_told(golden) for golden in record.goldens]}
+    write_text(path, json.dumps(content, indent=1) + "\n")
     return record
+
+
+def _told(golden: Golden) -> dict[str, str | float]:
+    """Return a golden as it is written: its precision says the tolerance, unless it has its own."""
+    return {key: value for key, value in asdict(golden).items() if value is not None}
 
 
 def read_record(path: Path) -> Record:

@@ -64,8 +64,9 @@ class Scores:
         summaries: one per measured metric, in the order asked for.
         missing: why a metric, by id, was not measured: its weights are not here.
         failed: why a picture failed, by "name" (all metrics) or "name metric-id" (that one).
-        unmeasured: why a set metric, by id, has no value although its weights are here.
+        unmeasured: why a metric, by id, has no value although its weights are here.
         features: by extractor, so that set metrics of two methods can be compared.
+        broken: those of `unmeasured` whose weights are not what they should be.
     """
 
     values: tuple[Value, ...]
@@ -74,6 +75,7 @@ class Scores:
     failed: Mapping[str, str]
     unmeasured: Mapping[str, str]
     features: Mapping[str, Features] = field(default_factory=dict[str, Features])
+    broken: frozenset[str] = frozenset()
 
 
 def summary_of(

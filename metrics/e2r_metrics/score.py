@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import PictureError
+from e2r_metrics.base.errors import E2RError, PictureError
 from e2r_metrics.base.pairs import Pair, pair_folders
-from e2r_metrics.base.weights import Missing
+from e2r_metrics.base.weights import Missing, WeightsError
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
 from e2r_metrics.pair_pixels import Given, read_pair
@@ -59,7 +59,8 @@ def score_pairs(
 ) -> Scores:
     """Score pairs of pictures, in their order.
 
-    A picture that cannot be read or measured is recorded by name, and the rest goes on.
+    A picture that cannot be read or measured is recorded by name, and so is a metric whose weights
+    are not what they should be; the rest goes on.
 
     Args:
         pairs: of files, or of pixels in memory; sizes may be mixed.
@@ -74,9 +75,10 @@ def score_pairs(
     for metric in metrics:
         parts.check(metric)
     blind = [m for m in metrics if parts.reference == "none" and m.scope != "single"]
-    missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
-    here = [parts.told(m) for m in metrics if m not in blind and m.id not in missing]
-    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
+    missing, broken = _lacking([m for m in metrics if m not in blind], session)
+    gone = {*missing, *broken, *(m.id for m in blind)}
+    here = [parts.told(m) for m in metrics if m.id not in gone]
+    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [], broken)
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
@@ -84,9 +86,25 @@ def score_pairs(
             _measure(made, pair, images, here, light, session)
         if watch:
             watch(done, len(pairs))
-    found = _scores(made, here, missing, session, parts.pooling)
-    untold = {m.id: NO_REFERENCE for m in blind}
-    return replace(found, unmeasured={**untold, **found.unmeasured})
+    whole = [m for m in here if m.id not in made.broken]
+    found = _scores(made, whole, missing, session, parts.pooling)
+    untold = {m.id: NO_REFERENCE for m in blind} | made.broken
+    return replace(found, unmeasured={**untold, **found.unmeasured}, broken=frozenset(made.broken))
+
+
+def _lacking(
+    metrics: Sequence[Metric], session: Session
+) -> tuple[dict[str, Missing], dict[str, str]]:
+    """Return why metrics cannot be measured: weights that are not here, or are the wrong ones."""
+    missing: dict[str, Missing] = {}
+    broken: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            if (gone := session.missing(metric)) is not None:
+                missing[metric.id] = gone
+        except WeightsError as error:
+            broken[metric.id] = str(error)
+    return missing, broken
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -95,12 +113,14 @@ _Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class _Made:
-    """What gathers while pictures go by: values, features by extractor, failures, names seen."""
+    """What gathers while pictures go by: values, features by extractor, failures, names seen, and
+    why metrics have weights that cannot be used."""
 
     values: list[Value]
     features: dict[str, _Features]
     failed: dict[str, str]
     seen: list[str]
+    broken: dict[str, str]
 
 
 def _measure(
@@ -108,25 +128,40 @@ def _measure(
     pair: Pair | Given,
     images: _Images,
     metrics: Sequence[Metric],
-    light: Mapping[str, float | PictureError],
+    light: Mapping[str, float | E2RError],
     session: Session,
 ) -> None:
     for metric in metrics:
-        if not metric.per_image:
+        if not metric.per_image or metric.id in made.broken:
             continue
         try:
             value = light.get(metric.id)
-            if isinstance(value, PictureError):
+            if isinstance(value, E2RError):
                 raise value
             if value is None:
                 value = float(session.per_image(metric, images[:1], images[1:])[0])
             made.values.append(Value(pair.name, metric, value))
         except PictureError as error:
             made.failed[f"{pair.name} {metric.id}"] = str(error)
+        except WeightsError as error:
+            made.broken[metric.id] = str(error)
     made.seen.append(pair.name)
+    _gather(made, images, metrics, session)
+
+
+def _gather(made: _Made, images: _Images, metrics: Sequence[Metric], session: Session) -> None:
+    """Add the features of a pair, by every extractor whose weights can be used."""
     for extractor, sets in made.features.items():
-        for image, gathered in zip(images, sets, strict=True):
-            gathered.append(session.features(extractor, [image]))
+        mine = [m.id for m in metrics if m.extractor == extractor]
+        if made.broken.keys() & mine:
+            continue
+        try:
+            both = [session.features(extractor, [image]) for image in images]
+        except WeightsError as error:
+            made.broken.update(dict.fromkeys(mine, str(error)))
+            continue
+        for gathered, one in zip(sets, both, strict=True):
+            gathered.append(one)
 
 
 def _scores(
@@ -160,7 +195,7 @@ def _scores(
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
 
 
-_Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | PictureError"]]
+_Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | E2RError"]]
 
 
 def _decoded(
@@ -189,10 +224,10 @@ def _decoded(
             waiting += [pool.submit(work, pair) for pair in islice(rest, 1)]
 
 
-def _light(session: Session, metric: Metric, images: _Images) -> float | PictureError:
+def _light(session: Session, metric: Metric, images: _Images) -> float | E2RError:
     try:
         return float(session.per_image(metric, images[:1], images[1:])[0])
-    except PictureError as error:
+    except (PictureError, WeightsError) as error:
         return error
 
 

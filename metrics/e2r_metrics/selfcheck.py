@@ -134,8 +134,8 @@ def check_all(session: Session, folders: Sequence[Path]) -> Iterator[Check]:
 
 def _check(row: Published, session: Session, pictures: Mapping[Source, list[Path]]) -> Check:
     metric = metric_of(row.metric)
-    if gone := session.missing(metric):
-        return Check(row, "no weights", note=f"{gone.reason}; to fetch: {gone.command}")
+    if why := session.lacks(metric):
+        return Check(row, "no weights", note=why)
     both = dict.fromkeys((row.restored, row.clean))
     absent = [str(s) for s in both if not isinstance(s, Noise) and s not in pictures]
     if absent:

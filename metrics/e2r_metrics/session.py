@@ -1,7 +1,8 @@
 """Numbers for callers: networks are loaded once, features are computed once."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.errors import UsageError, unknown
-from e2r_metrics.base.weights import Found, Missing, Resolver
+from e2r_metrics.base.weights import Found, Missing, Resolver, WeightsError
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
 from e2r_metrics.composites import measured, missing_parts
 from e2r_metrics.features import FeatureStore, content_key, extractor_key
@@ -42,13 +43,25 @@ class Session:
         self._noted: set[str] = set()
 
     def missing(self, metric: Metric) -> Missing | None:
-        """Return why `metric` cannot be measured here, None if it can; may download small files."""
+        """Return why `metric` cannot be measured here, None if it can; may download small files.
+
+        Raises:
+            WeightsError: a user's folder holds another file under the name of its weights.
+        """
         if metric.composite is not None:
             return missing_parts(metric, self.missing)
         for name in metric.weights:
             if isinstance(answer := self.weights.find(name), Missing):
                 return answer
         return None
+
+    def lacks(self, metric: Metric) -> str:
+        """Return the same in words, "" if it can be measured; a wrong file is a reason too."""
+        try:
+            gone = self.missing(metric)
+        except WeightsError as error:
+            return str(error)
+        return f"{gone.reason}; to fetch: {gone.command}" if gone else ""
 
     def per_image(
         self, metric: Metric, restored: Sequence[Image], clean: Sequence[Image]
@@ -64,6 +77,7 @@ class Session:
 
         Raises:
             UsageError: bad pixels, or weights that are missing.
+            WeightsError: weights that are here and cannot be opened.
         """
         if not metric.per_image:
             raise UsageError(f"{metric.id} compares sets; use features() and set_value()")
@@ -72,7 +86,8 @@ class Session:
         if metric.id not in self._per_image:
             module = metric_module(metric)
             files = self._files(metric.weights, metric.id)
-            self._per_image[metric.id] = module.open_metric(metric.variant, files, self.device)
+            with _named(files):
+                self._per_image[metric.id] = module.open_metric(metric.variant, files, self.device)
         return self._per_image[metric.id](restored, clean)
 
     def features(
@@ -86,6 +101,7 @@ class Session:
 
         Raises:
             UsageError: bad pixels, an unreadable file, or weights that are missing.
+            WeightsError: weights that are here and cannot be opened.
         """
         if extractor not in EXTRACTORS:
             raise unknown("feature extractor", extractor, EXTRACTORS)
@@ -166,7 +182,8 @@ class Session:
         if row.id not in self._extract:
             module = import_module(f"e2r_metrics.{row.module}")
             files = self._files(row.weights, row.id)
-            self._extract[row.id] = module.open_extractor(row.id, files, self.device)
+            with _named(files):
+                self._extract[row.id] = module.open_extractor(row.id, files, self.device)
         return self._extract[row.id]
 
     def _extractor_key(self, row: Extractor) -> str:
@@ -179,6 +196,17 @@ class Session:
             if isinstance(answer, Missing):
                 raise UsageError(f"{user}: {answer.reason}; to fetch: {answer.command}")
         return {name: answer.path for name, answer in answers.items() if isinstance(answer, Found)}
+
+
+@contextmanager
+def _named(files: Mapping[str, Path]) -> Generator[None]:
+    """Tell weights that cannot be opened from what else a user may have got wrong."""
+    try:
+        yield
+    except UsageError as error:
+        if not files:
+            raise
+        raise WeightsError(str(error)) from error
 
 
 def metric_module(metric: Metric) -> Any:

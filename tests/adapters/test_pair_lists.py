@@ -91,8 +91,8 @@ def test_no_content_is_more_than_one_line(folder, form, content):
 
 HEAD = ",".join(NOTE)
 REFUSED = {
-    "another column": (f"{HEAD},mask\n0.png,1.png,a,m\n", "line 2: expected the columns"),
-    "no column": ("image_path,caption\n0.png,a\n", "line 2: expected the columns"),
+    "another column": (f"{HEAD},mask\n0.png,1.png,a,m\n", "line 1: expected the columns"),
+    "no column": ("image_path,caption\n0.png,a\n", "line 1: expected the columns"),
     "a column twice": ("image_path,image_path,caption\n", "line 1: expected each column once"),
     "too many cells": (f"{HEAD}\n0.png,1.png,a, b\n", 'line 2: expected 3 columns.*"quotes"'),
     "too few cells": (f"{HEAD}\n0.png,1.png,a\n1.png\n", "line 3: expected 3 columns"),

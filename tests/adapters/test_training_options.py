@@ -211,26 +211,42 @@ def test_a_changed_input_never_finds_an_old_latent(
     assert fresh() == 0
 
 
-def test_a_damaged_tensor_is_refused_and_a_lost_one_is_made_again(tiny_pipe, config, tmp_path):
+def test_what_is_damaged_or_lost_is_made_again_and_said(tiny_pipe, config, tmp_path, caplog):
     asked = changed(config, tasks=("denoise",), pairs=2, latents=tmp_path / "kept")
+    editor = KONTEXT.open(tiny_pipe)
     first = fed(tiny_pipe, asked)
-    whole = first.draw(0, 0, 1, KONTEXT.open(tiny_pipe))
+    whole = first.draw(0, 0, 1, editor)
     tensors = sorted((asked.latents / "tensors").iterdir())
-    for path in tensors:
-        content = bytearray(path.read_bytes())
-        content[-1] ^= 1
-        path.write_bytes(content)
-    read_tensor.cache_clear()
-    with pytest.raises(UsageError, match="expected the content that it is named by; delete it"):
-        first.draw(0, 0, 1, KONTEXT.open(tiny_pipe))
+    written = {path: path.read_bytes() for path in tensors}
+
+    def damaged():
+        for path, content in written.items():
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        read_tensor.cache_clear()
+
+    damaged()
+    # In the middle of a training: never shown, and the same command makes them anew.
+    with pytest.raises(UsageError, match="here when the training began; give the same command"):
+        first.draw(0, 0, 1, editor)
+    damaged()
+    caplog.clear()
+    again = fed(tiny_pipe, asked).draw(0, 0, 1, editor)
+    assert torch.equal(again.clean, whole.clean)
+    assert torch.equal(again.conditioning.tokens, whole.conditioning.tokens)
+    assert {path: path.read_bytes() for path in tensors} == written
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(set(said)) <= len(tensors)
+    assert all("expected what was encoded as it was written" in line for line in said)
     for path in tensors:
         path.unlink()
-    again = fed(tiny_pipe, asked).draw(0, 0, 1, KONTEXT.open(tiny_pipe))
-    assert torch.equal(again.clean, whole.clean)
     entry = next((asked.latents / "entries").iterdir())
-    entry.write_text("{")
-    with pytest.raises(UsageError, match="expected an entry of latents; delete it"):
-        fed(tiny_pipe, asked)
+    told = entry.read_text()
+    for broken in ("{", "[]", '{"tensors": [], "plain": {}}'):
+        entry.write_text(broken)
+        read_tensor.cache_clear()
+        again = fed(tiny_pipe, asked).draw(0, 0, 1, editor)
+        assert torch.equal(again.clean, whole.clean)
+        assert entry.read_text() == told
 
 
 def test_latents_do_not_go_among_files_of_something_else(tiny_pipe, config, tmp_path):

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,25 @@ def test_what_fits_is_handed_on() -> None:
     assert taken(3, None) == (3, None, ())
     with pytest.raises(UsageError, match="taken: names: expected str, found bytes"):
         taken(3, 1, "a", b"b")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="share"):
+    with pytest.raises(TypeError, match=r"^taken\(\) missing a required argument: 'share'$"):
         taken(3)  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: e2r_bench.score("a"), "score() missing a required argument: 'clean'"),  # pyright: ignore[reportCallIssue]
+        (e2r_bench.run, "run() missing a required argument: 'experiment'"),
+        (lambda: e2r_bench.judge(x=1), "judge() got an unexpected keyword argument 'x'"),  # pyright: ignore[reportCallIssue]
+        (lambda: e2r_bench.explain("a", "b", {}, 3), "explain() too many positional arguments"),  # pyright: ignore[reportCallIssue]
+    ],
+)
+def test_a_missing_or_unknown_argument_is_pythons_error_and_names_the_function(
+    call: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == said
 
 
 TOLERANCES = {"psnr": 0.05, "ssim": 0.01}
@@ -117,6 +135,39 @@ def test_check_is_what_the_command_prints(
         e2r_bench.check(scores[0], near, TOLERANCES)
     with pytest.raises(UsageError, match="expected a tolerance"):
         e2r_bench.check(*scores, {})
+    for value in (-0.05, 0.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="check: tolerance of psnr: expected a finite number"):
+            e2r_bench.check(*scores, {"psnr": value})
+    # Only these are looked at, and what was not measured cannot be.
+    alone = e2r_bench.check(*scores, {"ssim": 0.01})
+    assert {one.part.metric for one in alone.checks} == {"ssim:gauss"}
+    with pytest.raises(UsageError, match="unknown metric that was scored, for a tolerance 'lpips'"):
+        e2r_bench.check(*scores, {"lpips": 0.01})
+
+
+def test_a_margin_of_what_is_not_judged_is_refused(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near, far, clean = (str(folders / name) for name in ("near", "far", "clean"))
+    said = "margin of ssim: expected a metric that is judged here, of psnr, found another"
+    margin = ["--metrics", "psnr", "--margin", "ssim=0.1"]
+    assert main(["compare", near, far, "--clean", clean, *margin]) == 2
+    assert said in capsys.readouterr().err
+    assert main(["score", near, far, clean, *margin]) == 2
+    assert said in capsys.readouterr().err
+    assert main(["score", near, clean, "--metrics", "psnr", "--margin", "psnr=0.1"]) == 2
+    assert "--margin: expected two folders of results or more" in capsys.readouterr().err
+    scores = [e2r_bench.score(one, clean, ["psnr", "invented_share"]) for one in (far, near)]
+    e2r_bench.judge(*scores, margins={"psnr": 0.1, "invented_share": 1.0})
+    with pytest.raises(UsageError, match="margin of lpips: expected a metric that is judged here"):
+        e2r_bench.judge(*scores, margins={"lpips": 0.1})
+    ran = e2r_bench.run({
+        "methods": ["nlm", "wavelet"], "tasks": ["denoise25"], "limit": 2, "metrics": ["psnr"],
+        "offline": True, "out": tmp_path / "run",
+    })  # fmt: skip
+    with pytest.raises(UsageError, match="margin of ssim: expected a metric that is judged here"):
+        e2r_bench.judge_runs(ran, margins={"ssim": 0.1})
+    e2r_bench.judge_runs(ran, margins={"psnr": 0.1, "lost_share": 1.0})
 
 
 def test_explain_is_what_the_command_prints(
@@ -133,6 +184,12 @@ def test_explain_is_what_the_command_prints(
         ({"fid": "1"}, "expected psnr, ssim or lpips"),
         ({"psnr": "37.1234567"}, "at most 6 decimals"),
         ({"psnr": "much"}, "expected METRIC=NUMBER"),
+        (
+            {"ssim": "97.80"},
+            r"expected an SSIM of at most 1, found 97\.80, which looks like percent: "
+            r"give ssim=0\.9780$",
+        ),
+        ({"ssim": "978"}, "expected an SSIM of at most 1, found 978$"),
         ({}, "expected numbers of psnr, ssim, lpips"),
     ):
         with pytest.raises(UsageError, match=said):

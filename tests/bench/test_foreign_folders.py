@@ -102,6 +102,28 @@ def test_a_run_goes_on_in_its_own_folder_and_in_an_empty_one(home: Path) -> None
     assert main([*RUN, "--out", "empty"]) == 0
 
 
+def test_settings_in_an_out_folder_do_not_make_it_somebody_elses(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = home / "mine"
+    mine.mkdir()
+    settings = (
+        'methods = ["nlm"]\ntasks = ["denoise25"]\nlimit = 1\nmetrics = ["psnr"]\ncrop = 32\n'
+    )
+    (mine / "experiment.toml").write_text(settings)
+    asked = ["run", str(mine / "experiment.toml"), "--device", "cpu", "--offline"]
+    (mine / "notes.txt").write_text("mine\n")
+    assert main([*asked, "--out", str(mine)]) == 2
+    assert "found notes.txt of something else" in capsys.readouterr().err
+    (mine / "notes.txt").unlink()
+    assert main([*asked, "--out", str(mine)]) == 0
+    assert (mine / "experiment.toml").read_text() == settings
+    # Below it they are part of something else.
+    (home / "project" / "sub").mkdir(parents=True)
+    (home / "project" / "sub" / "pyproject.toml").touch()
+    assert main([*asked, "--out", str(home / "project")]) == 2
+
+
 def test_what_a_killed_process_left_is_ours(home: Path) -> None:
     left = home / "left"
     (left / "pairs").mkdir(parents=True)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from e2r_bench.cli import main
-from e2r_metrics import Missing, Resolver
+from e2r_metrics import Found, Missing, Resolver
+from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.pictures import write_png
 
 _SIDE = 32
@@ -147,6 +148,45 @@ def test_a_metric_without_weights_alone_measures_nothing_and_says_so_by_its_exit
     assert main(["score", *folders, "--metrics", "fid,psnr", "--offline"]) == 0
 
 
+def test_a_wrong_weight_file_stops_its_own_metrics_alone(
+    folders: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("brisque-allmodel", "inception-2015-12-05.pt"):
+        (tmp_path / name).write_bytes(b"another file")
+    asked = ["score", *folders, "--weights", str(tmp_path), "--metrics", "fid,kid,psnr,brisque"]
+    assert main(asked) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "38.58" in out
+    for metric in ("fid:clean", "kid:unbiased", "brisque:live"):
+        assert f"{metric}: not measured: {tmp_path}" in out
+    assert out.count("expected InceptionV3 for FID (TorchScript) with sha256 f58cb9b6") == 2
+    assert main([*asked[:-1], "psnr"]) == 0
+
+
+def test_weights_that_cannot_be_opened_stop_their_own_metrics_alone(
+    folders: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def damaged(*asked: object) -> None:
+        raise UsageError(f"the file of {asked[0]}: expected a whole one, found a damaged one")
+
+    here = Found("any", tmp_path, "here", "0" * 64)
+    monkeypatch.setattr(Resolver, "find", lambda self, name: here)
+    monkeypatch.setattr("e2r_metrics.brisque.open_metric", damaged)
+    monkeypatch.setattr("e2r_metrics.inception.open_extractor", damaged)
+    asked = ["score", *folders, "--metrics", "fid,kid,psnr,brisque", "--format", "json"]
+    assert main(asked) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [row["metric"] for row in told["summary"]] == ["psnr"]
+    why = {name: gone["reason"] for name, gone in told["not_measured"].items()}
+    assert why["brisque:live"] == "the file of live: expected a whole one, found a damaged one"
+    assert why["fid:clean"] == why["kid:unbiased"]
+    assert "the file of inception" in why["fid:clean"]
+    assert told["failed"] == {}
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
 def test_the_suffix_of_out_says_the_format(
     folders: tuple[str, str], tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
@@ -163,3 +203,25 @@ def test_the_suffix_of_out_says_the_format(
     arguments = ["--metrics", "psnr", "--format", "json", "--out", str(told)]
     assert main(["score", *folders, *arguments]) == 0
     assert json.loads(told.read_text(encoding="utf-8"))["summary"]
+
+
+def test_what_one_picture_cannot_say_is_said_once(
+    folders: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "bc":
+        for folder in folders:
+            (Path(folder) / f"{name}.png").unlink()
+    write_png(tmp_path / "other" / "a.png", _picture(0) + np.uint8(9))
+    asked = [folders[0], str(tmp_path / "other"), folders[1], "--metrics", "psnr,ssim,l1"]
+    assert main(["score", *asked]) == 0
+    _said_once(capsys.readouterr().out, "psnr:rgb, ssim:gauss, l1:rgb: expected")
+    asked = ["--methods", "nlm,wavelet,degraded", "--tasks", "denoise25,dejpeg", "--limit", "1"]
+    out = ["--metrics", "psnr,ssim", "--offline", "--out", str(tmp_path / "run")]
+    assert main(["run", *asked, *out]) == 0
+    _said_once(capsys.readouterr().out, "denoise25, dejpeg: expected")
+
+
+def _said_once(out: str, start: str) -> None:
+    said = " ".join(out.split())
+    assert f"{start} at least two values, of two pictures, for an interval or a test, found" in said
+    assert said.count("at least two") == 1

@@ -1,11 +1,20 @@
 """What flags mean: lists, numbers, maps, options of methods, addresses."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2r_bench.cli import cli, main
 from e2r_bench.commands import types
+from e2r_bench.commands.report import Box
+from e2r_bench.commands.varying import Stages
+from e2r_bench.run.config import make_experiment
+from e2r_metrics.base.errors import UsageError
 
 NAME = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-:=/.", min_size=1, max_size=12)
 BLANKS = st.text(" \t", max_size=3)
@@ -19,7 +28,7 @@ def refused(kind: click.ParamType, text: str) -> str:
     return caught.value.message
 
 
-@given(st.lists(st.tuples(BLANKS, NAME, BLANKS), min_size=1))
+@given(st.lists(st.tuples(BLANKS, NAME, BLANKS), min_size=1, unique_by=lambda part: part[1]))
 def test_blanks_around_names_mean_nothing(parts: list[tuple[str, str, str]]) -> None:
     text = ",".join("".join(part) for part in parts)
     assert types.NAMES.convert(text, None, None) == tuple(name for _, name, _ in parts)
@@ -31,7 +40,7 @@ def test_a_list_of_nothing_is_refused(text: str) -> None:
     assert "expected whole numbers" in refused(types.WHOLE, text)
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=1))
+@given(st.lists(st.integers(0, 10**9), min_size=1, unique=True))
 def test_numbers_come_back(numbers: list[int]) -> None:
     text = ", ".join(map(str, numbers))
     assert types.WHOLE.convert(text, None, None) == tuple(numbers)
@@ -51,7 +60,12 @@ def test_numbers_come_back(numbers: list[int]) -> None:
         (types.Folders(), "derain", "expected TASK=FOLDER"),
         (types.Folders(), "=x", "expected TASK=FOLDER"),
         (types.Folders(), "painted", "expected TASK=FOLDER"),
-        (types.Folders(), "derain=a,derain=b", "expected each task once"),
+        (types.Folders(), "derain=a,derain=b", "expected each once, found derain twice"),
+        (types.NAMES, "a=nlm, b ,a=nlm", "expected each once, found a=nlm twice"),
+        (types.WHOLE, "0,1,00", "expected each once, found 0 twice"),
+        (types.POSITIVE, "4,4", "expected each once, found 4 twice"),
+        (types.VARIANTS, "psnr=y,psnr=rgb", "expected each once, found psnr twice"),
+        (types.NUMBERS_OF, "psnr=1, psnr=1", "expected each once, found psnr twice"),
         (types.OPTION, "guidance", "expected OPTION=VALUE"),
         (types.OPTION, "guidance=", "expected OPTION=VALUE"),
         (types.OPTION, ".guidance=1", "expected OPTION=VALUE"),
@@ -67,6 +81,64 @@ def test_what_is_refused_says_what_was_expected(
     kind: click.ParamType, text: str, said: str
 ) -> None:
     assert said in refused(kind, text)
+
+
+@pytest.mark.parametrize("kind", [types.NAMES, types.WHOLE])
+def test_lists_of_a_file_name_each_once_too(kind: click.ParamType) -> None:
+    assert kind.convert([1, 2], None, None) == (1, 2)
+    with pytest.raises(click.BadParameter, match="expected each once, found 1 twice"):
+        kind.convert([1, 2, 1], None, None)
+
+
+def test_every_list_of_a_command_refuses_what_stands_in_it_twice() -> None:
+    """Whatever flag is added: its type is a list of one of ours, or there is no comma in it."""
+    lists = [
+        param.type
+        for command in commands_below(cli)
+        for param in command.params
+        if "," in str(getattr(param.type, "name", "")) and not isinstance(param.type, Stages | Box)
+    ]
+    assert len(lists) > 40
+    assert {type(kind) for kind in lists} <= set(types.CommaList.__subclasses__())
+
+
+def commands_below(group: click.Command) -> Iterator[click.Command]:
+    yield group
+    if isinstance(group, click.Group):
+        for name in group.list_commands(click.Context(group)):
+            found = group.get_command(click.Context(group), name)
+            assert found is not None
+            yield from commands_below(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"methods": ["nlm", "nlm"]}, "f.toml: methods: expected each once, found nlm twice"),
+        ({"methods": ["nlm"], "seeds": [0, 1, 0]}, "f.toml: seeds: expected each once, found 0 tw"),
+        ({"methods": ["nlm"], "data": ["mini", "mini"]}, "f.toml: data: expected each once"),
+    ],
+)
+def test_lists_of_an_experiment_name_each_once(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_experiment(settings, "f.toml")
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--methods", "a=nlm,a=nlm"], "--methods: expected each once, found a=nlm twice"),
+        (["--methods", "nlm,nlm=nlm"], "expected one method called 'nlm', found two"),
+        (["--methods", "nlm", "--metrics", "psnr,psnr:rgb"], "expected each once, found psnr:rgb"),
+    ],
+)
+def test_two_names_for_one_thing_are_refused(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *arguments, "--offline", "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_maps_and_options() -> None:

@@ -69,6 +69,19 @@ def test_tolerance_is_by_precision(tmp_path):
     assert [moved.golden.name for moved in found.moved] == ["a", "b"]
 
 
+def test_a_golden_has_a_tolerance_only_where_its_own_is_stated(tmp_path):
+    path = tmp_path / "goldens.json"
+    rows = ("a", 1.0, "float64"), ("b", float("inf"), "float32", 0.1)
+    drift.write("three words here", path, _numbers(*rows))
+    told = json.loads(path.read_text())["goldens"]
+    assert [row.get("tolerance", "none") for row in told] == ["none", 0.1]
+    assert drift.read_record(path).goldens == tuple(drift.Golden(*row) for row in rows)
+    # As they were written before.
+    told[0]["tolerance"] = None
+    path.write_text(json.dumps({**json.loads(path.read_text()), "goldens": told}))
+    assert drift.read_record(path).goldens[0] == drift.Golden("a", 1.0, "float64")
+
+
 def test_a_number_without_golden_is_an_error(tmp_path):
     path = tmp_path / "goldens.json"
     drift.write("three words here", path, _numbers(("a", 1.0, "float64")))

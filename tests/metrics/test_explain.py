@@ -167,6 +167,21 @@ def test_a_number_that_no_protocol_gives_has_its_nearest_and_exit_code_1(folders
     assert "--metrics psnr:" in out
 
 
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        ("psnr", "--says: expected METRIC=NUMBER such as psnr=37.44, found 'psnr';"),
+        (
+            "ssim=97.8",
+            "--says: expected an SSIM of at most 1, found 97.8, which looks like percent",
+        ),
+    ],
+)
+def test_what_is_no_stated_number_is_one_line(folders, says, said, capsys):
+    assert main(["explain", *folders, "--says", says]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_chance_hit_at_two_digits_is_named_as_one(folders, capsys):
     """A number made up between the protocols' own is hit by some odd one, and called chance."""
     assert main(["explain", *folders, "--says", "psnr=99", "--json"]) == 1

@@ -1,11 +1,12 @@
 """From a backbone's name to an editor that is ready to run; nothing is downloaded."""
 
 import math
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2r_adapters.editors.backbones import folder_of, read_family
-from e2r_adapters.editors.editor import Editor
+from e2r_adapters.editors.backbones import folder_of, read_family, read_index
+from e2r_adapters.editors.editor import Editor, Sizes
 from e2r_adapters.editors.releases import Offload, Quantize
 from e2r_adapters.quiet import quiet_loading
 from e2r_metrics.base.errors import UsageError
@@ -59,6 +60,36 @@ def open_editor(
     elif quantize == "none":
         pipe.to(device)
     return family.open(pipe)
+
+
+def sizes_of(name: str) -> Sizes:
+    """Return the sizes that a resolved backbone takes, by its settings alone: no weight is read.
+
+    Raises:
+        UsageError: nothing there, a family that is not known, or settings that make no pipeline.
+    """
+    import diffusers
+    import torch
+
+    family, index, folder = read_family(name), read_index(name), Path(str(folder_of(name)))
+    pipeline: Any = getattr(diffusers, family.pipeline)
+    asked = signature(pipeline.__init__).parameters.values()
+    parts: dict[str, Any] = {one.name: None for one in asked if one.default is one.empty}
+    try:
+        with quiet_loading():
+            for part in ("scheduler", "vae", "transformer"):
+                kind: Any = getattr(diffusers, index[part][1])
+                # Networks without memory; a scheduler computes with its levels.
+                with torch.device("cpu" if part == "scheduler" else "meta"):
+                    parts[part] = kind.from_config(kind.load_config(str(folder / part)))
+        parts.pop("self")
+        return family.open(pipeline(**parts)).sizes
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(
+            f"backbone {name}: expected the settings of a whole pipeline, found: {reason}; "
+            "download it again"
+        ) from error
 
 
 def _load(name: str, dtype: "torch.dtype", options: dict[str, Any]) -> Any:

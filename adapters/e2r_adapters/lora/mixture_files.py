@@ -21,6 +21,7 @@ from e2r_adapters.lora.header import (
     RECORD_KEY,
     damage,
     entry,
+    read_header,
     read_record,
 )
 from e2r_metrics.base.errors import UsageError
@@ -90,6 +91,23 @@ def is_mixture(path: Path) -> bool:
             return any(".lora_route." in key for key in file.keys())  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError):
         return False
+
+
+def check_mixture(given: Path) -> None:
+    """Refuse what is no mixture, and say whose plain LoRA it is.
+
+    Raises:
+        UsageError: another file than a LoRA mixture in ICEdit's layout.
+    """
+    path = tensor_file(given)
+    if is_mixture(path):
+        return
+    base = (entry(path, read_header(path)[2], RECORD_KEY) or {}).get("base")
+    made = f" made for {base}" if base else ""
+    raise UsageError(
+        "icedit_moe: expected --set adapter=FILE with a LoRA mixture in ICEdit's layout, found "
+        f"{path}, a plain LoRA{made}; run icedit with one of its family"
+    )
 
 
 def routing_of(given: Path | None, asked: Routing | None) -> Routing:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from e2r_adapters.editors.editor import Conditioning, Editor, Instruction
 from e2r_adapters.train.latents import Memory, Shelf
-from e2r_adapters.train.pictures import Pair, check_size
+from e2r_adapters.train.pictures import Pair
 from e2r_adapters.train.profiles import Profile, prompt_for, repeats_for
 from e2r_adapters.train.prompt_cache import epoch_order, prompt_order
 from e2r_adapters.train.step import Batch
 from e2r_adapters.train.variation import Variation, wording
 from e2r_adapters.train.views import Place, View, draw_view
 from e2r_metrics.base.draws import seed_for
-from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -165,20 +164,10 @@ def make_feed(editor: Editor, pairs: Sequence[Pair], show: Show, store: Memory |
         show: how they are shown.
         store: what was encoded before, and where the rest is put.
 
-    Raises:
-        UsageError: an epoch does not divide into whole batches, a picture is too small, or a pair
-            has a caption and its task other wordings.
+    What cannot be shown was refused before; see `e2r_adapters.train.ready`.
     """
-    profile = show.profile
     tasks = {pair.task for pair in pairs}
-    repeats = repeats_for(profile, len(pairs) // len(tasks))
-    if len(pairs) * repeats % profile.batch:
-        raise UsageError(
-            f"expected an epoch that divides into batches of {profile.batch}, found "
-            f"{len(pairs) * repeats} samples; change the number of tasks or the batch"
-        )
-    _check_pairs(pairs, show)
-    _check_sides(editor, show)
+    repeats = repeats_for(show.profile, len(pairs) // len(tasks))
     repeated = tuple(pair for pair in pairs for _ in range(repeats))
     keys: dict[Place, str] = {}
     for place in () if show.variation.live else _places(show, len(repeated), repeats):
@@ -202,30 +191,3 @@ def _places(show: Show, count: int, repeats: int) -> Iterator[Place]:
 
 def _all_wordings(pairs: Sequence[Pair], show: Show) -> list[str]:
     return list(dict.fromkeys(text for pair in pairs for text in show.wordings(pair)))
-
-
-def _check_pairs(pairs: Sequence[Pair], show: Show) -> None:
-    """Refuse what a training would stop at later: each size is seen before the first step."""
-    captioned = {pair.task for pair in pairs if pair.caption}
-    both = sorted(captioned & show.variation.prompts.keys())
-    if both:
-        raise UsageError(
-            f"--prompts: the pairs of {both[0]} have captions of their own; drop one of the two"
-        )
-    profile, variation = show.profile, show.variation
-    if profile.fit == "crop" or "crop" in variation.augment:
-        largest = max(variation.sides(profile.epochs, profile.resolution))
-        for pair in pairs:
-            check_size(pair, largest)
-
-
-def _check_sides(editor: Editor, show: Show) -> None:
-    """Refuse a resolution that the model does not take."""
-    sizes = editor.sizes
-    for side in show.variation.sides(show.profile.epochs, show.profile.resolution):
-        if side < sizes.least or side % sizes.multiple:
-            raise UsageError(
-                f"{editor.family.name}: expected training pictures whose side is a multiple of "
-                f"{sizes.multiple} and {sizes.least} or more, found {side}; change --resolution or "
-                "--curriculum"
-            )

@@ -3,14 +3,17 @@
 An entry is named by its sample and by the sha256 of all that decides it: the pixels of both
 pictures, the instruction, and what the encoders at hand make of a fixed picture and text. So
 another picture, wording, encoder or precision finds nothing. Tensors lie by the sha256 of their own
-content, each once: texts that thousands of entries share take the room of one.
+content, each once: texts that thousands of entries share take the room of one. What was damaged
+since is made anew, and said.
 """
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
+from errno import ENOENT
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _LAYOUT = 1
 _ENTRIES = "entries"
+MARKS = (_ENTRIES,)
+"""What tells a folder of latents."""
 _PROBE = Instruction("what these encoders say", 1.0, 77)
 _LEAST_PROBE = 64
 _PLAIN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -88,7 +93,7 @@ class Shelf:
         """Return the (C, h, w) float32 latents of a view's target, and its conditioning.
 
         Raises:
-            UsageError: it is gone, or a tensor is not what it is named by.
+            UsageError: it is gone, or was damaged since.
         """
         target, held = (self._held(self._entry(key, sample, name)) for name in (None, told))
         if target is None or held is None:
@@ -96,11 +101,9 @@ class Shelf:
                 f"{self.folder}: expected the latents of {sample}, which were here when the "
                 "training began; give the same command again"
             )
-        tensors = {name: self._tensor(digest) for name, digest in held["tensors"].items()}
-        # JSON has lists where a conditioning has tuples.
-        plain = {n: tuple(v) if isinstance(v, list) else v for n, v in held["plain"].items()}
+        tensors, plain = held
         like: Any = self.like
-        return self._tensor(target["tensors"]["target"]), replace(like, **tensors, **plain)
+        return target[0]["target"], replace(like, **tensors, **plain)
 
     def put(
         self,
@@ -121,16 +124,21 @@ class Shelf:
         digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
         return self.folder / _ENTRIES / f"{_PLAIN_NAME.sub('-', sample)[:60]}.{digest[:40]}.json"
 
-    def _held(self, path: Path) -> dict[str, Any] | None:
-        """Return an entry; None for one that is not there, or a tensor of which is gone."""
-        if not path.is_file():
-            return None
+    def _held(self, path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]] | None":
+        """Return the tensors and plain values of an entry; None where it is not here whole."""
         try:
-            held = json.loads(read_text(path))
-            files = [self._file(digest) for digest in held["tensors"].values()]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path}: expected an entry of latents; delete it") from error
-        return held if all(file.is_file() for file in files) else None
+            told = json.loads(read_text(path))
+            names = {name: self._file(str(digest)) for name, digest in told["tensors"].items()}
+            # JSON has lists where a conditioning has tuples.
+            plain = {n: tuple(v) if isinstance(v, list) else v for n, v in told["plain"].items()}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            _remove_damaged(path)
+            return None
+        if not all(map(_is_whole, names.values())):
+            return None
+        return {name: read_tensor(file) for name, file in names.items()}, plain
 
     def _put(self, path: Path, sample: str, fields: dict[str, Any]) -> None:
         """Write tensors first: an entry names only what is there."""
@@ -143,16 +151,13 @@ class Shelf:
                 content = save({"tensor": value.detach().cpu().contiguous()})
                 tensors[name] = hashlib.sha256(content).hexdigest()
                 file = self._file(tensors[name])
-                if not file.is_file():
+                if not _is_whole(file):
                     write_bytes(file, content)
         plain = {name: value for name, value in fields.items() if name not in tensors}
         write_json(path, {"sample": sample, "tensors": tensors, "plain": plain})
 
     def _file(self, digest: str) -> Path:
         return self.folder / "tensors" / f"{digest}.safetensors"
-
-    def _tensor(self, digest: str) -> "torch.Tensor":
-        return read_tensor(self._file(digest))
 
 
 def open_shelf(folder: Path, editor: Editor) -> Shelf:
@@ -161,7 +166,7 @@ def open_shelf(folder: Path, editor: Editor) -> Shelf:
     Raises:
         UsageError: the folder holds files of something else.
     """
-    refuse_foreign_folder(folder, (_ENTRIES,))
+    refuse_foreign_folder(folder, MARKS)
     multiple = editor.sizes.multiple
     side = multiple * -(-max(editor.sizes.least, _LEAST_PROBE) // multiple)
     pixels = np.linspace(0, 1, side * side * 3, dtype=np.float32).reshape(side, side, 3)
@@ -190,10 +195,35 @@ def _fields(given: Conditioning) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def read_tensor(path: Path) -> "torch.Tensor":
-    """Read a tensor and hold it against its name; texts that samples share are one object."""
+    """Read a tensor and hold it against its name; texts that samples share are one object.
+
+    Raises:
+        FileNotFoundError: it is not there; one that was damaged is removed first.
+    """
     from safetensors.torch import load
 
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != path.stem:
-        raise UsageError(f"{path}: expected the content that it is named by; delete it")
+        _remove_damaged(path)
+        raise FileNotFoundError(ENOENT, "no whole tensor", str(path))
     return load(content)["tensor"]
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a tensor is here as it was written."""
+    # Read before, it may have been removed since.
+    if not path.is_file():
+        return False
+    try:
+        read_tensor(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove_damaged(path: Path) -> None:
+    """Remove a file that is not as it was written, and say so: it is made anew."""
+    logging.getLogger("e2r_adapters").warning(
+        "%s: expected what was encoded as it was written, found another content; made anew", path
+    )
+    path.unlink(missing_ok=True)

@@ -22,24 +22,14 @@ from e2r_adapters.train.checks import check
 from e2r_adapters.train.config import TrainConfig, TrainResult
 from e2r_adapters.train.experts import save_trained
 from e2r_adapters.train.profiles import Profile, for_family
-from e2r_adapters.train.record import (
-    PAIRS_FILE,
-    SETTINGS_FILE,
-    Record,
-    digest_of,
-    is_finished,
-    record_of,
-    write_papers,
-)
+from e2r_adapters.train.ready import make_ready
+from e2r_adapters.train.record import MARKS, Record, digest_of, write_papers
 from e2r_adapters.train.samples import draw_samples, sample_path
-from e2r_adapters.train.selection import select
 from e2r_adapters.train.session import Session, open_session
 from e2r_adapters.train.step import Batch, flow_matching_loss
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.locks import locked
 
-_MARKS = (SETTINGS_FILE, PAIRS_FILE, lora.ADAPTER_FILE)
-"""What tells the folder of a training."""
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps in all, and the loss."""
 
@@ -59,7 +49,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     config = made_concrete(config)
     # Of several processes on one training the first one writes, and holds the folder for all.
-    alone = locked(config.out, _MARKS) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    alone = locked(config.out, MARKS) if os.environ.get("RANK", "0") == "0" else nullcontext()
     try:
         with alone:
             return _train(config, progress or _silent)
@@ -89,9 +79,9 @@ def _silent(done: int, steps: int, loss: float) -> None:
 
 
 def _train(config: TrainConfig, progress: Progress) -> TrainResult:
-    selection = select(config)
-    told = record_of(config, selection)
-    if is_finished(config.out, told):
+    ready = make_ready(config)
+    selection, told = ready.selection, ready.told
+    if ready.finished:
         return _result(config, told, told["steps"], 0.0)
     session = open_session(config, selection)
     main = session.accelerator.is_main_process

@@ -108,6 +108,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, Row]]:
                 names = [cell.strip() for cell in cells]
                 if len(set(names)) < len(names):
                     raise UsageError(f"{where}: expected each column once, found {cells}")
+                _layout(where, dict.fromkeys(names))
             elif len(cells) != len(names):
                 raise UsageError(
                     f"{where}: expected {len(names)} columns as in the first line, found "

@@ -6,7 +6,7 @@ So nothing that was trained for other tasks, epochs, data or backbone is ever go
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,10 @@ from e2r_metrics.base.files import read_text, write_json
 
 SETTINGS_FILE = "training.json"
 PAIRS_FILE = "pairs.json"
+MARKS = (SETTINGS_FILE, PAIRS_FILE, ADAPTER_FILE)
+"""What tells the folder of a training."""
+DRAWN = frozenset({"pairs_sha256", "trained_on"})
+"""What a record holds of its pairs."""
 
 Record = dict[str, Any]
 
@@ -83,22 +87,27 @@ def digest_of(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def is_finished(out: Path, told: Record) -> bool:
+def is_finished(out: Path, told: Record, whole: bool = True) -> bool:
     """Return whether a folder holds the finished adapter of this training.
+
+    Args:
+        out: the folder.
+        told: the training's record.
+        whole: whether all of its pairs were drawn; else what it holds of them is not compared.
 
     Raises:
         UsageError: it holds something of another training, finished or not, or a damaged file.
     """
-    settings = out / SETTINGS_FILE
+    settings, apart = out / SETTINGS_FILE, frozenset[str]() if whole else DRAWN
     if settings.is_file():
-        _refuse_other(out, _read(settings), told)
+        _refuse_other(out, _read(settings), told, apart)
     kept = [ADAPTER_FILE, PROJECTION_FILE] if "recipe" in told else [ADAPTER_FILE]
     if not all((out / name).exists() for name in kept):
         return False
     held = trained_as(out)
     if held is None:
         raise UsageError(f"{out} holds an adapter that was not trained here; choose another --out")
-    _refuse_other(out, held, told)
+    _refuse_other(out, held, told, apart)
     return True
 
 
@@ -115,8 +124,9 @@ def _read(path: Path) -> Record:
     return content
 
 
-def _refuse_other(out: Path, held: Record, told: Record) -> None:
-    differ = sorted(key for key in held.keys() | told.keys() if held.get(key) != told.get(key))
+def _refuse_other(out: Path, held: Record, told: Record, apart: Set[str]) -> None:
+    keys = (held.keys() | told.keys()) - apart
+    differ = sorted(key for key in keys if held.get(key) != told.get(key))
     if differ:
         key = differ[0]
         raise UsageError(

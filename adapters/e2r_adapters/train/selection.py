@@ -53,8 +53,12 @@ def choose(count: int, pairs: int, seed: int, task: str) -> list[int]:
     return [int(index) for index in order[:pairs]]
 
 
-def select(config: TrainConfig) -> Selection:
+def select(config: TrainConfig, painting: bool = True) -> Selection:
     """Choose the training pairs of each task.
+
+    Args:
+        config: see `TrainConfig`.
+        painting: False leaves out pairs that would be painted, which takes a minute.
 
     Raises:
         UsageError: too few pairs, a broken pair, no folder of pairs or of tests, or an overlap
@@ -66,6 +70,8 @@ def select(config: TrainConfig) -> Selection:
     dropped: dict[Overlap, None] = {}
     for task in config.tasks:
         barred = _barred(config, task, test) if config.drop_overlap else ()
+        if not painting and is_painted(config, task):
+            continue
         pairs, sources[task] = _pairs_of(config, task, {overlap.train for overlap in barred})
         chosen += pairs
         dropped |= dict.fromkeys(barred)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from e2r_baselines.random_degradations import PIPELINES
@@ -105,10 +106,14 @@ def _check_curriculum(stages: Sequence[tuple[int, int]], epochs: int) -> None:
     starts = [first for first, _ in stages]
     if not starts:
         return
-    if starts[0] != 0 or starts != sorted(set(starts)):
+    if starts[0] != 0:
         raise UsageError(
-            f"--curriculum: expected epochs that rise from 0, such as 0=512,10=1024, found {starts}"
+            f"--curriculum: expected a stage for epoch 0 first, such as 0=512, found {starts[0]}"
         )
+    for one, two in pairwise(starts):
+        if two <= one:
+            how = "twice" if two == one else f"after {one}"
+            raise UsageError(f"--curriculum: expected epochs that rise, found {two} {how}")
     if starts[-1] >= epochs:
         raise UsageError(
             f"--curriculum: expected stages that begin before epoch {epochs}, the last one, found "

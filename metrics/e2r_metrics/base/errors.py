@@ -5,7 +5,7 @@ a defect of ours and may show its traceback.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 
 class E2RError(Exception):
@@ -28,6 +28,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     # They may come from a file, and hold line breaks.
     listed = " ".join(", ".join(names).split())
     return UsageError(f"unknown {what} {name!r}: {hint}known: {listed}")
+
+
+def repeated(names: Iterable[Hashable]) -> str:
+    """Return the first name that stands twice in a list, as text, "" where none does.
+
+    Every list of a user's is refused for it: one of the two would be left out in silence.
+    """
+    seen: set[Hashable] = set()
+    for name in names:
+        if name in seen:
+            return str(name)
+        seen.add(name)
+    return ""
 
 
 def one_line(error: BaseException, limit: int = 500) -> str:

@@ -178,12 +178,16 @@ def refuse_foreign(path: Path, ours: Callable[[bytes], bool]) -> None:
 def refuse_foreign_folder(folder: Path, marks: Sequence[str]) -> None:
     """Raise `UsageError` where a folder holds files, and nothing that tells it is ours.
 
+    Settings (.toml) right in it are what something is to be made from, and do not count.
+
     Args:
         folder: where something is to be written; it need not be there.
         marks: globs, each of something that commands of this kind leave there.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder, found a file; choose another place")
     try:
-        found = next((path for path in folder.rglob("*") if _counts(path)), None)
+        found = next((path for path in folder.rglob("*") if _counts(path, folder)), None)
         if found is None or any(next(folder.glob(mark), None) for mark in marks):
             return
     except OSError as error:
@@ -194,8 +198,9 @@ def refuse_foreign_folder(folder: Path, marks: Sequence[str]) -> None:
     )
 
 
-def _counts(path: Path) -> bool:
-    return not path.name.startswith(".") and path.is_file()
+def _counts(path: Path, folder: Path) -> bool:
+    settings = path.suffix == ".toml" and path.parent == folder
+    return not (path.name.startswith(".") or settings) and path.is_file()
 
 
 def unfinished(folder: Path) -> Iterator[Path]:

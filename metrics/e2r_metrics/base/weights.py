@@ -49,6 +49,10 @@ class Found:
     sha256: str
 
 
+class WeightsError(UsageError):
+    """Weights that are on this machine, and are not what they should be."""
+
+
 @dataclass(frozen=True)
 class Missing:
     """A file that is not here: why, the command that would fetch it, and its size in bytes."""
@@ -129,8 +133,8 @@ class Resolver:
         """Return where `name` is; downloads it when it is small and the run is not offline.
 
         Raises:
-            UsageError: nobody declares `name`, or a user's folder holds another file under its
-                name.
+            UsageError: nobody declares `name`.
+            WeightsError: a user's folder holds another file under its name.
         """
         if name not in self._answers:
             self._answers[name] = self._find(name, download=not self.offline, limit=UNASKED_BYTES)
@@ -190,7 +194,7 @@ class Resolver:
             path = folder / row.file
             if path.exists():
                 if not (found := _checked(row, path, f"--weights {folder}")):
-                    raise UsageError(_another(row, path))
+                    raise WeightsError(_another(row, path))
                 return found
         for path, where in local_candidates(row.sources, row.kind):
             if path.exists() and (found := _checked(row, path, where)):

@@ -57,8 +57,8 @@ def lpips_choices(
     left_out: dict[str, str] = {}
     for name in NETWORK:
         row = metric_of(f"lpips:{name}")
-        if gone := session.missing(row):
-            left_out[row.id] = f"{gone.reason}; to fetch: {gone.command}"
+        if why := session.lacks(row):
+            left_out[row.id] = why
         else:
             here[name] = row
     values: dict[tuple[View, str, str], list[float]] = {}
