@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.method import Compute
 from e2r_bench.report.page import write_report
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.describe import open_folder
 from e2r_bench.run.engine import Engine, make_executor
@@ -15,6 +16,7 @@ from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, announce, restore_all
 from e2r_bench.run.scoring import asked_count, score_all
 from e2r_bench.run.services import open_services
+from e2r_bench.run.serving import refuse_idle_methods
 from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
 from e2r_bench.store.cell import Cell
@@ -75,6 +77,7 @@ def run_experiment(
     refuse_other_folder(experiment.out, RUN_MARKS)
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session, methods)
+    refuse_idle_methods(plan)
     with locked(experiment.out, RUN_MARKS):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
         compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
@@ -133,6 +136,7 @@ def banner(plan: Plan) -> Iterator[str]:
                 f"{method.name}: runs with the MINIATURE {method.build.name}, our own small "
                 "model; its numbers say nothing about the full one"
             )
+    yield from unplanned({method.name: method.unserved for method in plan.methods})
     for pictures in plan.tasks:
         yield (
             f"{pictures.task.name}: {len(pictures.sources)} images of {pictures.dataset.name}, "
