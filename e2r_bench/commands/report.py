@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from e2r_bench.commands.types import FILE, NAMES, split
+from e2r_bench.commands.lists import split
+from e2r_bench.commands.types import FILE, NAMES
 
 
 class Box(click.ParamType):

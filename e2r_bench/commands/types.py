@@ -2,33 +2,18 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from e2r_bench.commands.lists import CommaList, split
 from e2r_metrics.base.addresses import is_address
-from e2r_metrics.base.errors import UsageError, repeated
+from e2r_metrics.base.errors import UsageError
 
 _NUMBER = re.compile(r"\d+", re.ASCII)
 _OPTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-
-
-def split(text: str) -> list[str]:
-    """Return the parts of a comma list, without blanks around them; empty parts are left out."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-class CommaList(click.ParamType):
-    """What the lists by comma share: each name, number or key stands in one once."""
-
-    def refuse_repeated(
-        self, parts: Sequence[Any], param: click.Parameter | None, ctx: click.Context | None
-    ) -> None:
-        """Refuse a list in which something stands twice."""
-        if twice := repeated(parts):
-            self.fail(f"expected each once, found {twice} twice", param, ctx)
 
 
 class Names(CommaList):

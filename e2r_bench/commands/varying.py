@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from e2r_bench.commands.types import NAMES, OUTPUT, split
+from e2r_bench.commands.lists import split
+from e2r_bench.commands.types import NAMES, OUTPUT
 
 if TYPE_CHECKING:
     from e2r_adapters.train.variation import Variation

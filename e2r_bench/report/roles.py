@@ -50,8 +50,8 @@ PERCEPTION = Role(
     "best perception",
     "how it looks to a viewer",
     "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
-    ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa",
-     "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid", "fd_dinov2", "clip_i", "dino", "dreamsim"),
+    ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa", "hyperiqa", "cmmd",
+     "mmd_effnet", "fd_effnet", "kid", "fid", "fd_dinov2", "clip_i", "dino", "dreamsim"),
 )  # fmt: skip
 INVENTION = Role(
     "Invented",
@@ -96,4 +96,4 @@ def _is_formula(row: Metric) -> bool:
     """Return whether a metric, or each part of it, compares with the truth by a formula alone."""
     if row.composite is not None:
         return all(term.row is not None and _is_formula(term.row) for term in row.composite.terms)
-    return row.scope == "image" and not row.weights
+    return row.scope == "image" and not row.weights and row.program is None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from e2r_bench.cli import cli, main
 from e2r_bench.commands import types
+from e2r_bench.commands.lists import CommaList
 from e2r_bench.commands.report import Box
 from e2r_bench.commands.varying import Stages
 from e2r_bench.run.config import make_experiment
@@ -99,7 +100,7 @@ def test_every_list_of_a_command_refuses_what_stands_in_it_twice() -> None:
         if "," in str(getattr(param.type, "name", "")) and not isinstance(param.type, Stages | Box)
     ]
     assert len(lists) > 40
-    assert {type(kind) for kind in lists} <= set(types.CommaList.__subclasses__())
+    assert {type(kind) for kind in lists} <= set(CommaList.__subclasses__())
 
 
 def commands_below(group: click.Command) -> Iterator[click.Command]:
