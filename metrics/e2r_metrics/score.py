@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import E2RError, PictureError
+from e2r_metrics.base.errors import E2RError, PictureError, WeightsError
 from e2r_metrics.base.pairs import Pair, pair_folders
-from e2r_metrics.base.weights import Missing, WeightsError
+from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import Metric
 from e2r_metrics.numbers import Features, Scores, Value, summary_of
 from e2r_metrics.pair_pixels import Given, read_pair

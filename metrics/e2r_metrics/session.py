@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e2r_metrics.base.errors import UsageError, unknown
-from e2r_metrics.base.weights import Found, Missing, Resolver, WeightsError
+from e2r_metrics.base.errors import UsageError, WeightsError, unknown
+from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
 from e2r_metrics.command_metric import values_of
 from e2r_metrics.composites import measured, missing_parts

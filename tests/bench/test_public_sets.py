@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -102,21 +103,72 @@ def test_an_archive_is_checked_and_only_its_pictures_are_unpacked(tmp_path, pict
     assert not said
 
 
-def test_a_path_that_leaves_the_folder_is_not_followed(tmp_path, pictures) -> None:
-    path = tarred(pictures, ("../../escaped.png",))
+def zipped(pictures: Path, extra: tuple[str, ...] = ()) -> Path:
+    path = pictures.parent / "tiny.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        for file in sorted(pictures.iterdir()):
+            out.write(file, f"any/{file.name}")
+        for name in extra:
+            out.writestr(name, b"xyz")
+    return path
+
+
+@pytest.mark.parametrize("packed", [tarred, zipped])
+@pytest.mark.parametrize(
+    "member", ["../../escaped.png", "{there}/escaped.png", "a/../../escaped.png"]
+)
+def test_a_path_that_leaves_the_folder_is_not_followed(tmp_path, pictures, packed, member) -> None:
+    path = packed(pictures, (member.format(there=tmp_path),))
     row = declared(tmp_path, whole(path), HEAD.replace("n = 2", "n = 3"))
     fetch_set(row, tmp_path / "deep" / "sets", quiet)
-    assert not list(tmp_path.glob("escaped.png"))
-    assert not list((tmp_path / "deep").glob("*.png"))
-    assert (tmp_path / "deep" / "sets" / "tiny" / "escaped.png").is_file()
+    inside = tmp_path / "deep" / "sets" / "tiny" / "escaped.png"
+    assert list(tmp_path.rglob("escaped.png")) == [inside]
+
+
+class Cut(io.BytesIO):
+    """A connection that gives half of a file, and then breaks or just ends."""
+
+    def __init__(self, content: bytes, breaks: bool) -> None:
+        super().__init__(content[: len(content) // 2])
+        self.breaks = breaks
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        if not found and self.breaks:
+            raise ConnectionResetError("reset by peer")
+        return found
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+@pytest.mark.parametrize("kind", ["sha256", "md5", "singly"])
+def test_half_a_download_is_never_taken_for_the_whole(
+    tmp_path, pictures, kind, breaks, monkeypatch
+) -> None:
+    if kind == "singly":
+        digest = sha256_of_all(sorted(pictures.iterdir()))
+        singly = f'url = "{pictures.as_uri()}/{{name}}"\nfile = "x"\nsha256 = "{digest}"\n'
+        row, cut = declared(tmp_path, singly + 'names = "{:02d}.png"\n'), pictures / "01.png"
+    else:
+        cut = tarred(pictures)
+        row = declared(tmp_path, whole(cut, kind))
+    opened = urllib.request.urlopen
+
+    def halved(url: str, **asked: object) -> object:
+        return Cut(cut.read_bytes(), breaks) if url == cut.as_uri() else opened(url)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("urllib.request.urlopen", halved)
+        with pytest.raises(E2RError, match="reset by peer" if breaks else "expected "):
+            fetch_set(row, tmp_path / "sets", quiet)
+    assert not list((tmp_path / "cache").rglob("*.gz"))
+    assert not (tmp_path / "sets" / "tiny").exists()
+    # What was half there stands in no way.
+    fetch_set(row, tmp_path / "sets", quiet)
+    assert pictures_here(row, tmp_path / "sets") == 2
 
 
 def test_a_zip_and_single_files_do_as_well(tmp_path, pictures) -> None:
-    path = tmp_path / "tiny.zip"
-    with zipfile.ZipFile(path, "w") as out:
-        for file in pictures.iterdir():
-            out.write(file, f"any/{file.name}")
-    fetch_set(declared(tmp_path, whole(path)), tmp_path / "a", quiet)
+    fetch_set(declared(tmp_path, whole(zipped(pictures))), tmp_path / "a", quiet)
     digest = sha256_of_all(sorted(pictures.iterdir()))
     singly = f'url = "{pictures.as_uri()}/{{name}}"\nfile = "x"\nsha256 = "{digest}"\n'
     row = declared(tmp_path, singly + 'names = "{:02d}.png"\n')

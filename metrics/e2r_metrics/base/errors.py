@@ -16,6 +16,10 @@ class UsageError(E2RError):
     """A user's mistake or an input that cannot be used: the work stops, exit code 2."""
 
 
+class WeightsError(UsageError):
+    """Weights that are on this machine, and are not what they should be."""
+
+
 class PictureError(E2RError):
     """One picture's own fault: recorded under its name while the rest goes on, exit code 1."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from e2r_metrics.base.digests import sha256_of
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, WeightsError, unknown
 from e2r_metrics.base.places import Place, fetched_path, local_candidates
 
 UNASKED_BYTES = 150_000_000
@@ -47,10 +47,6 @@ class Found:
     path: Path
     where: str
     sha256: str
-
-
-class WeightsError(UsageError):
-    """Weights that are on this machine, and are not what they should be."""
 
 
 @dataclass(frozen=True)
