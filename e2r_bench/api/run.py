@@ -34,6 +34,12 @@ class Ran:
         """Return where it stands, with `report.html`."""
         return self.store.folder
 
+    @property
+    def unplanned(self) -> Mapping[str, Mapping[str, str]]:
+        """Return method -> task -> why it has nothing to run it with; no picture was planned."""
+        methods = self.store.info.methods.items()
+        return {name: one.unserved for name, one in methods if one.unserved}
+
     def frame(self) -> "pd.DataFrame":
         """Return `summary.csv`: a row per method, task, draw and metric, with intervals."""
         import pandas as pd

@@ -95,6 +95,7 @@ def _timed(experiment: "Experiment", timing: bool, run: "Path | None") -> "tuple
 def _said(paper: "Paper", price: float | None) -> Iterator[str]:
     yield f"cells: {paper.cells:,}"
     yield from _methods(paper.lines)
+    yield from paper.unplanned
     least = "at least " if paper.unknown else ""
     yield (
         f"{paper.device} hours: {least}{paper.hours:,.4g}; metrics and the opening of methods are "

@@ -195,8 +195,9 @@ def _compare(
     from e2r_bench.run.services import open_services
     from e2r_bench.run.tasks import task_names
     from e2r_bench.studies.contest import Asked, contest
+    from e2r_bench.studies.pairing import strangers
     from e2r_bench.studies.sides import Criteria
-    from e2r_bench.terminal import print_line, stdout_console
+    from e2r_bench.terminal import print_line, print_note, stdout_console
 
     methods = tuple(name for name in names if not store.info.methods[name].control)
     lines = store.summary()
@@ -206,6 +207,10 @@ def _compare(
     asked = Asked(methods, against, tasks=task_names(experiment.tasks))
     console = stdout_console()
     print_line(console, "")
+    for line in (apart := strangers(store, asked.methods, against, asked.tasks)):
+        print_note(console, line)
+    if apart:
+        return
     print_contest(console, contest({"": store}, asked, Criteria(session)))
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
+from e2r_baselines.tasks import Task
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_of
+from e2r_bench.run.serving import unserved_tasks
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
 from e2r_bench.store.info import NO_TRUTH
@@ -41,6 +43,7 @@ class PlannedMethod:
         build: the weights it runs with.
         files: weight file -> local path.
         options: those that were set.
+        unserved: tasks asked for that are not planned -> why; see `MethodSpec.unserved`.
     """
 
     name: str
@@ -49,6 +52,7 @@ class PlannedMethod:
     build: Build
     files: Mapping[str, Path]
     options: Mapping[str, Any]
+    unserved: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,13 @@ def make_plan(
             read, or a method whose weights are not to be had.
     """
     protocol = protocol_of(experiment)
-    tasks = tuple(task_sets(experiment, protocol))
+    asked = tasks = tuple(task_sets(experiment, protocol))
     if experiment.shard is not None:
-        tasks = cut(tasks, parse_shard(experiment.shard))
+        tasks = cut(asked, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
     methods = tuple(
-        _planned(instance, resolver, not experiment.no_truth)
+        # By all tasks that are asked for: the shards of a run say the same of its methods.
+        _planned(instance, resolver, not experiment.no_truth, [one.task for one in asked])
         for instance in instances_of(experiment, known)
     )
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
@@ -213,7 +218,9 @@ def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
     return f"needs {', '.join(spec.builds[-1].files)}"
 
 
-def _planned(instance: Instance, resolver: Resolver, truth: bool) -> PlannedMethod:
+def _planned(
+    instance: Instance, resolver: Resolver, truth: bool, tasks: Iterable[Task]
+) -> PlannedMethod:
     """Choose the first build whose files are all here, or may be fetched unasked."""
     spec = instance.spec()
     if spec.feed == "clean" and not truth:
@@ -226,8 +233,9 @@ def _planned(instance: Instance, resolver: Resolver, truth: bool) -> PlannedMeth
         answers = {name: resolver.find(name) for name in build.files}
         files = {name: got.path for name, got in answers.items() if isinstance(got, Found)}
         if len(files) == len(answers):
+            unserved = unserved_tasks(spec, tasks)
             return PlannedMethod(
-                instance.name, instance.method.name, spec, build, files, instance.options
+                instance.name, instance.method.name, spec, build, files, instance.options, unserved
             )
         gone = [got for got in answers.values() if isinstance(got, Missing)]
         reasons += [f"{build.name}: {answer.reason}; get it: {answer.command}" for answer in gone]
