@@ -170,15 +170,16 @@ def test_another_program_is_another_metric(tmp_path):
     """Neither an edited script nor another range or direction is taken for what was measured."""
     path = tmp_path / "judge.py"
     path.write_text("one")
-    lines = [f"{head} python {path}{rest}" for head in ("better=lower", "better=higher low=0")
-             for rest in ("", " --strict")]  # fmt: skip
+    heads = ("better=lower", "better=higher", "better=higher low=0", "better=higher high=9",
+             "better=higher against=degraded")  # fmt: skip
+    lines = [f"{head} python {path}{rest}" for head in heads for rest in ("", " --strict")]
     ids = [resolve([f"command:{line}"])[0].id for line in lines]
     again = [resolve([f"command:timeout=9 {line}"])[0].id for line in lines]
     path.write_text("two")
     os.utime(path, (1, 1))
     edited = [resolve([f"command:{line}"])[0].id for line in lines]
     assert ids == again
-    assert len({*ids, *edited}) == 8
+    assert len({*ids, *edited}) == 20
     assert all(one.startswith("command:command-") for one in ids)
 
 
