@@ -20,7 +20,7 @@ from e2r_adapters.lora.places import adapters_in, kinds_of
 from e2r_adapters.memory import peak_bytes
 from e2r_adapters.options import AdapterOptions, SampledOptions, Sampling
 from e2r_baselines.method import MethodSpec
-from e2r_baselines.tasks import KINDS
+from e2r_baselines.tasks import KINDS, Task
 from e2r_metrics.base.errors import UsageError
 
 BY_FAMILY = MappingProxyType(
@@ -85,17 +85,35 @@ def adapted_row(
 ) -> MethodSpec:
     """Return an editor's row with adapters on what the bare one runs with."""
     adapters: Mapping[str, Path] = {} if given.adapter is None else adapters_in(given.adapter)
+    build = adapted_build(backbone, given, adapters)
     return replace(
         bare,
         tasks=_kinds(backbone, adapters),
-        builds=(adapted_build(backbone, given, adapters),),
+        unserved=partial(_without_adapter, _adapted_kinds(backbone, adapters), build.name),
+        builds=(build,),
         open=partial(open_adapted, backbone, options, (given, adapters), how),
     )
 
 
 def _kinds(backbone: str, adapters: Mapping[str, Path]) -> frozenset[str]:
-    """Return what the adapters are for; other tasks run, and are marked as outside."""
+    """Return what the adapters are for; other tasks run, if at all, and are marked as outside."""
     if adapters:
         return kinds_of(adapters)
     embedded = MINIATURES.get(backbone)
     return KINDS if embedded is None else embedded.kinds
+
+
+def _adapted_kinds(backbone: str, adapters: Mapping[str, Path]) -> frozenset[str] | None:
+    """Return the kinds of task that have an adapter each; None where one serves every task."""
+    if adapters:
+        return None if "" in adapters else frozenset(adapters)
+    embedded = MINIATURES.get(backbone)
+    # A release without an adapter is refused when it is opened, whatever the task.
+    return None if embedded is None else embedded.kinds
+
+
+def _without_adapter(kinds: frozenset[str] | None, build: str, task: Task) -> str | None:
+    """Return why no adapter can run a task; see `MethodSpec.unserved`."""
+    if kinds is None or task.kind in kinds:
+        return None
+    return f"no adapter for {task.kind} in {build}"

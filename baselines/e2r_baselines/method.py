@@ -109,6 +109,11 @@ class Build:
     own_files: Mapping[str, Path] = field(default_factory=dict[str, Path], hash=False)
 
 
+def serves_all(task: Task) -> None:
+    """Return no reason against any task."""
+    del task
+
+
 Opener = Callable[[Build, Mapping[str, Path], Compute], Restorer]
 Inputs = Callable[[str, str], Path | None]
 """From (task name, image id) to the file that holds a ready result; None if there is none."""
@@ -125,6 +130,8 @@ class MethodSpec:
         licence: licence of the code and of the weights.
         builds: in order of preference; the first whose files are all present is used, and said.
         tasks: names of the task kinds it is meant for; others run too, and are marked as outside.
+        unserved: from a task to why it has nothing at all to run it with, None where it has; such
+            tasks are not planned.
         open: load a build; takes the build, its files as local paths, and the compute settings.
             Raises `UsageError` for a checkpoint of another network, or a package that is absent.
         version: of the code that is not ours (a plugin's distribution); a change of it is a change
@@ -148,6 +155,7 @@ class MethodSpec:
     builds: tuple[Build, ...]
     tasks: frozenset[str]
     open: Opener
+    unserved: Callable[[Task], str | None] = serves_all
     version: str = ""
     inputs: Inputs | None = None
     stochastic: bool = False

@@ -35,6 +35,12 @@ class Ran:
         """Return where it stands, with `report.html`."""
         return self.store.folder
 
+    @property
+    def unplanned(self) -> Mapping[str, Mapping[str, str]]:
+        """Return method -> task -> why it has nothing to run it with; no picture was planned."""
+        methods = self.store.info.methods.items()
+        return {name: one.unserved for name, one in methods if one.unserved}
+
     def frame(self) -> "pd.DataFrame":
         """Return `summary.csv`: a row per method, task, draw and metric, with intervals."""
         import pandas as pd
@@ -134,7 +140,7 @@ def run(
         given = read_toml(Path(experiment)) if isinstance(experiment, str | Path) else experiment
         made = make_experiment(given, str(experiment) if file else "the settings")
         if file and not allow_commands:
-            refuse_programs(made.methods, str(experiment))
+            refuse_programs(made.methods, made.metrics, str(experiment))
     outcome = run_experiment(made, given, watch, say, redo=redo, engine=engine or Engine())
     return Ran(outcome.store, outcome.failures)
 

@@ -1,12 +1,14 @@
 """What trainings and the runs of their adapters would take: steps, pictures, time, disk."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from e2r_baselines.method import MethodSpec, serves_all
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.training import is_trained
@@ -19,6 +21,7 @@ from e2r_bench.run.dry import (
     survey,
     time_words,
 )
+from e2r_bench.run.plan import Catalog, known_methods
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,11 +146,12 @@ def dry_arms(runner: ArmRunner, wanted: Sequence[tuple[Arm, str]]) -> Iterator[s
     for one in trainings:
         yield f"train {one.words}"
     planned = runner.planning([arm for arm, _ in wanted])
-    runs = planned.experiments(wanted)
+    runs, untrained = planned.experiments(wanted), planned.untrained(wanted)
+    known = known_methods() if runner.catalog is None else runner.catalog
     surveys: dict[str, Survey] = {}
     for key, run in runs.items():
         try:
-            surveys[key] = survey(run, runner.catalog)
+            surveys[key] = survey(run, _trained(known) if key in untrained else known)
         except UsageError as error:
             # As in the judgement itself: an arm that cannot run stops no other.
             yield f"run {key}: {error}"
@@ -167,6 +171,15 @@ def dry_arms(runner: ArmRunner, wanted: Sequence[tuple[Arm, str]]) -> Iterator[s
     )
     yield download_words(list(surveys.values()))
     yield NOTHING_DONE
+
+
+def _trained(known: Catalog) -> Catalog:
+    """Return methods as they are once their adapters are there, which serve every task."""
+    return {name: replace(row, make=partial(_serving, row.make)) for name, row in known.items()}
+
+
+def _serving(make: Callable[[Any], MethodSpec], options: Any) -> MethodSpec:
+    return replace(make(options), unserved=serves_all)
 
 
 def _trainings(runner: ArmRunner, arms: Sequence[Arm]) -> Mapping[Path, Ahead]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from e2r_bench.arms.claims import Arm
 from e2r_bench.arms.running import ArmRunner
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Plan, make_plan
 from e2r_bench.statistics.judge import MIN_SCENES
@@ -62,7 +63,7 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
     bare = base.model_copy(update={"methods": ("degraded",), "method": {}})
     plan = make_plan(bare, criteria.session.weights, criteria.session, runner.catalog)
     scenes = _scenes(plan, criteria.unit)
-    refused = _refused(runner, criteria, needs)
+    looked = _looked_up(runner, criteria, needs)
     found: list[str] = []
     hopeless: set[str] = set()
     found += _few(scenes)
@@ -72,7 +73,7 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
         if gone == len(need.metrics) or (need.all_metrics and lines):
             hopeless.add(need.name)
         found += [f"{need.name}: {line.removeprefix(_PARTLY)}" for line in lines]
-        found += [f"{need.name}: {refused[a.method]}" for a in need.arms if a.method in refused]
+        found += [f"{need.name}: {line}" for line in _arms(need, looked)]
     lines = tuple(f"    {line}" for line in dict.fromkeys(found))
     block = ("before the run, what cannot be judged:", *lines) if lines else ()
     return Foreseen(block, frozenset(hopeless), scenes)
@@ -139,13 +140,28 @@ def _missing(name: str, plan: Plan, tasks: Sequence[str]) -> str | None:
     return None
 
 
-def _refused(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> dict[str, str]:
-    """Return why methods cannot run that are not trained here."""
-    found: dict[str, str] = {}
+Looked = Mapping[str, Mapping[str, str] | UsageError]
+"""Method -> the tasks that it will not be run on, each with the reason; or why it cannot run."""
+
+
+def _arms(need: Needs, looked: Looked) -> Iterator[str]:
+    """Yield a line for each arm that cannot run, and for the tasks that one does not serve."""
+    for arm in need.arms:
+        found = looked.get(arm.method, {})
+        if isinstance(found, UsageError):
+            yield str(found)
+        else:
+            mine = {task: why for task, why in found.items() if task in need.tasks}
+            yield from unplanned({arm.method: mine})
+
+
+def _looked_up(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> Looked:
+    """Look up the arms that are not trained here."""
+    found: dict[str, Mapping[str, str] | UsageError] = {}
     arms = {arm.method: arm for need in needs for arm in need.arms if arm.training is None}
     for name, arm in arms.items():
         try:
-            runner.check(arm, criteria.session)
+            found[name] = runner.check(arm, criteria.session)
         except UsageError as error:
-            found[name] = str(error)
+            found[name] = error
     return found

@@ -13,7 +13,7 @@ from e2r_bench.arms.training import ArmTraining
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Catalog, instance_of, known_methods, make_plan
 from e2r_bench.run.restore import Watch
-from e2r_bench.run.runner import run_experiment, unwatched
+from e2r_bench.run.runner import refuse_idle_methods, run_experiment, unwatched
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of
@@ -71,21 +71,26 @@ class ArmRunner:
                 raise
         return arm_of(self._stores[key], arm.method, arm.seed, arm.steps)
 
-    def check(self, arm: Arm, session: "Session") -> None:
+    def check(self, arm: Arm, session: "Session") -> Mapping[str, str]:
         """Look up everything that an arm needs which nothing trains; run nothing.
 
         Args:
             arm: the arm.
             session: finds the weights.
 
+        Returns:
+            The tasks that it will not be run on, each with the reason.
+
         Raises:
-            UsageError: an unknown method, or one whose weights are missing.
+            UsageError: an unknown method, one whose weights are missing, or that serves no task.
         """
         changes: dict[str, Any] = {
             "methods": (arm.method,), "method": self._options((arm.method,), arm, None),
         }  # fmt: skip
         experiment = self.base.model_copy(update=changes)
-        make_plan(experiment, session.weights, session, self.catalog)
+        refuse_idle_methods(experiment, self.catalog)
+        plan = make_plan(experiment, session.weights, session, self.catalog)
+        return plan.methods[-1].unserved
 
     def name_of(self, arm: Arm) -> str:
         """Return what an arm stands on, as a name of folders: its adapter, or its method."""
@@ -124,6 +129,10 @@ class ArmRunner:
             if key not in found:
                 found[key] = self._experiment(arm, task, key, None)
         return found
+
+    def untrained(self, wanted: Iterable[tuple[Arm, str]]) -> frozenset[str]:
+        """Return which of `experiments` run with an adapter that is trained for them."""
+        return frozenset(self._key(arm, task) for arm, task in wanted if arm.training is not None)
 
     def _experiment(self, arm: Arm, task: str, key: str, adapter: Path | None) -> Experiment:
         arms = [arm, *(other for other in self.planned if self._key(other, task) == key)]

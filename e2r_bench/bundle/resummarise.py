@@ -94,6 +94,8 @@ def _no_set(store: Store, group: Group, unfit: Mapping[str, str]) -> str:
     method, task, draw, key = group
     if store.info.metrics[key].missing is not None or store.info.tasks[task].shave:
         return ""
+    if task not in store.tasks(method):
+        return ""
     cells = (Cell(method, task, draw, image) for image in store.images(task))
     gone = next((why for cell in cells if (why := no_pictures(store, cell))), "")
     return unfit.get(key, gone)

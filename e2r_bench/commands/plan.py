@@ -37,7 +37,7 @@ def command(experiment: Path, as_json: bool, **asked: Any) -> None:
     from e2r_bench.run.plan import known_methods, refuse_programs
 
     made = make_experiment(read_toml(experiment), str(experiment))
-    refuse_programs(made.methods, str(experiment))
+    refuse_programs(made.methods, made.metrics, str(experiment))
     paper = plan_on_paper(made, _asked(made, asked), known_methods())
     if as_json:
         options.print_json(asdict(paper))
@@ -95,6 +95,7 @@ def _timed(experiment: "Experiment", timing: bool, run: "Path | None") -> "tuple
 def _said(paper: "Paper", price: float | None) -> Iterator[str]:
     yield f"cells: {paper.cells:,}"
     yield from _methods(paper.lines)
+    yield from paper.unplanned
     least = "at least " if paper.unknown else ""
     yield (
         f"{paper.device} hours: {least}{paper.hours:,.4g}; metrics and the opening of methods are "

@@ -94,17 +94,15 @@ def command(
     """
     from e2r_bench.run.config import make_experiment, read_toml
     from e2r_bench.run.engine import Engine
-    from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.staging import staged
 
-    typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
     origin = str(experiment or "the command line")
     if settings.get("offline") is True:
         _refuse_fetching(settings)
     made = make_experiment(settings, origin, allow_commands)
-    if experiment and not (typed or allow_commands):
-        refuse_programs(made.methods, str(experiment))
+    if experiment and not allow_commands:
+        _refuse_programs(settings, flags, origin)
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
     if made.offline:
         refuse_addresses([place, *made.data])
@@ -197,8 +195,9 @@ def _compare(
     from e2r_bench.run.services import open_services
     from e2r_bench.run.tasks import task_names
     from e2r_bench.studies.contest import Asked, contest
+    from e2r_bench.studies.pairing import strangers
     from e2r_bench.studies.sides import Criteria
-    from e2r_bench.terminal import print_line, stdout_console
+    from e2r_bench.terminal import print_line, print_note, stdout_console
 
     methods = tuple(name for name in names if not store.info.methods[name].control)
     lines = store.summary()
@@ -208,11 +207,24 @@ def _compare(
     asked = Asked(methods, against, tasks=task_names(experiment.tasks))
     console = stdout_console()
     print_line(console, "")
+    for line in (apart := strangers(store, asked.methods, against, asked.tasks)):
+        print_note(console, line)
+    if apart:
+        return
     print_contest(console, contest({"": store}, asked, Criteria(session)))
 
 
 def _unsaid(line: str) -> None:
     del line
+
+
+def _refuse_programs(settings: Mapping[str, Any], flags: Mapping[str, Any], file: str) -> None:
+    """Refuse programs that methods or metrics of a file would start; flags replace the file's."""
+    from e2r_bench.run.plan import refuse_programs
+
+    names = ("methods", "metrics")
+    methods, metrics = (() if flags[name] is not None else settings.get(name, ()) for name in names)
+    refuse_programs(methods, metrics, file)
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def _time(seconds: float | None) -> str:
 
 
 def _said(status: "Status") -> Iterator[str]:
+    yield from status.unplanned
     if status.shard:
         yield f"shard {status.shard}"
     pictures = sum(part.left for part in status.parts)

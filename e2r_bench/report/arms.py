@@ -47,6 +47,11 @@ class Arm:
         """Return whether it shows what the pipeline costs."""
         return self.store.info.methods[self.method].control
 
+    @property
+    def unserved(self) -> Mapping[str, str]:
+        """Return the tasks that it was not planned for, each with the reason."""
+        return self.store.info.methods[self.method].unserved
+
     def draws(self) -> Sequence[Draw]:
         """Return the seeds of the longest schedule."""
         return seeds_of(self.store, self.method)

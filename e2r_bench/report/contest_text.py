@@ -80,7 +80,7 @@ def reasons(contest: Contest) -> list[str]:
         if one.verdict.holm is None:
             why.setdefault("; ".join(one.verdict.notes), set()).add(one.where)
     lines = [f"{', '.join(_places(contest, found))}: {reason}" for reason, found in why.items()]
-    return lines + notes_of(contest.judged)
+    return [*contest.unplanned, *lines, *notes_of(contest.judged)]
 
 
 def _places(contest: Contest, found: Set[str]) -> Iterator[str]:
@@ -231,6 +231,7 @@ def json_content(contest: Contest) -> dict[str, Any]:
         "compared": [record(one) for one in contest.judged],
         "levels": [asdict(one) for one in contest.levels],
         "orders": [asdict(one) for one in contest.orders],
+        "unplanned": list(contest.unplanned),
         "facts": list(contest.facts),
     }
     return {key: _finite(rows) for key, rows in content.items()}

@@ -148,7 +148,7 @@ def _tabular(store: Store, block: Block) -> str:
 def _notes(block: Block) -> Sequence[str]:
     mixed = [f"{one.key}: {one.mixture}" for one in block.columns if one.mixture]
     small = [f"{one.method}: {_MINIATURE}" for one in block.lines if one.miniature]
-    return [*mixed, *one_line(block.unmeasured), *small]
+    return [*mixed, *block.unplanned, *one_line(block.unmeasured), *small]
 
 
 def _name(line: Line) -> str:

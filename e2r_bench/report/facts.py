@@ -6,6 +6,7 @@ from typing import Any
 
 from e2r_bench.report.beside import beside_data
 from e2r_bench.report.labels import label_build
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.store.costs import cost_lines
 from e2r_bench.store.info import MethodInfo
 from e2r_bench.store.store import INPUTS, Store
@@ -28,6 +29,7 @@ def facts(store: Store) -> tuple[Fact, ...]:
         Fact("Methods", tuple(named) or ("controls only",)),
         Fact("Protocol", (info.protocol,)),
         Fact("Data", tuple(_data(store))),
+        *(Fact("Not planned", gone) for gone in (tuple(_unplanned(store)),) if gone),
         Fact("Seeds and steps", (f"seeds {_list(info.seeds)}; steps {_list(info.steps)}",)),
         Fact("Device", (info.device,)),
         *(Fact("Costs", tuple(lines)) for lines in (cost_lines(store),) if lines),
@@ -69,6 +71,10 @@ def _method(name: str, info: MethodInfo) -> str:
     options = f"; {', '.join(_pairs(info.options))}" if info.options else ""
     note = f"; {info.note}" if info.note else ""
     return f"{name}: {build}{version}{options}{note}"
+
+
+def _unplanned(store: Store) -> Iterator[str]:
+    yield from unplanned({name: one.unserved for name, one in store.info.methods.items()})
 
 
 def _method_files(store: Store) -> Iterator[str]:

@@ -159,7 +159,7 @@ def headline(stores: Mapping[str, Store], shares: Shares) -> Headline:
     arms, controls = arms_of(stores, shares), controls_of(stores, shares)
     sets = {origin: set_values(store) for origin, store in stores.items()}
     tasks = dict.fromkeys(task for store in stores.values() for task in store.info.tasks)
-    fields = [_field(task, arms, controls, sets) for task in tasks]
+    fields = [field for one in tasks if (field := _field(one, arms, controls, sets)).arms]
     bench = bench_of(row for field in fields for row in field.judged())
     places = {arm: place for place, arm in enumerate((*arms, *controls))}
     made = (_card(field, sets, bench, places) for field in fields)
@@ -168,7 +168,7 @@ def headline(stores: Mapping[str, Store], shares: Shares) -> Headline:
 
 
 def _field(task: str, arms: Sequence[Arm], controls: Sequence[Arm], sets: Sets) -> _Field:
-    here = tuple(arm for arm in arms if task in arm.store.info.tasks)
+    here = tuple(arm for arm in arms if task in arm.store.tasks(arm.method))
     whole = (key for known in sets.values() for _, named, key in known if named == task)
     keys = list(dict.fromkeys((*measured(here, task), *whole)))
     roles = {role: key for role in ROLES if (key := chosen(role, keys)) is not None}

@@ -44,6 +44,7 @@ def _comments(contest: Contest) -> Iterator[str]:
         "from the best",
         MARKS,
         *contest.facts,
+        *contest.unplanned,
         *(statement(one) for one in contest.judged),
     ]
     # A line break in a name would end the comment.

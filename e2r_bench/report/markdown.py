@@ -122,7 +122,7 @@ def _block(block: Block) -> Iterator[str]:
         for c in block.columns
         for note in (c.mixture and f"{c.key}: {c.mixture}", *c.footnotes)
     ]
-    notes += one_line(block.unmeasured)
+    notes += (*block.unplanned, *one_line(block.unmeasured))
     yield "\n".join(f"- {escape(note)}" for note in notes if note)
 
 

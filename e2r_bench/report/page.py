@@ -68,7 +68,7 @@ def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool)
         "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
         "headline": first,
         "few": any(card.few for card in first.cards),
-        "overview": overview_of(first.cards),
+        "overview": overview_of(first.cards, {(t, a.name) for a in arms for t in a.unserved}),
         "verdicts": [(o, v) for o, one in stores.items() if (v := read_verdicts(one.folder)).rows],
         "blocks": blocks(stores),
         "orders": orders_of(arms, list(measured_parts(arms))),

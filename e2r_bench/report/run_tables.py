@@ -44,7 +44,7 @@ def _table(store: Store, block: Block) -> RunTable:
         f"{block.task}: n = {n} ({scenes} scenes) of {info.data}",
         ("method", *(_head(column) for column in block.columns)),
         rows if block.columns else (),
-        (*mixed, *one_line(block.unmeasured)),
+        (*mixed, *block.unplanned, *one_line(block.unmeasured)),
     )
 
 
@@ -75,8 +75,8 @@ def footnotes(store: Store) -> Iterator[str]:
         "↑ higher is better, ↓ lower is better; ± half of a 95% interval with scenes as the units, "
         "for this n; each seed: summary.csv"
     )
-    methods = store.info.methods.values()
-    if any(task in info.outside for info in methods for task in store.info.tasks):
+    methods = store.info.methods
+    if any(task in info.outside for name, info in methods.items() for task in store.tasks(name)):
         yield "* the method is not made for this task"
-    if any(info.miniature for info in methods):
+    if any(info.miniature for info in methods.values()):
         yield "(miniature): our own small stand-in, trained on procedural images; not the model"

@@ -74,6 +74,7 @@ class Contest:
         levels: each arm's own numbers.
         facts: what the numbers stand on: builds, data, protocols, margins, versions.
         orders: how stable the order of three arms or more is.
+        unplanned: which arms do not serve which task, and so are in no pair of it.
     """
 
     judged: tuple[Judged, ...]
@@ -81,6 +82,7 @@ class Contest:
     levels: tuple[Level, ...]
     facts: tuple[str, ...]
     orders: tuple[Stability, ...] = ()
+    unplanned: tuple[str, ...] = ()
 
 
 def signed(value: float, one: Judged) -> str:

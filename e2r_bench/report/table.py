@@ -8,7 +8,7 @@ from e2r_baselines.method import Draw
 from e2r_bench.report.entries import Entry, entry, mixture, not_asked, odd_properties
 from e2r_bench.report.labels import label_build, label_draw
 from e2r_bench.report.seeds import Told, seed_mean
-from e2r_bench.report.unmeasured import Unmeasured, unmeasured
+from e2r_bench.report.unmeasured import Unmeasured, unmeasured, unplanned
 from e2r_bench.store.info import MetricInfo
 from e2r_bench.store.store import Store
 
@@ -65,6 +65,7 @@ class Block:
         caption: pictures, degradation and protocol.
         columns: metrics that some line has a number of, or failed to have one.
         unmeasured: the others.
+        unplanned: methods that have nothing to run the task with, and so no line.
     """
 
     task: str
@@ -72,6 +73,7 @@ class Block:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     unmeasured: tuple[Unmeasured, ...] = ()
+    unplanned: tuple[str, ...] = ()
 
 
 def blocks(stores: Mapping[str, Store]) -> tuple[Block, ...]:
@@ -107,7 +109,14 @@ def _block(task: str, stores: Mapping[str, Store]) -> Block:
         _column(key, metrics[key], [line.entries[at] for line in shown], every, odd[key])
         for at, key in enumerate(keys)
     )
-    return Block(task, _caption(task, having), columns, lines, unmeasured(without, metrics))
+    gone = tuple(line for of, store in having.items() for line in _unplanned(task, of, store))
+    return Block(task, _caption(task, having), columns, lines, unmeasured(without, metrics), gone)
+
+
+def _unplanned(task: str, origin: str, store: Store) -> Iterator[str]:
+    methods = store.info.methods.items()
+    named = {f"{origin} {name}".lstrip(): one.unserved for name, one in methods}
+    yield from unplanned({k: {task: v[task]} for k, v in named.items() if task in v})
 
 
 def _keys(found: Sequence[_Found]) -> tuple[list[str], list[str]]:
@@ -147,7 +156,7 @@ def _caption(task: str, stores: Mapping[str, Store]) -> str:
 def _lines(task: str, origin: str, store: Store) -> Iterator[_Found]:
     """Yield a line per method and schedule, in the order of the summary."""
     summary = store.summary()
-    mine = summary[summary.task == task]
+    mine = summary[(summary.task == task) & (summary.status != "not planned")]
     groups: dict[tuple[str, int], dict[Draw, Told]] = {}
     for key, group in mine.groupby(["method", "seed", "steps"], sort=False):
         method, seed, steps = cast("tuple[Any, Any, Any]", key)

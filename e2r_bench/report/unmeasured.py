@@ -1,4 +1,4 @@
-"""Metrics without a number: why, and the command that would change it, in one line."""
+"""Metrics and tasks without a number: why, and the command that would change it, in one line."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,3 +41,13 @@ def one_line(missing: Iterable[Unmeasured]) -> Iterator[str]:
     said = "; ".join(map(str, missing))
     if said:
         yield f"not measured: {said}"
+
+
+def unplanned(unserved: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield a line for each method and reason, as every screen says it.
+
+    Args:
+        unserved: instance of a method -> task -> reason.
+    """
+    for name, tasks in unserved.items():
+        yield from (f"{name}: {why}; not planned" for why in dict.fromkeys(tasks.values()))

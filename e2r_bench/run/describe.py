@@ -16,6 +16,7 @@ from e2r_bench.run.binding import (
     write_inputs,
 )
 from e2r_bench.run.config import ADDITIVE, NEUTRAL, Experiment
+from e2r_bench.run.joining import joined
 from e2r_bench.run.plan import Plan, PlannedMethod
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.store.info import NO_TRUTH, MethodInfo, MetricInfo, RunInfo, TaskInfo
@@ -66,7 +67,7 @@ def _added(store: Store, before: Inputs, info: RunInfo, now: Inputs, redo: bool)
         )
     if gone:
         forget(store, gone)
-    return _joined(store.info, info)
+    return joined(store.info, info)
 
 
 def _describe(plan: Plan, hashes: Hashes, device: str, passed: Mapping[str, Any]) -> RunInfo:
@@ -110,6 +111,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
         extra_evaluations=spec.extra_evaluations,
         note=spec.note,
         outside=tuple(name for name, task in tasks.items() if not _is_for(method, task)),
+        unserved=method.unserved,
     )
 
 
@@ -214,35 +216,3 @@ def _refuse_other_scenes(store: Store, info: RunInfo) -> None:
                     f"{store.folder} has {len(moved)} images of {name} under other scenes, such as "
                     f"{first}: {old[first]!r} -> {new[first]!r}; choose another --out"
                 )
-
-
-def _joined(before: RunInfo, now: RunInfo) -> RunInfo:
-    """Join two descriptions of one folder; what this call names comes first, in its order."""
-    return now.model_copy(
-        update={
-            "methods": {**now.methods, **_others(before.methods, now.methods)},
-            "tasks": {
-                **_joined_tasks(before.tasks, now.tasks),
-                **_others(before.tasks, now.tasks),
-            },
-            "metrics": {**now.metrics, **_others(before.metrics, now.metrics)},
-            "seeds": tuple(dict.fromkeys((*now.seeds, *before.seeds))),
-            "steps": tuple(dict.fromkeys((*now.steps, *before.steps))),
-        }
-    )
-
-
-def _others(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in before.items() if name not in now}
-
-
-def _joined_tasks(
-    before: Mapping[str, TaskInfo], now: Mapping[str, TaskInfo]
-) -> Mapping[str, TaskInfo]:
-    """Return the tasks of now, each with the metrics that it was measured with before."""
-    return {
-        name: task.model_copy(update={"variants": {**before[name].variants, **task.variants}})
-        if name in before
-        else task
-        for name, task in now.items()
-    }

@@ -11,7 +11,7 @@ from e2r_baselines.method import draws_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Source
 from e2r_bench.run.plan import CONTROLS, Catalog, Plan, make_plan
-from e2r_bench.run.runner import banner
+from e2r_bench.run.runner import banner, refuse_idle_methods
 from e2r_bench.run.services import open_resolver
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import RUN_JSON, Store, open_store
@@ -103,6 +103,7 @@ def survey(experiment: Experiment, catalog: Catalog | None = None) -> Survey:
     from e2r_metrics import Session
 
     resolver = _pretending(experiment)
+    refuse_idle_methods(experiment, catalog)
     plan = make_plan(experiment, resolver, Session(resolver), catalog)
     store = open_store(experiment.out) if (experiment.out / RUN_JSON).is_file() else None
     return Survey(plan, store, _left(plan, store), resolver.fetched)
@@ -127,7 +128,8 @@ def _left(plan: Plan, store: Store | None) -> Left:
     found: Counter[tuple[str, str, int]] = Counter()
     for method in plan.methods:
         draws = draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps)
-        for pictures, draw in product(plan.tasks, draws):
+        mine = [pictures for pictures in plan.tasks if pictures.task.name not in method.unserved]
+        for pictures, draw in product(mine, draws):
             task = pictures.task.name
             cells = (Cell(method.name, task, draw, source.id) for source in pictures.sources)
             left = sum(store is None or not store.has(cell) for cell in cells)
@@ -139,9 +141,9 @@ def method_words(found: Survey, name: str) -> str:
     """Return how many pictures of each task a method has still to restore."""
     counts: Counter[str] = Counter()
     for (method, task, _), count in found.left.items():
-        counts[task] += count if method == name else 0
-    return ", ".join(f"{pictures.task.name} {counts[pictures.task.name]}"
-                     for pictures in found.plan.tasks)  # fmt: skip
+        if method == name:
+            counts[task] += count
+    return ", ".join(f"{task} {count}" for task, count in counts.items())
 
 
 def _cells(found: Survey) -> Iterator[str]:

@@ -113,7 +113,7 @@ def _told(info: RunInfo) -> dict[str, Any]:
     flat |= {key: told[key] for key in ("format", "protocol", "seeds", "steps", "git")}
     flat["methods"] = sorted(told["methods"])
     for name, method in told["methods"].items():
-        # A shard knows the tasks that it has pictures of.
+        # A shard knows the tasks that it has pictures of; what is not planned it knows of all.
         kept = {key: value for key, value in method.items() if key != "outside"}
         flat |= {f"{key} of {name}": value for key, value in kept.items()}
     for key in ("metrics", "tasks"):

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from e2r_baselines.method import Draw, draws_of, options_of
+from e2r_baselines.tasks import Task
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Source
 from e2r_bench.run.estimates import BUILDS, REACHED, check_gpu, estimated_seconds
 from e2r_bench.run.plan import CONTROLS, Catalog, Instance, instances_of
 from e2r_bench.run.prepare import cropped_size
 from e2r_bench.run.protocols import Protocol, protocol_of
-from e2r_bench.run.shards import Shard
+from e2r_bench.run.serving import refuse_idle, unserved_tasks
 from e2r_bench.run.task_sets import task_sets
-from e2r_bench.run.tasks import task_named, task_names
+from e2r_bench.run.tasks import task_named
+from e2r_bench.run.walls import Wall, walls
 from e2r_metrics.base.errors import E2RError, UsageError
 
 _CHANNELS, _PAIR, _HOUR = 3, 2, 3600
@@ -75,14 +78,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Wall:
-    """What sharding gives: `shards` shards, done on the GPUs in the order in which they come."""
-
-    shards: int
-    hours: float
-
-
-@dataclass(frozen=True)
 class Paper:
     """A plan on paper.
 
@@ -99,6 +94,7 @@ class Paper:
         longest_hours: the critical path: the longest call of one method on one batch, which no
             number of workers divides.
         walls: from one shard on.
+        unplanned: which methods do not serve which task, and so have no cells of it.
     """
 
     gpus: int
@@ -112,14 +108,14 @@ class Paper:
     peak_bytes: int | None
     longest_hours: float
     walls: tuple[Wall, ...]
+    unplanned: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Pictures:
     """A task's pictures: their sizes."""
 
-    task: str
-    kind: str
+    task: Task
     sizes: tuple[tuple[int, int], ...]
 
     def mean(self) -> float:
@@ -136,10 +132,13 @@ def plan_on_paper(experiment: Experiment, asked: Asked, catalog: Catalog) -> Pap
         check_gpu(asked.gpu)
     protocol = protocol_of(experiment)
     sets = tuple(_sets(experiment, protocol, asked))
+    instances = tuple(instances_of(experiment, catalog))
+    gone = {one.name: _unserved(one, sets) for one in instances}
     lines = tuple(
         _line(instance, one, experiment, asked)
-        for instance in instances_of(experiment, catalog)
+        for instance in instances
         for one in sets
+        if one.task.name not in gone[instance.name]
     )
     seconds = sum(line.pictures * (line.seconds or 0) for line in lines)
     peaks = [line.peak_bytes for line in lines if line.peak_bytes is not None]
@@ -156,19 +155,26 @@ def plan_on_paper(experiment: Experiment, asked: Asked, catalog: Catalog) -> Pap
         peak_bytes=max(peaks, default=None),
         longest_hours=longest / _HOUR,
         walls=_walls(sets, lines, asked.gpus),
+        unplanned=tuple(unplanned(gone)),
     )
+
+
+def _unserved(instance: Instance, sets: Sequence[_Pictures]) -> Mapping[str, str]:
+    spec = instance.spec()
+    unserved = unserved_tasks(spec, [one.task for one in sets])
+    refuse_idle(instance.name, spec, unserved, len(sets))
+    return unserved
 
 
 def _sets(experiment: Experiment, protocol: Protocol, asked: Asked) -> Iterable[_Pictures]:
     if asked.pictures is None:
         for one in task_sets(experiment, protocol):
-            yield _Pictures(one.task.name, one.task.kind, _sizes(one.sources, protocol))
+            yield _Pictures(one.task, _sizes(one.sources, protocol))
         return
     count = min(asked.pictures, experiment.limit or asked.pictures)
     size = cropped_size(asked.size, protocol)
-    names = zip(task_names(experiment.tasks), dict.fromkeys(experiment.tasks), strict=True)
-    for name, given in names:
-        yield _Pictures(name, task_named(given, experiment.task).kind, (size,) * count)
+    for name in dict.fromkeys(experiment.tasks):
+        yield _Pictures(task_named(name, experiment.task), (size,) * count)
 
 
 def _sizes(sources: Sequence[Source], protocol: Protocol) -> tuple[tuple[int, int], ...]:
@@ -195,7 +201,7 @@ def _line(instance: Instance, one: _Pictures, experiment: Experiment, asked: Ask
     return Line(
         method=instance.name,
         build=spec.builds[0].name,
-        task=one.task,
+        task=one.task.name,
         pictures=len(one.sizes),
         cells=len(one.sizes) * len(draws),
         seconds=seconds,
@@ -210,7 +216,7 @@ def _seconds(
     """Return the seconds of one picture with all its draws: seen, else estimated, else None."""
     if instance.name in CONTROLS:
         return 0.0, "a control, copied"
-    keys = [(instance.name, build, one.task, draw.steps) for draw in draws]
+    keys = [(instance.name, build, one.task.name, draw.steps) for draw in draws]
     timed = asked.timed or {}
     if all(key in timed for key in keys):
         return sum(timed[key] for key in keys), asked.origin
@@ -225,23 +231,12 @@ def _seconds(
 
 
 def _storage(sets: Sequence[_Pictures], lines: Sequence[Line]) -> int:
-    means = {one.task: one.mean() * _CHANNELS for one in sets}
+    means = {one.task.name: one.mean() * _CHANNELS for one in sets}
     made = sum(line.cells * means[line.task] for line in lines)
-    return round(made + sum(_PAIR * len(one.sizes) * means[one.task] for one in sets))
+    return round(made + sum(_PAIR * len(one.sizes) * means[one.task.name] for one in sets))
 
 
 def _walls(sets: Sequence[_Pictures], lines: Sequence[Line], gpus: int) -> tuple[Wall, ...]:
-    """Return the hours until the last of n shards is done, cut as `--shard` cuts."""
-    each = {one.task: sum(x.seconds or 0 for x in lines if x.task == one.task) for one in sets}
-    line = [each[one.task] for one in sets for _ in one.sizes]
-    counts = sorted({1, min(gpus, len(line)), min(4 * gpus, len(line))})
-    return tuple(Wall(count, _wall(line, count, gpus) / _HOUR) for count in counts)
-
-
-def _wall(line: Sequence[float], count: int, gpus: int) -> float:
-    free = [0.0] * gpus
-    for part in range(1, count + 1):
-        piece = Shard(part, count).piece(len(line))
-        first = min(range(gpus), key=free.__getitem__)
-        free[first] += sum(line[piece.start : piece.stop])
-    return max(free)
+    names = [one.task.name for one in sets for _ in one.sizes]
+    each = {n: sum(x.seconds or 0 for x in lines if x.task == n) for n in dict.fromkeys(names)}
+    return walls([each[name] for name in names], gpus)

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_baselines.catalog import METHODS, method_named, plugins
 from e2r_baselines.method import Build, Method, MethodSpec, options_of
+from e2r_baselines.tasks import Task
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
 from e2r_bench.run.protocols import Protocol, protocol_of
+from e2r_bench.run.serving import unserved_tasks
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
 from e2r_bench.store.info import NO_TRUTH
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
+from e2r_metrics.command_metric import COMMAND
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -40,6 +43,7 @@ class PlannedMethod:
         build: the weights it runs with.
         files: weight file -> local path.
         options: those that were set.
+        unserved: tasks asked for that are not planned -> why; see `MethodSpec.unserved`.
     """
 
     name: str
@@ -48,6 +52,7 @@ class PlannedMethod:
     build: Build
     files: Mapping[str, Path]
     options: Mapping[str, Any]
+    unserved: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,13 @@ def make_plan(
             read, or a method whose weights are not to be had.
     """
     protocol = protocol_of(experiment)
-    tasks = tuple(task_sets(experiment, protocol))
+    asked = tasks = tuple(task_sets(experiment, protocol))
     if experiment.shard is not None:
-        tasks = cut(tasks, parse_shard(experiment.shard))
+        tasks = cut(asked, parse_shard(experiment.shard))
     known = known_methods() if catalog is None else catalog
     methods = tuple(
-        _planned(instance, resolver, not experiment.no_truth)
+        # By all tasks that are asked for: the shards of a run say the same of its methods.
+        _planned(instance, resolver, not experiment.no_truth, [one.task for one in asked])
         for instance in instances_of(experiment, known)
     )
     metrics = {pictures.task.name: _metrics(experiment, pictures) for pictures in tasks}
@@ -168,21 +174,23 @@ def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:
     return name, method_named(wanted)
 
 
-def refuse_programs(entries: Iterable[str], origin: str) -> None:
-    """Raise `UsageError` where methods that a file names would start somebody's program.
+def refuse_programs(methods: Iterable[str], metrics: Iterable[str], origin: str) -> None:
+    """Raise `UsageError` where what a file names would start somebody's program.
 
     Args:
-        entries: NAME or INSTANCE=NAME.
+        methods: NAME or INSTANCE=NAME.
+        metrics: as in `Experiment.metrics`.
         origin: the file, for the error.
     """
-    for entry in entries:
-        # Only names with an argument start a program; no plugin is imported to know that.
-        method = instance_of(entry, {})[1] if ":" in entry else None
-        if method is not None and method.runs:
-            raise UsageError(
-                f"{origin}: would start the program {shlex.join(method.runs)!r}; expected "
-                "--allow-commands where a file names one; read it, then give that"
-            )
+    # Only names with an argument start a program; no plugin is imported to know that.
+    named = (instance_of(entry, {})[1] for entry in methods if ":" in entry)
+    lines = [shlex.join(method.runs) for method in named if method.runs]
+    lines += [name for name in metrics if name.partition(":")[0].strip() == COMMAND]
+    for line in lines:
+        raise UsageError(
+            f"{origin}: would start the program {line!r}; expected --allow-commands where a "
+            "file names one; read it, then give that"
+        )
 
 
 def _options(given: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
@@ -210,7 +218,9 @@ def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
     return f"needs {', '.join(spec.builds[-1].files)}"
 
 
-def _planned(instance: Instance, resolver: Resolver, truth: bool) -> PlannedMethod:
+def _planned(
+    instance: Instance, resolver: Resolver, truth: bool, tasks: Iterable[Task]
+) -> PlannedMethod:
     """Choose the first build whose files are all here, or may be fetched unasked."""
     spec = instance.spec()
     if spec.feed == "clean" and not truth:
@@ -223,8 +233,9 @@ def _planned(instance: Instance, resolver: Resolver, truth: bool) -> PlannedMeth
         answers = {name: resolver.find(name) for name in build.files}
         files = {name: got.path for name, got in answers.items() if isinstance(got, Found)}
         if len(files) == len(answers):
+            unserved = unserved_tasks(spec, tasks)
             return PlannedMethod(
-                instance.name, instance.method.name, spec, build, files, instance.options
+                instance.name, instance.method.name, spec, build, files, instance.options, unserved
             )
         gone = [got for got in answers.values() if isinstance(got, Missing)]
         reasons += [f"{build.name}: {answer.reason}; get it: {answer.command}" for answer in gone]

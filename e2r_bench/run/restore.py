@@ -48,7 +48,7 @@ def missing_work(plan: Plan, store: Store) -> Iterator[Work]:
     size = plan.experiment.batch
     for method in plan.methods:
         draws = draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps)
-        for pictures in plan.tasks:
+        for pictures in (one for one in plan.tasks if one.task.name not in method.unserved):
             name = pictures.task.name
             unreadable = store.info.tasks[name].unreadable
             left = [

@@ -54,7 +54,8 @@ def missing_rows(plan: Plan, store: Store) -> Iterator[tuple[Cell, Set[str]]]:
     """Yield the cells that lack a row, with the ids of the rows' metrics, in the plan's order."""
     index = store.rows().index
     for method in plan.methods:
-        for task, metrics in plan.metrics.items():
+        for task in (one for one in plan.metrics if one not in method.unserved):
+            metrics = plan.metrics[task]
             keys = [*_measured(plan, metrics), *(SHARES if plan.truth else ())]
             for draw in store.draws(method.name):
                 there = {key: index.images((method.name, task, draw, key)) for key in keys}
@@ -88,6 +89,8 @@ def _holds(store: Store, kind: Kind) -> bool:
     if kind.status != "ok" or metric is None or task not in store.info.tasks:
         return False
     if method not in store.info.methods or draw not in store.draws(method):
+        return False
+    if task not in store.tasks(method):
         return False
     told = f"{store.info.protocol} {metric.protocol}"
     return (kind.build, kind.protocol) == (store.info.methods[method].build, told)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.store.costs import seconds_of
 from e2r_bench.store.gaps import (
     groups_of,
@@ -43,6 +44,7 @@ class Status:
         summarised: whether the summary of all of it is there.
         shard: "i/n" of a shard, else "".
         writer: who holds the folder now, "" for nobody.
+        unplanned: which methods do not serve which task, and so have no part of it.
     """
 
     parts: tuple[Part, ...]
@@ -50,6 +52,7 @@ class Status:
     summarised: bool
     shard: str
     writer: str
+    unplanned: tuple[str, ...]
 
     @property
     def finished(self) -> bool:
@@ -83,7 +86,8 @@ def status_of(store: Store) -> Status:
     rows = sum(1 for _ in missing_rows(store, unasked_of(lines)))
     whole = lines.keys() >= set(groups_of(store))
     shard = str(store.info.settings.get("shard") or "")
-    return Status(parts, rows, whole, shard, holder(store.folder))
+    gone = unplanned({name: one.unserved for name, one in store.info.methods.items()})
+    return Status(parts, rows, whole, shard, holder(store.folder), tuple(gone))
 
 
 def _ahead(

@@ -69,14 +69,17 @@ def summary_line(store: Store, session: "Session", group: Group) -> dict[str, An
     """Return a line of the summary by column: from rows, or of a set metric from the pictures."""
     method, task, draw, key = group
     metric = store.info.metrics[key]
-    if metric.missing is not None:
+    unserved = store.info.methods[method].unserved.get(task)
+    if unserved is not None:
+        made = {"status": "not planned", "note": unserved}
+    elif metric.missing is not None:
         made = {"status": "not measured", "note": _why(metric)}
     elif metric.per_image:
         made = _per_image(store.rows().groups.get(group, ()))
     else:
         made = _set_value(store, session, key, (method, task, draw))
     info = store.info.methods[method]
-    outside = OUTSIDE if task in info.outside else ""
+    outside = OUTSIDE if unserved is None and task in info.outside else ""
     notes = (outside, info.cost_note(draw.steps), made.get("note"))
     made["note"] = "; ".join(filter(None, notes))
     return _named(store, method, task, draw, metric) | made

@@ -31,7 +31,8 @@ def missing_rows(store: Store, unasked: Set[Group]) -> Iterator[tuple[Group, str
     index = store.rows().index
     for group in groups_of(store):
         metric = store.info.metrics[group[-1]]
-        if metric.per_image and metric.missing is None and group not in unasked:
+        planned = group[1] in store.tasks(group[0])
+        if planned and metric.per_image and metric.missing is None and group not in unasked:
             there = index.images(group)
             yield from ((group, one) for one in store.images(group[1]) if one not in there)
 

@@ -40,6 +40,8 @@ class MethodInfo(_Frozen):
     """What a reader of its numbers has to know, empty for nothing."""
     outside: tuple[str, ...] = ()
     """Tasks that it is not made for; it runs on them when asked, and is marked."""
+    unserved: Mapping[str, str] = {}
+    """Task -> why it has nothing to run it with: no picture of it was planned."""
 
     def evaluations(self, steps: int) -> int:
         """Return how often the model is evaluated for a picture at so many steps (NFE)."""

@@ -62,6 +62,11 @@ class Store:
         steps = self.info.steps if info.stepped else (0,)
         return tuple(Draw(seed, count) for seed in seeds for count in steps)
 
+    def tasks(self, method: str) -> tuple[str, ...]:
+        """Return the tasks that a method has in this run; others were not planned."""
+        unserved = self.info.methods[method].unserved
+        return tuple(task for task in self.info.tasks if task not in unserved)
+
     def images(self, task: str) -> tuple[str, ...]:
         """Return the image names of a task, in run order."""
         return self.info.tasks[task].images
@@ -73,7 +78,7 @@ class Store:
     def cells(self) -> Iterator[Cell]:
         """Yield every cell of the run in its plan's order."""
         for method in self.info.methods:
-            for task in self.info.tasks:
+            for task in self.tasks(method):
                 for draw in self.draws(method):
                     for image in self.images(task):
                         yield Cell(method, task, draw, image)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from e2r_bench import __version__
-from e2r_bench.report.arms import Arm, arms_of, controls_of, set_values
+from e2r_bench.report.arms import Arm, set_values
 from e2r_bench.report.orders import orders_of
 from e2r_bench.report.statements import Contest, Judged, Level
 from e2r_bench.statistics.judge import ALPHA, judge
@@ -16,6 +16,7 @@ from e2r_bench.statistics.verdict import Evidence, Unmeasured
 from e2r_bench.store.store import Store
 from e2r_bench.studies.compare import compare
 from e2r_bench.studies.measure import MeasuredArm, measured_metrics
+from e2r_bench.studies.pairing import chosen_arms, led_pairs, left_out, meeting, namesakes
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -84,7 +85,7 @@ def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Co
     """Compare the methods of a run, or of several that share a protocol.
 
     Each stands at its longest schedule, at all of its seeds. Pictures that one arm lacks are left
-    out of both, and n says how many are left.
+    out of both, and n says how many are left. Two arms meet on the tasks that both serve.
 
     Args:
         stores: origin (empty for a single run) -> run.
@@ -94,73 +95,27 @@ def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Co
     Raises:
         UsageError: an unknown name, or fewer than two arms.
     """
-    arms = _chosen(stores, asked.methods, asked.against)
+    arms = chosen_arms(stores, asked.methods, asked.against)
     keys = list(_keys(arms, asked))
-    if not keys:
-        raise UsageError("compare: expected a task and a metric that were measured, found none")
-    pairs = _namesakes(arms) if asked.namesakes else _pairs(arms, asked.against)
+    pairs = namesakes(arms) if asked.namesakes else led_pairs(arms, asked.against)
     wanted = [(one, two) for at, one in enumerate(arms) for two in arms[:at]]
-    count = len(keys) * len(wanted if asked.every else pairs)
+    gate, gone = asked.namesakes, tuple(left_out(arms, {key.task for key in keys}))
+    parts = [(one, two, key) for key in keys for one, two in meeting(pairs, key.task, gate)]
+    every = [(one, two, key) for key in keys for one, two in meeting(wanted, key.task, gate)]
+    if not parts:
+        why = "".join(f"; {line}" for line in gone)
+        raise UsageError(f"compare: expected a task and a metric of two methods, found none{why}")
+    count = len(every if asked.every else parts)
     margins = stated(arms[0].store.info.metrics.values(), criteria.margins)
     criteria = replace(
         criteria, permutations=permutations_for(count), incomplete=True, margins=margins
     )
-    made = [_found(one, two, key, criteria) for key in keys for one, two in pairs]
-    every = [_found(one, two, key, criteria) for key in keys for one, two in wanted if asked.every]
+    made = [_found(*part, criteria) for part in parts]
+    found = [_found(*part, criteria) for part in every if asked.every]
     levels = tuple(_levels(arms, keys))
     facts = tuple(_facts(arms, keys, criteria))
     orders = orders_of(arms, [(key.task, key.metric) for key in keys])
-    return Contest(judged(made), judged(every), levels, facts, orders)
-
-
-def _chosen(
-    stores: Mapping[str, Store], methods: Sequence[str], against: str | None
-) -> tuple[Arm, ...]:
-    """Return the arms, those that are asked for in the order asked; a lone one meets the input."""
-    restorers, controls = arms_of(stores, {}), controls_of(stores, {})
-    known = {arm.name: arm for arm in (*restorers, *controls)}
-    for name in (*methods, *([against] if against else [])):
-        if name not in known:
-            raise unknown("method of the run", name, known)
-    chosen = [known[name] for name in methods] or list(restorers)
-    if against is not None and known[against] not in chosen:
-        chosen.insert(0, known[against])
-    if len(chosen) == 1 and "degraded" in known and chosen[0].method != "degraded":
-        chosen.insert(0, known["degraded"])
-    if len(set(chosen)) < 2:
-        raise UsageError(f"compare: expected two methods or more, found {', '.join(known)}")
-    return tuple(dict.fromkeys(chosen))
-
-
-def _pairs(arms: Sequence[Arm], against: str | None) -> list[tuple[Arm, Arm]]:
-    """Return each arm with the one it is set against: its namesake in the first run, or the lead.
-
-    Only where nothing else was asked for does a namesake come first.
-    """
-    lead = next((arm for arm in arms if arm.name == against), arms[0])
-    first = {arm.method: arm for arm in arms if arm.origin == lead.origin}
-    found: list[tuple[Arm, Arm]] = []
-    for arm in arms:
-        other = first.get(arm.method, lead) if against is None else lead
-        found += [(arm, other if other is not arm else lead)] if arm is not lead else []
-    return found
-
-
-def _namesakes(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """Return each method of a later run with the one of its name in the first.
-
-    Raises:
-        UsageError: a method of the first run that no other has, so that it would go unchecked.
-    """
-    first = {arm.method: arm for arm in arms if arm.origin == arms[0].origin}
-    found = [(a, first[a.method]) for a in arms if a.origin != arms[0].origin and a.method in first]
-    gone = sorted(first.keys() - {arm.method for arm, _ in found})
-    if gone:
-        raise UsageError(
-            f"{', '.join(gone)}: expected every method of {arms[0].store.folder} in the other run; "
-            "run it there too, under the same name (--methods NAME=METHOD)"
-        )
-    return found
+    return Contest(judged(made), judged(found), levels, facts, orders, gone)
 
 
 @dataclass(frozen=True)

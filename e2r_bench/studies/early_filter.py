@@ -37,7 +37,7 @@ def average(run: Store, asked: Asked) -> None:
     """
     draws = [Draw(seed, asked.steps) for seed in asked.seeds[: asked.averaged]]
     (run.folder / AVERAGED).mkdir(exist_ok=True)
-    for task in run.info.tasks:
+    for task in run.tasks(PLAIN):
         for image in run.images(task):
             cells = [Cell(PLAIN, task, draw, image) for draw in draws]
             if len(draws) == asked.averaged and all(run.has(cell) for cell in cells):
@@ -115,7 +115,7 @@ def filter_contest(run: Store, rivals: Store, asked: Asked, criteria: Criteria) 
     chosen, against = _arms(run, rivals, asked)
     keys = [
         (task, key, info.unit, info.higher_is_better)
-        for task in run.info.tasks for key, info in measured_metrics(run, task)
+        for task in run.tasks(PLAIN) for key, info in measured_metrics(run, task)
         if info.per_image and info.name not in _UNREAD
     ]  # fmt: skip
     count = permutations_for(len(keys) * len(chosen) * len(against))

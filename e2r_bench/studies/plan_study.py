@@ -14,7 +14,7 @@ from e2r_bench.run.prepare import TaskSet, crop, degraded_pixels, to_eight_bit, 
 from e2r_bench.run.services import open_services
 from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.verdict import Verdict
-from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts
+from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts, task_of
 from e2r_bench.studies.planner_rules import Ground, order_effects, policies, records
 from e2r_bench.studies.writing import markdown_table, refuse_other_page, write_study
 from e2r_metrics.base.errors import UsageError
@@ -107,6 +107,12 @@ def _opened(
 ) -> Toolbox:
     asked = {name for names in (*tools.values(), single) for name in names}
     chosen = {one.name: one for one in plan.methods if one.name in asked}
+    mixtures = dict.fromkeys((pictures.task.kind for pictures in plan.tasks), single)
+    for part, names in {**tools, **mixtures}.items():
+        for name in names:
+            why = chosen[name].spec.unserved(task_of(part))
+            if why is not None:
+                raise UsageError(f"--tools: expected one that undoes {part}, found {name}: {why}")
     return Toolbox(
         tools, single,
         {name: one.spec.open(one.build, one.files, compute) for name, one in chosen.items()},

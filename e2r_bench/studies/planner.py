@@ -31,6 +31,12 @@ _KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
+def task_of(part: str) -> Task:
+    """Return what a tool is told that undoes a degradation."""
+    # No tool is told the strength: no sigma stands in the task, so denoisers estimate it.
+    return Task(part, _KINDS.get(part, part), f"Remove {part.replace('_', ' ')}")
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """The tools that a planner may call.
@@ -54,10 +60,8 @@ class Toolbox:
             PictureError: the tool cannot restore it.
         """
         part, tool = call
-        kind = _KINDS.get(part, part)
-        # No tool is told the strength: no sigma stands in the task, so denoisers estimate it.
-        task = Task(part, kind, f"Remove {part.replace('_', ' ')}")
-        restored = self.restorers[tool].restore([Photo(name, pixels)], task, [self.draws[tool]])
+        given, task = [Photo(name, pixels)], task_of(part)
+        restored = self.restorers[tool].restore(given, task, [self.draws[tool]])
         done = next(iter(restored)).pixels
         return (np.rint(np.clip(done, 0, 1) * 255) / 255).astype(np.float32)
 

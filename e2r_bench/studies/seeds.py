@@ -77,7 +77,7 @@ def seed_rows(
     lines = cache(lambda: summary_lines(store))
     for method in methods:
         arms = [arm_of(store, method, seed, steps) for seed in seeds or store.info.seeds]
-        for task in store.info.tasks:
+        for task in store.tasks(method):
             for key, info in measured_metrics(store, task):
                 if info.per_image:
                     half = absolute(margin_of(key, margins)) / 2

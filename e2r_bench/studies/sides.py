@@ -131,8 +131,13 @@ def check_inputs(first: MeasuredArm, second: MeasuredArm, task: str) -> None:
     """Refuse arms that were not fed the same pictures.
 
     Raises:
-        UsageError: a task that one of them lacks, or other data, degradation or images.
+        UsageError: a task that one of them lacks or does not serve, or other data, degradation or
+            images.
     """
+    for arm in (first, second):
+        why = arm.store.info.methods[arm.method].unserved.get(task)
+        if why is not None:
+            raise UsageError(f"{arm.method} was not planned on {task}: {why}")
     one, two = (arm.store.info.tasks.get(task) for arm in (first, second))
     if one is None or two is None:
         raise UsageError(f"task {task!r}: expected it in both arms' runs; run it there")

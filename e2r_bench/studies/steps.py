@@ -71,7 +71,7 @@ def step_rows(
         )
     for method in methods:
         arms = [arm_of(store, method, seed, count) for count in counts]
-        for task in store.info.tasks:
+        for task in store.tasks(method):
             away, seconds = _to_longest(arms, task), _seconds(store, method, task)
             for key, info in measured_metrics(store, task):
                 if info.per_image:

@@ -10,6 +10,7 @@ from e2r_bench.maps.bands import FLAG
 from e2r_bench.maps.selection import shown_draw
 from e2r_bench.report.drawing import new_figure
 from e2r_bench.report.labels import label_build
+from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.run.tasks import task_names
@@ -77,7 +78,7 @@ def _numbers(experiment: Experiment, store: Store) -> Iterator[dict[str, Any]]:
     lines, seconds, costs = summary_lines(store), seconds_of(store), read_costs(store.folder)
     for task in task_names(experiment.tasks):
         metrics = [(key, info.name) for key, info in measured_metrics(store, task)]
-        for method in _names(experiment):
+        for method in (one for one in _names(experiment) if task in store.tasks(one)):
             info = store.info.methods[method]
             row: dict[str, Any] = {
                 "task": task, "method": method, "runs with": label_build(method, info),
@@ -154,10 +155,19 @@ def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> st
     ]
     if small:
         lines.append(f"Miniatures, never the full models: {', '.join(small)}.")
+    lines += [
+        f"{line}."
+        for run, store in stores.items()
+        for line in _unplanned(study.experiments[run], store)
+    ]
     if study.left:
         left = ", ".join(study.left)
         lines.append(f"**Registered and left out here: {left}**; nothing is said of them.")
     return "\n\n".join(lines)
+
+
+def _unplanned(experiment: Experiment, store: Store) -> Iterator[str]:
+    return unplanned({name: store.info.methods[name].unserved for name in _names(experiment)})
 
 
 def _margins(study: Tradeoff) -> str:

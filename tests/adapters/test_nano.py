@@ -399,16 +399,47 @@ def test_clips_tensors_are_named_as_releases_name_them(name):
     assert all(key.startswith("text_model.") for key in tensors)
 
 
-def test_a_task_without_an_adapter_is_recorded_and_the_others_are_restored(tmp_path, capsys):
+def test_a_task_without_an_adapter_is_not_planned_and_the_others_are_restored(tmp_path, capsys):
     asked = ["--methods", "klein_lora", "--tasks", "derain,denoise50", "--metrics", "psnr"]
     out = ["--limit", "1", "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "run")]
-    assert main(["run", *asked, *out]) == 1
+    assert main(["run", *asked, *out]) == 0
     store = open_store(tmp_path / "run")
     rows = store.frame()
     made = rows[(rows.method == "klein_lora") & (rows.metric == "psnr")]
-    assert made.value.notna().tolist() == [task == "denoise50" for task in made.task]
-    assert sorted(made.task) == ["denoise50", "derain"]
-    assert "expected an adapter for derain, found adapters for denoise" in capsys.readouterr().err
+    assert made.task.tolist() == ["denoise50"]
+    assert made.value.notna().all()
+    told = capsys.readouterr()
+    line = "klein_lora: no adapter for derain in klein-nano; not planned"
+    assert line in told.err
+    assert line in told.out
+    assert "failed" not in told.out + told.err
+
+
+def test_a_method_that_serves_none_of_the_tasks_is_refused_before_anything(tmp_path, capsys):
+    out = tmp_path / "run"
+    asked = ["--methods", "klein_lora", "--tasks", "derain,dehaze", "--out", str(out)]
+    for more in ([], ["--dry-run"]):
+        assert main(["run", *asked, *more]) == 2
+        said = capsys.readouterr().err
+        assert "expected a task that it serves (--tasks denoise15,denoise25,denoise50)" in said
+        assert said.count("\n") == 1
+        assert not out.exists()
+
+
+def test_no_adapter_is_not_planned_and_an_adapter_for_something_else_runs_marked(tmp_path):
+    home = miniature_folder(NANO).parent / "adapters"
+    (tmp_path / "own").mkdir()
+    shutil.copytree(home / "denoise", tmp_path / "own" / "denoise")
+    for given in (None, tmp_path / "own"):
+        options = {"backbone": "klein-nano"} if given is None else {"adapter": given}
+        told = spec_of(METHODS["kontext_lora" if given else "klein_lora"], options)
+        assert told.unserved(TASKS["denoise25"]) is None
+        assert told.unserved(TASKS["derain"]).startswith("no adapter for derain in ")
+    one = home / "denoise" / "pytorch_lora_weights.safetensors"
+    told = spec_of(METHODS["kontext_lora"], {"backbone": NANO, "adapter": one})
+    assert told.unserved(TASKS["derain"]) is None
+    assert "derain" not in told.tasks
+    assert spec_of(METHODS["kontext"], {"backbone": NANO}).unserved(TASKS["dejpeg"]) is None
 
 
 def test_an_adapter_is_for_what_it_was_trained_on_and_another_tools_for_everything(tmp_path):

@@ -241,11 +241,14 @@ def test_the_metric_of_a_role_is_the_first_that_was_measured() -> None:
 
 def test_overview_has_every_task_and_method_once(plain_run: Store) -> None:
     found = headline({"": plain_run}, {}).cards
-    table = overview_of(found)
+    table = overview_of(found, set())
     assert table is not None
     assert table.methods == (("kontext_lora", 0), ("promptir", 1))
     assert [row.task for row in table.rows] == ["denoise25", "denoise50"]
-    assert overview_of(found[:1]) is None
+    assert overview_of(found[:1], set()) is None
+    gone = overview_of(found, {("denoise50", "promptir")})
+    assert gone is not None
+    assert gone.rows[1].standings == (table.rows[1].standings[0], "not planned")
 
 
 @pytest.mark.parametrize(("run", "regions"), [("judged_run", True), ("plain_run", False)])

@@ -22,6 +22,7 @@ from e2r_bench.arms.study import ArmStudy
 from e2r_bench.arms.tables import read_tables
 from e2r_bench.arms.train_data import PAINTED, TrainData, train_data
 from e2r_bench.arms.training import ArmTraining, is_trained, plan_training
+from e2r_bench.cli import main
 from e2r_bench.run.config import Experiment
 from e2r_bench.statistics.margins import Margin
 from e2r_bench.statistics.power import Spread
@@ -434,3 +435,12 @@ def test_more_shards_than_arms_are_refused(runner: ArmRunner) -> None:
     reading = Reading(runner, _criteria(runner))
     with pytest.raises(UsageError, match="expected at most 2 shards, one an adapter or method"):
         list(share_claims(_claims(), reading, Shard(1, 3)))
+
+
+def test_an_arm_that_is_still_to_be_trained_serves_what_it_is_trained_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # kontext-nano's own adapters do not undo JPEG.
+    call = ["study", "pairs", "--dry-run", "--tasks", "dejpeg", "--backbone", "kontext-nano"]
+    assert main([*call, "--pairs", "16,32", "--limit", "3", "--out", str(tmp_path / "out")]) == 0
+    assert "restore with kontext_lora: dejpeg 3" in capsys.readouterr().out

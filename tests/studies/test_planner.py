@@ -191,3 +191,14 @@ def test_one_command_plans_and_writes(tmp_path: Path) -> None:
     assert "haze then noise, against noise then haze" in page
     assert "promptir-nano" in page
     assert main([*call, "--metric", "fd_effnet", "--out", str(tmp_path / "out")]) == 2
+
+
+def test_a_tool_without_an_adapter_for_its_degradation_is_refused_before_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["study", "plan", "--tasks", "haze+noise", "--out", str(tmp_path / "out"), "--tools"]
+    assert main([*call, "haze=klein_lora,noise=nlm"]) == 2
+    said = capsys.readouterr().err
+    assert "expected one that undoes haze, found klein_lora: no adapter for dehaze in" in said
+    assert main([*call, "haze=dcp,noise=nlm,all=klein_lora"]) == 2
+    assert "found klein_lora: no adapter for haze+noise in" in capsys.readouterr().err
