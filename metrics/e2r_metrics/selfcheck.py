@@ -78,6 +78,10 @@ _LPIPS = "richzhang/PerceptualSimilarity, imgs/"
 _PIQ = "photosynthesis-team/piq, tests/assets/"
 _CMMD = "sayakpaul/cmmd-pytorch, its working example"
 _TORCHMETRICS = "torchmetrics, example of KernelInceptionDistance, 0.0312 +- 0.0025 over subsets"
+_FIDELITY = (
+    "toshas/torch-fidelity, its test of versions: the first 5,000 pictures of CIFAR-10's training "
+    "and test sets"
+)
 PUBLISHED = (
     Published("lpips:alex", "ex_p0.png", "ex_ref.png", 0.722, 0.001, _LPIPS),
     Published("lpips:alex", "ex_p1.png", "ex_ref.png", 0.138, 0.001, _LPIPS),
@@ -86,6 +90,10 @@ PUBLISHED = (
     Published("clip_iqa:official", "i01_01_5.bmp", "i01_01_5.bmp", 0.45898, 0.0046, _PIQ),
     Published(
         "cmmd:v", Folder("generated_images", 3), Folder("reference_images", 3), 7.696, 0.005, _CMMD
+    ),
+    Published(
+        "fid:tm17", Folder("cifar10-train-5000", 5000), Folder("cifar10-valid-5000", 5000),
+        10.32333, 0.01, _FIDELITY,
     ),
     # Other draws of the same noise: within twice the spread that they state.
     Published(

@@ -170,15 +170,16 @@ def test_another_program_is_another_metric(tmp_path):
     """Neither an edited script nor another range or direction is taken for what was measured."""
     path = tmp_path / "judge.py"
     path.write_text("one")
-    lines = [f"{head} python {path}{rest}" for head in ("better=lower", "better=higher low=0")
-             for rest in ("", " --strict")]  # fmt: skip
+    heads = ("better=lower", "better=higher", "better=higher low=0", "better=higher high=9",
+             "better=higher against=degraded")  # fmt: skip
+    lines = [f"{head} python {path}{rest}" for head in heads for rest in ("", " --strict")]
     ids = [resolve([f"command:{line}"])[0].id for line in lines]
     again = [resolve([f"command:timeout=9 {line}"])[0].id for line in lines]
     path.write_text("two")
     os.utime(path, (1, 1))
     edited = [resolve([f"command:{line}"])[0].id for line in lines]
     assert ids == again
-    assert len({*ids, *edited}) == 8
+    assert len({*ids, *edited}) == 20
     assert all(one.startswith("command:command-") for one in ids)
 
 
@@ -192,15 +193,15 @@ def test_a_program_that_is_not_here_is_not_measured():
 
 
 SOME = """
-import sys, time
+import atexit, sys, time
 from pathlib import Path
+alone = Path(__file__).with_suffix(".lock")
+alone.touch(exist_ok=False)
+atexit.register(alone.unlink)
+time.sleep(0.3)
 import numpy as np
 from PIL import Image
 mean = np.asarray(Image.open(Path(sys.argv[1], "0001.png"))).mean()
-alone = Path(__file__).with_suffix(".lock")
-alone.touch(exist_ok=False)
-time.sleep(0.2)
-alone.unlink()
 print("judging", file=sys.stderr)
 if mean < 100: sys.exit("too dark to judge")
 Path(sys.argv[3]).write_text(f"image,value\\n0001,{mean}\\n")
