@@ -94,6 +94,7 @@ def command(
     """
     from e2r_bench.run.config import make_experiment, read_toml
     from e2r_bench.run.engine import Engine
+    from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.staging import staged
 
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
@@ -102,7 +103,8 @@ def command(
         _refuse_fetching(settings)
     made = make_experiment(settings, origin, allow_commands)
     if experiment and not allow_commands:
-        _refuse_programs(settings, flags, origin)
+        own = [settings.get(k, ()) if flags[k] is None else () for k in ("methods", "metrics")]
+        refuse_programs(own[0], own[1], origin)
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
     if made.offline:
         refuse_addresses([place, *made.data])
@@ -216,15 +218,6 @@ def _compare(
 
 def _unsaid(line: str) -> None:
     del line
-
-
-def _refuse_programs(settings: Mapping[str, Any], flags: Mapping[str, Any], file: str) -> None:
-    """Refuse programs that methods or metrics of a file would start; flags replace the file's."""
-    from e2r_bench.run.plan import refuse_programs
-
-    names = ("methods", "metrics")
-    methods, metrics = (() if flags[name] is not None else settings.get(name, ()) for name in names)
-    refuse_programs(methods, metrics, file)
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
