@@ -18,11 +18,13 @@ import numpy.typing as npt
 from e2r_metrics.base.errors import E2RError, PictureError, WeightsError
 from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
-from e2r_metrics.catalog import Metric
-from e2r_metrics.numbers import Features, Scores, Value, summary_of
+from e2r_metrics.catalog import EXTRACTORS, Metric
+from e2r_metrics.features import clustered
+from e2r_metrics.numbers import Features, Scores, Summary, Value, summary_of
 from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
+from e2r_metrics.usable import lacking
 
 NO_REFERENCE = "it compares with a clean picture, and there is none"
 _AHEAD = 4
@@ -75,10 +77,10 @@ def score_pairs(
     for metric in metrics:
         parts.check(metric)
     blind = [m for m in metrics if parts.reference == "none" and m.scope != "single"]
-    missing, broken = _lacking([m for m in metrics if m not in blind], session)
+    missing, broken = lacking([m for m in metrics if m not in blind], session.missing)
     gone = {*missing, *broken, *(m.id for m in blind)}
     here = [parts.told(m) for m in metrics if m.id not in gone]
-    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [], broken)
+    made = _Made([], {m.extractor: _Gathered([], [], []) for m in here if m.extractor}, {}, broken)
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
@@ -92,34 +94,26 @@ def score_pairs(
     return replace(found, unmeasured={**untold, **found.unmeasured}, broken=frozenset(made.broken))
 
 
-def _lacking(
-    metrics: Sequence[Metric], session: Session
-) -> tuple[dict[str, Missing], dict[str, str]]:
-    """Return why metrics cannot be measured: weights that are not here, or are the wrong ones."""
-    missing: dict[str, Missing] = {}
-    broken: dict[str, str] = {}
-    for metric in metrics:
-        try:
-            if (gone := session.missing(metric)) is not None:
-                missing[metric.id] = gone
-        except WeightsError as error:
-            broken[metric.id] = str(error)
-    return missing, broken
-
-
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-_Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What one extractor saw: names, and the features of both pictures, (K, D) each."""
+
+    names: list[str]
+    restored: list[npt.NDArray[np.float32]]
+    clean: list[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What gathers while pictures go by: values, features by extractor, failures, names seen, and
-    why metrics have weights that cannot be used."""
+    """What gathers while pictures go by: values, features by extractor, failures, and why metrics
+    have weights that cannot be used."""
 
     values: list[Value]
-    features: dict[str, _Features]
+    features: dict[str, _Gathered]
     failed: dict[str, str]
-    seen: list[str]
     broken: dict[str, str]
 
 
@@ -145,23 +139,27 @@ def _measure(
             made.failed[f"{pair.name} {metric.id}"] = str(error)
         except WeightsError as error:
             made.broken[metric.id] = str(error)
-    made.seen.append(pair.name)
-    _gather(made, images, metrics, session)
+    _gather(made, pair, images, metrics, session)
 
 
-def _gather(made: _Made, images: _Images, metrics: Sequence[Metric], session: Session) -> None:
+def _gather(
+    made: _Made, pair: Pair | Given, images: _Images, metrics: Sequence[Metric], session: Session
+) -> None:
     """Add the features of a pair, by every extractor whose weights can be used."""
-    for extractor, sets in made.features.items():
+    for extractor, gathered in made.features.items():
         mine = [m.id for m in metrics if m.extractor == extractor]
         if made.broken.keys() & mine:
             continue
         try:
-            both = [session.features(extractor, [image]) for image in images]
+            restored, clean = (session.features(extractor, [image]) for image in images)
+        except PictureError as error:
+            made.failed.update({f"{pair.name} {key}": str(error) for key in mine})
         except WeightsError as error:
             made.broken.update(dict.fromkeys(mine, str(error)))
-            continue
-        for gathered, one in zip(sets, both, strict=True):
-            gathered.append(one)
+        else:
+            gathered.names.append(pair.name)
+            gathered.restored.append(restored)
+            gathered.clean.append(clean)
 
 
 def _scores(
@@ -171,28 +169,31 @@ def _scores(
     session: Session,
     pooling: Pooling,
 ) -> Scores:
-    counts = {m.id: sum(row.metric is m for row in made.values) for m in metrics}
+    features = {name: _features(name, one) for name, one in made.features.items() if one.names}
+    summaries: list[Summary] = []
     unmeasured: dict[str, str] = {}
     for metric in metrics:
         if metric.extractor:
-            ours, theirs = made.features[metric.extractor]
-            counts[metric.id] = len(ours)
-            if len(ours) < 2:
-                unmeasured[metric.id] = f"a set metric needs at least two pairs, found {len(ours)}"
+            seen = features.get(metric.extractor)
+            count = len(seen.names) if seen else 0
+            if seen is None or count < 2:
+                unmeasured[metric.id] = f"a set metric needs at least two pairs, found {count}"
                 continue
-            both = np.concatenate(ours), np.concatenate(theirs)
-            made.values.append(Value("", metric, session.set_value(metric, *both)))
-        elif counts[metric.id] == 0:
+            told = seen.told(metric)
+            value = session.set_value(metric, seen.restored.rows, seen.clean.rows)
+            made.values.append(Value("", told, value))
+            summaries.append(Summary(told, count, value))
+        elif count := sum(row.metric is metric for row in made.values):
+            summaries.append(summary_of(metric, made.values, count, pooling))
+        else:
             unmeasured[metric.id] = "every picture failed"
-    summaries = [
-        summary_of(m, made.values, counts[m.id], pooling) for m in metrics if m.id not in unmeasured
-    ]
-    features = {
-        name: Features(tuple(made.seen), np.concatenate(ours), np.concatenate(theirs))
-        for name, (ours, theirs) in made.features.items()
-        if ours
-    }
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
+
+
+def _features(extractor: str, seen: _Gathered) -> Features:
+    size = EXTRACTORS[extractor].dimension
+    sides = (clustered(side, size) for side in (seen.restored, seen.clean))
+    return Features(tuple(seen.names), *sides)
 
 
 _Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | E2RError"]]
