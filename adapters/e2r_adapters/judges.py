@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2r_adapters.options import CONSISTENCY, ORACLE
-from e2r_baselines.command_restorer import filled, temporary_folder
-from e2r_baselines.commands import words_of
 from e2r_baselines.consistency import consistency
 from e2r_baselines.degrade import Task
 from e2r_baselines.method import Photo
-from e2r_baselines.programs import last_line, run_program, signals_held
 from e2r_metrics.base.errors import PictureError, UsageError, unknown
 from e2r_metrics.base.pictures import EightBit, eight_bit, write_png
+from e2r_metrics.base.programs import (
+    filled,
+    last_line,
+    run_program,
+    signals_held,
+    temporary_folder,
+    words_of,
+)
 from e2r_metrics.catalog import CATALOG, Metric, resolve
 
 if TYPE_CHECKING:

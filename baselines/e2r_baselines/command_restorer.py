@@ -1,20 +1,24 @@
 """Running somebody's program over the photos of a call, in a folder that is gone afterwards."""
 
 import os
-import re
-import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2r_baselines.degrade import Pixels, Task
 from e2r_baselines.method import Draw, Photo, Restored
-from e2r_baselines.programs import Stopped, last_line, run_program, signals_held
 from e2r_baselines.results import Results, read_result
 from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pairs import SUFFIXES, Matching
 from e2r_metrics.base.pictures import AS_STORED, eight_bit, write_png
+from e2r_metrics.base.programs import (
+    Stopped,
+    filled,
+    last_line,
+    run_program,
+    signals_held,
+    temporary_folder,
+)
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,6 @@ class CommandRestorer:
             )
         if status != 0:
             raise PictureError(f"expected exit status 0, found {status}: {last_line(log)}")
-
-
-def filled(word: str, said: Mapping[str, str]) -> str:
-    """Replace the names in braces in one pass: a prompt may have braces of its own."""
-    places = "|".join(map(re.escape, said))
-    return re.sub(places, lambda found: said[found[0]], word)
-
-
-@contextmanager
-def temporary_folder() -> Generator[Path]:
-    """Yield a folder that is gone afterwards; `UsageError` where none can be made."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="e2r-command-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise UsageError(
-            f"expected a folder for temporary files, found {error}; set TMPDIR to one"
-        ) from error
-    with folder as name:
-        yield Path(name)
 
 
 def _results(made: Path, photos: Sequence[Photo]) -> list[Pixels]:

@@ -1,8 +1,6 @@
 """`command:LINE`: a program that restores a folder into a folder."""
 
 import math
-import os
-import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +11,12 @@ from typing import TYPE_CHECKING
 from e2r_baselines.controls import ANY_TASK
 from e2r_baselines.method import Build, Compute, Method, MethodSpec
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.programs import files_read, words_of
 
 if TYPE_CHECKING:
     from e2r_baselines.command_restorer import CommandRestorer
 
 _TITLE = 60
-# What a line names under these suffixes is read by its program, never written: hashed like weights.
-_READ = frozenset({".py", ".sh", ".pl", ".lua", ".m", ".jl", ".r", ".js", ".pt", ".pth", ".ckpt",
-                   ".safetensors", ".onnx", ".bin", ".param"})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,24 +54,6 @@ def _words(name: str) -> tuple[str, ...]:
     return words
 
 
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of `command:LINE`, as a shell would split them.
-
-    Raises:
-        UsageError: the line is empty, or its quotes do not close.
-    """
-    line = name.partition(":")[2]
-    if "\0" in line:
-        raise UsageError("command:LINE: expected text, found a NUL character")
-    try:
-        words = tuple(shlex.split(line))
-    except ValueError as error:
-        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found {error}") from error
-    if not words:
-        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found no program")
-    return words
-
-
 def _command_spec(name: str, words: tuple[str, ...], options: CommandOptions) -> MethodSpec:
     if math.isnan(options.timeout) or options.timeout <= 0:
         raise UsageError(f"{name}: expected a timeout above 0 seconds, found {options.timeout:g}")
@@ -89,20 +67,10 @@ def _command_spec(name: str, words: tuple[str, ...], options: CommandOptions) ->
         title=f"command {line if len(line) <= _TITLE else line[: _TITLE - 3] + '...'}",
         source="the user's",
         licence="the user's",
-        builds=(Build("command", own_files=_files_read(words)),),
+        builds=(Build("command", own_files=files_read(words)),),
         tasks=ANY_TASK,
         open=partial(_open_command, words, options.timeout),
     )
-
-
-def _files_read(words: Sequence[str]) -> Mapping[str, Path]:
-    """Return the files that a line names and its program reads, the program itself included."""
-    named = {word: Path(os.path.expanduser(word.rpartition("=")[2])) for word in words[1:]}
-    found = {word: path for word, path in named.items() if path.suffix.lower() in _READ}
-    if os.sep in words[0]:
-        found[words[0]] = Path(words[0])
-    # Words may be longer than any name or hold anything: os.path only says no where pathlib raises.
-    return {word: path for word, path in found.items() if os.path.isfile(path)}
 
 
 def _open_command(

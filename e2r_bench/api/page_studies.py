@@ -58,7 +58,7 @@ def study_tradeoff(
     folder = Path(page) if page is not None else made.content.out / "tradeoff"
     refuse_other_page(folder, PLOT)
     for experiment in () if allow_commands else made.experiments.values():
-        refuse_programs(experiment.methods, str(file))
+        refuse_programs(experiment.methods, experiment.metrics, str(file))
     ran = {k: run(e, redo=redo, say=say, watch=watch) for k, e in made.experiments.items()}
     stores = {name: one.store for name, one in ran.items()}
     judged = contests(made, stores, open_services(next(iter(made.experiments.values())), say)[1])

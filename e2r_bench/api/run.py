@@ -139,7 +139,7 @@ def run(
         given = read_toml(Path(experiment)) if isinstance(experiment, str | Path) else experiment
         made = make_experiment(given, str(experiment) if file else "the settings")
         if file and not allow_commands:
-            refuse_programs(made.methods, str(experiment))
+            refuse_programs(made.methods, made.metrics, str(experiment))
     outcome = run_experiment(made, given, watch, say, redo=redo, engine=engine or Engine())
     return Ran(outcome.store, outcome.failures)
 

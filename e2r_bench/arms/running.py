@@ -13,8 +13,7 @@ from e2r_bench.arms.training import ArmTraining
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import Catalog, instance_of, known_methods, make_plan
 from e2r_bench.run.restore import Watch
-from e2r_bench.run.runner import run_experiment, unwatched
-from e2r_bench.run.serving import refuse_idle_methods
+from e2r_bench.run.runner import refuse_idle_methods, run_experiment, unwatched
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of
@@ -89,8 +88,8 @@ class ArmRunner:
             "methods": (arm.method,), "method": self._options((arm.method,), arm, None),
         }  # fmt: skip
         experiment = self.base.model_copy(update=changes)
+        refuse_idle_methods(experiment, self.catalog)
         plan = make_plan(experiment, session.weights, session, self.catalog)
-        refuse_idle_methods(plan)
         return plan.methods[-1].unserved
 
     def name_of(self, arm: Arm) -> str:

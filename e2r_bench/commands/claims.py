@@ -74,7 +74,8 @@ def command(
         (_print_records if as_json else _print_tables)(claims, readings)
         return 0
     if not allow_commands:
-        refuse_programs((arm.method for arm in claims.arms.values()), file)
+        methods = (arm.method for arm in claims.arms.values())
+        refuse_programs(methods, (name for one in claims.claims for name in one.metrics), file)
     return _judge(claims, readings, asked)
 
 

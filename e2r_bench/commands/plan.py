@@ -37,7 +37,7 @@ def command(experiment: Path, as_json: bool, **asked: Any) -> None:
     from e2r_bench.run.plan import known_methods, refuse_programs
 
     made = make_experiment(read_toml(experiment), str(experiment))
-    refuse_programs(made.methods, str(experiment))
+    refuse_programs(made.methods, made.metrics, str(experiment))
     paper = plan_on_paper(made, _asked(made, asked), known_methods())
     if as_json:
         options.print_json(asdict(paper))

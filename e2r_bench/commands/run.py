@@ -94,17 +94,15 @@ def command(
     """
     from e2r_bench.run.config import make_experiment, read_toml
     from e2r_bench.run.engine import Engine
-    from e2r_bench.run.plan import refuse_programs
     from e2r_bench.run.staging import staged
 
-    typed = flags["methods"] is not None
     settings = _settings(read_toml(experiment) if experiment else {}, flags)
     origin = str(experiment or "the command line")
     if settings.get("offline") is True:
         _refuse_fetching(settings)
     made = make_experiment(settings, origin, allow_commands)
-    if experiment and not (typed or allow_commands):
-        refuse_programs(made.methods, str(experiment))
+    if experiment and not allow_commands:
+        _refuse_programs(settings, flags, origin)
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))
     if made.offline:
         refuse_addresses([place, *made.data])
@@ -218,6 +216,15 @@ def _compare(
 
 def _unsaid(line: str) -> None:
     del line
+
+
+def _refuse_programs(settings: Mapping[str, Any], flags: Mapping[str, Any], file: str) -> None:
+    """Refuse programs that methods or metrics of a file would start; flags replace the file's."""
+    from e2r_bench.run.plan import refuse_programs
+
+    names = ("methods", "metrics")
+    methods, metrics = (() if flags[name] is not None else settings.get(name, ()) for name in names)
+    refuse_programs(methods, metrics, file)
 
 
 def _settings(said: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Literal
 from e2r_bench.report.headline import Card
 from e2r_bench.report.standings import Standing
 
+Shown = Standing | Literal["not planned"] | None
+
 
 @dataclass(frozen=True)
 class OverviewRow:
@@ -20,7 +22,7 @@ class OverviewRow:
     task: str
     key: str
     higher_is_better: bool
-    standings: tuple[Standing | Literal["not planned"] | None, ...]
+    standings: tuple[Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def overview_of(cards: Sequence[Card], unplanned: Set[tuple[str, str]]) -> Overv
     rows: list[OverviewRow] = []
     for task, part in parts:
         named = {one.name: one for one in part.standings}
-        row = tuple(
+        row: tuple[Shown, ...] = tuple(
             "not planned" if (task, name) in unplanned else named.get(name) for name, _ in methods
         )
         rows.append(OverviewRow(task, part.key, part.higher_is_better, row))

@@ -11,9 +11,8 @@ from e2r_baselines.method import draws_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Source
 from e2r_bench.run.plan import CONTROLS, Catalog, Plan, make_plan
-from e2r_bench.run.runner import banner
+from e2r_bench.run.runner import banner, refuse_idle_methods
 from e2r_bench.run.services import open_resolver
-from e2r_bench.run.serving import refuse_idle_methods
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import RUN_JSON, Store, open_store
 from e2r_metrics.base.errors import E2RError
@@ -104,8 +103,8 @@ def survey(experiment: Experiment, catalog: Catalog | None = None) -> Survey:
     from e2r_metrics import Session
 
     resolver = _pretending(experiment)
+    refuse_idle_methods(experiment, catalog)
     plan = make_plan(experiment, resolver, Session(resolver), catalog)
-    refuse_idle_methods(plan)
     store = open_store(experiment.out) if (experiment.out / RUN_JSON).is_file() else None
     return Survey(plan, store, _left(plan, store), resolver.fetched)
 

@@ -20,6 +20,7 @@ from e2r_bench.store.info import NO_TRUTH, marked
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
+from e2r_metrics.command_metric import COMMAND
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -173,21 +174,23 @@ def instance_of(entry: str, known: Catalog) -> tuple[str, Method]:
     return name, method_named(wanted)
 
 
-def refuse_programs(entries: Iterable[str], origin: str) -> None:
-    """Raise `UsageError` where methods that a file names would start somebody's program.
+def refuse_programs(methods: Iterable[str], metrics: Iterable[str], origin: str) -> None:
+    """Raise `UsageError` where what a file names would start somebody's program.
 
     Args:
-        entries: NAME or INSTANCE=NAME.
+        methods: NAME or INSTANCE=NAME.
+        metrics: as in `Experiment.metrics`.
         origin: the file, for the error.
     """
-    for entry in entries:
-        # Only names with an argument start a program; no plugin is imported to know that.
-        method = instance_of(entry, {})[1] if ":" in entry else None
-        if method is not None and method.runs:
-            raise UsageError(
-                f"{origin}: would start the program {shlex.join(method.runs)!r}; expected "
-                "--allow-commands where a file names one; read it, then give that"
-            )
+    # Only names with an argument start a program; no plugin is imported to know that.
+    named = (instance_of(entry, {})[1] for entry in methods if ":" in entry)
+    lines = [shlex.join(method.runs) for method in named if method.runs]
+    lines += [name for name in metrics if name.partition(":")[0].strip() == COMMAND]
+    for line in lines:
+        raise UsageError(
+            f"{origin}: would start the program {line!r}; expected --allow-commands where a "
+            "file names one; read it, then give that"
+        )
 
 
 def _options(given: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:

@@ -11,14 +11,15 @@ from e2r_bench.run.config import Experiment
 from e2r_bench.run.describe import open_folder
 from e2r_bench.run.engine import Engine, make_executor
 from e2r_bench.run.executor import Executor
-from e2r_bench.run.plan import Catalog, Plan, make_plan
+from e2r_bench.run.plan import Catalog, Plan, instances_of, known_methods, make_plan
 from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, announce, restore_all
 from e2r_bench.run.scoring import asked_count, score_all
 from e2r_bench.run.services import open_services
-from e2r_bench.run.serving import refuse_idle_methods
+from e2r_bench.run.serving import refuse_idle, unserved_tasks
 from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
+from e2r_bench.run.tasks import task_named
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import RUN_MARKS, Store, create_store
@@ -75,14 +76,22 @@ def run_experiment(
     """
     # Before weights are fetched for it.
     refuse_other_folder(experiment.out, RUN_MARKS)
+    refuse_idle_methods(experiment, methods)
     resolver, session, device = open_services(experiment, say)
     plan = make_plan(experiment, resolver, session, methods)
-    refuse_idle_methods(plan)
     with locked(experiment.out, RUN_MARKS):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
         compute = Compute(device, experiment.dtype, experiment.batch, experiment.tile)
         executor = make_executor(engine, plan, store, compute, methods)
         return _run(plan, store, session, executor, watch, say)
+
+
+def refuse_idle_methods(experiment: Experiment, catalog: Catalog | None) -> None:
+    """Refuse an experiment with a method that would do nothing; see `refuse_idle`."""
+    tasks = [task_named(name, experiment.task) for name in dict.fromkeys(experiment.tasks)]
+    for instance in instances_of(experiment, known_methods() if catalog is None else catalog):
+        spec = instance.spec()
+        refuse_idle(instance.name, spec, unserved_tasks(spec, tasks), len(tasks))
 
 
 def _run(

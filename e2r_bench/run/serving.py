@@ -1,15 +1,10 @@
 """Which tasks of an experiment each method can serve: known from the plan, before anything runs."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from e2r_baselines.method import MethodSpec
 from e2r_baselines.tasks import TASKS, Task
-from e2r_bench.run.tasks import task_names
 from e2r_metrics.base.errors import UsageError
-
-if TYPE_CHECKING:
-    from e2r_bench.run.plan import Plan
 
 
 def unserved_tasks(spec: MethodSpec, tasks: Iterable[Task]) -> dict[str, str]:
@@ -39,10 +34,3 @@ def refuse_idle(name: str, spec: MethodSpec, unserved: Mapping[str, str], asked:
         f"method {name!r}: expected a task that it serves{f' (--tasks {known})' if known else ''}, "
         f"found {', '.join(unserved)}: {'; '.join(dict.fromkeys(unserved.values()))}"
     )
-
-
-def refuse_idle_methods(plan: "Plan") -> None:
-    """Refuse a plan with a method that would do nothing; see `refuse_idle`."""
-    for method in plan.methods:
-        asked = len(task_names(plan.experiment.tasks))
-        refuse_idle(method.name, method.spec, method.unserved, asked)

@@ -79,6 +79,7 @@ _ROWS = (
     Margin("clip_iqa", 0.02, "", _OF_ONE),
     Margin("musiq", 2.0, "", "a fiftieth of its scale, which ends near 100"),
     Margin("maniqa", 0.02, "", _OF_ONE),
+    Margin("hyperiqa", 2.0, "", "a fiftieth of its scale, which ends near 100"),
     Margin("clip_i", 0.01, "", _OF_ONE),
     Margin("dino", 0.01, "", _OF_ONE),
     Margin("dreamsim", 0.01, "", _OF_ONE),

@@ -56,7 +56,7 @@ def resolve(
 
     Args:
         names: bare names, whose variant the profile chooses, or "name:variant"; of composites, and
-            files of a user's own: "FILE.toml", "FILE.toml:NAME".
+            files of a user's own: "FILE.toml", "FILE.toml:NAME"; programs: "command:LINE".
         profile: a key of `PROFILES`.
         variants: variants by bare name that replace the profile's.
         channel: what PSNR and SSIM are computed on, of `CHANNELS`; None: their own.
@@ -117,10 +117,13 @@ def composites() -> tuple[Metric, ...]:
 
 
 def _foreign(name: str, variant: str) -> Metric:
-    """Return a composite, or the metric of another package; only other names look for them."""
+    """Return a composite, a program, or another package's; only other names look for them."""
+    from e2r_metrics.command_metric import COMMAND, command_metric
     from e2r_metrics.composite_tables import composite_metric, composite_names
     from e2r_metrics.plugins import plugin_names
 
+    if name == COMMAND:
+        return command_metric(variant, (*_DEFAULT, *composite_names()))
     found = composite_metric(name, variant, _part) or _plugin(name, variant)
     if found is None:
         raise unknown("metric", name, (*_DEFAULT, *composite_names(), *plugin_names()))

@@ -138,7 +138,7 @@ def feature_numbers() -> Iterator[Golden]:
 
 def resize_numbers() -> Iterator[Golden]:
     """Yield the mean and the spread of every preprocessing's output."""
-    from e2r_metrics import clip_features, dreamsim, inception, likeness, musiq_input
+    from e2r_metrics import clip_features, dreamsim, hyperiqa, inception, likeness, musiq_input
     from e2r_metrics.catalog import EXTRACTORS
     from e2r_metrics.effnet import SIDE
     from e2r_metrics.resize import pillow_bicubic
@@ -154,6 +154,7 @@ def resize_numbers() -> Iterator[Golden]:
         pixels = likeness.prepare(worse, likeness.VARIANTS[name].shorter).numpy()
         inputs[likeness.VARIANTS[name].weights] = pixels
     inputs["dreamsim"] = dreamsim.prepare(worse).numpy()
+    inputs["hyperiqa"] = hyperiqa.crops(worse, "seeded25").numpy()
     inputs["musiq"] = musiq_input.prepare(worse).pixels.numpy()
     inputs["effnet-lite0"] = pillow_bicubic(worse, SIDE) / np.float32(127.5) - 1
     for name, pixels in inputs.items():

@@ -169,8 +169,8 @@ def _decoded(
     session: Session,
     parts: Parts,
 ) -> Iterator[_Decoded]:
-    """Yield pairs in order with their pixels and the values that need no network."""
-    light = [m for m in metrics if m.per_image and not m.weights]
+    """Yield pairs in order with their pixels and the values that need no network or program."""
+    light = [m for m in metrics if m.per_image and not m.weights and not m.program]
 
     def work(pair: Pair | Given) -> _Decoded:
         try:

@@ -1,6 +1,7 @@
 """Numbers for callers: networks are loaded once, features are computed once."""
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
+from e2r_metrics.command_metric import values_of
 from e2r_metrics.composites import measured, missing_parts
 from e2r_metrics.features import FeatureStore, content_key, extractor_key
 from e2r_metrics.images import Image, PerImage, check_image, to_uint8
@@ -45,6 +47,9 @@ class Session:
         """Return why `metric` cannot be measured here, None if it can; may download small files."""
         if metric.composite is not None:
             return missing_parts(metric, self.missing)
+        if metric.program is not None and shutil.which(metric.program.words[0]) is None:
+            why = f"expected a program {metric.program.words[0]!r}, found none of that name"
+            return Missing(metric.id, why, "install it, or correct the line", 0)
         for name in metric.weights:
             if isinstance(answer := self.weights.find(name), Missing):
                 return answer
@@ -69,6 +74,8 @@ class Session:
             raise UsageError(f"{metric.id} compares sets; use features() and set_value()")
         if metric.composite is not None:
             return measured(metric.composite, self.per_image, restored, clean)
+        if metric.program is not None:
+            return values_of(metric, metric.program, restored, clean)
         if metric.id not in self._per_image:
             module = metric_module(metric)
             files = self._files(metric.weights, metric.id)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from e2r_metrics import dreamsim, likeness, maniqa_network
+from e2r_metrics import dreamsim, hyperiqa_network, likeness, maniqa_network
 from e2r_metrics.musiq import ROOT, Sizes
 
 SMALL_MUSIQ = Sizes(width=48, depth=2, heads=3, hidden=64)
@@ -89,6 +89,23 @@ def maniqa_state(sizes: maniqa_network.Sizes, seed: int = 0) -> dict[str, Tensor
             value.normal_(0.0, 0.1).add_(name.endswith("weight"))
         elif "bias_table" in name or name.endswith(("cls_token", "pos_embed")):
             value.normal_()
+    return state
+
+
+SMALL_HYPERIQA = hyperiqa_network.Sizes(8, (1, 1, 1, 1), 4, 12, (28, 14, 14, 7, 7))
+
+
+def hyperiqa_state(sizes: hyperiqa_network.Sizes, seed: int = 0) -> dict[str, Tensor]:
+    """Return random weights under the published names, with which no layer dies or saturates."""
+    torch.manual_seed(seed)
+    state = hyperiqa_network.HyperIqa(sizes).state_dict()
+    for name, value in state.items():
+        if value.ndim > 1:
+            value.normal_(0.0, (2.0 / value[0].numel()) ** 0.5)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+        elif value.is_floating_point():
+            value.normal_(0.0, 0.1).add_(0.5 if name.endswith("weight") else 0.0)
     return state
 
 
@@ -210,7 +227,10 @@ def small_networks(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     patch.setattr("e2r_metrics.maniqa.PUBLISHED", SMALL_MANIQA)
     patch.setattr("e2r_metrics.maniqa._CROPS", 3)
     torch.save(maniqa_state(SMALL_MANIQA), folder / "ckpt_koniq10k.pt")
+    patch.setattr("e2r_metrics.hyperiqa.PUBLISHED", SMALL_HYPERIQA)
+    torch.save(hyperiqa_state(SMALL_HYPERIQA), folder / "koniq_pretrained.pkl")
     return {
+        "hyperiqa-koniq": folder / "koniq_pretrained.pkl",
         "musiq-koniq": write_musiq(folder / "koniq_ckpt.npz", parameters),
         "maniqa-koniq": folder / "ckpt_koniq10k.pt",
         "clip-vit-b-32": tiny_clip(folder, patch),

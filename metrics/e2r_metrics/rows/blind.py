@@ -50,6 +50,18 @@ def _maniqa(variant: str, places: str) -> Metric:
     )  # fmt: skip
 
 
+def _hyperiqa(variant: str, places: str) -> Metric:
+    return Metric(
+        "hyperiqa", variant, f"HyperIQA ({variant})", "hyperiqa", True,
+        f"ResNet-50 whose features make the weights of five layers; mean over {places} drawn once, "
+        "the same for every picture; trained on KonIQ-10k, about 0 to 100",
+        "Su et al., CVPR 2020", "HyperIQA of its authors, by definition", "1e-5 on equal weights",
+        "single", crop="224x224, after the resize",
+        resize="512 high and 384 wide whatever the aspect, Pillow bilinear",
+        weights=("hyperiqa-koniq",),
+    )  # fmt: skip
+
+
 ROWS = (
     _clip_iqa("official", _PAIR, "learned", "CLIP-IQA of its authors; piq 0.8"),
     _clip_iqa("torchmetrics", _PAIR, "100", "torchmetrics clip_image_quality_assessment"),
@@ -78,6 +90,8 @@ ROWS = (
     ),
     _maniqa("seed20", "20 places drawn by NumPy's RandomState(20) for each picture"),
     _maniqa("five", "the four corners and the centre"),
+    _hyperiqa("seeded25", "25 places, as many as the authors' test has,"),
+    _hyperiqa("seeded10", "10 places, as many as the authors' script for one picture has,"),
     _niqe("matlab", "MATLAB rgb2gray, rounded", "the authors' MATLAB code, by definition"),
     _niqe("basicsr", "Y of BT.601 at 16-235, rounded", "BasicSR 1.4.2, in float64"),
     _brisque(

@@ -42,6 +42,19 @@ class Composite:
 
 
 @dataclass(frozen=True)
+class Program:
+    """Somebody's program that gives a metric its values.
+
+    Attributes:
+        words: program and arguments, with `{restored}`, `{reference}` and `{values}` in them.
+        timeout: seconds that one call may take.
+    """
+
+    words: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True)
 class Metric:
     """One row of the catalog.
 
@@ -71,6 +84,7 @@ class Metric:
         symmetric: restored and clean may change places without a change of value.
         composite: the parts that it is made of, None for a metric of its own.
         against: what restored pictures are compared with.
+        program: what gives its values, None for all but `command:LINE`.
         margin: what counts as no difference, where the metric states it; None for ours, whose
             margins stand in `e2r_bench.statistics.margins`.
     """
@@ -98,6 +112,7 @@ class Metric:
     symmetric: bool = True
     composite: Composite | None = None
     against: Literal["clean", "degraded"] = "clean"
+    program: Program | None = None
     margin: float | None = None
 
     def __post_init__(self) -> None:

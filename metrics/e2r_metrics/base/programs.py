@@ -1,10 +1,13 @@
 """Other people's programs: started without a shell, ended in time, and nothing of them left."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,10 +18,61 @@ from e2r_metrics.base.errors import UsageError
 Stopped = Callable[[], bool]
 """Returns whether a signal has come that ends this process."""
 
+# What a line names under these suffixes is read by its program, never written: hashed like weights.
+_READ = frozenset({".py", ".sh", ".pl", ".lua", ".m", ".jl", ".r", ".js", ".pt", ".pth", ".ckpt",
+                   ".safetensors", ".onnx", ".bin", ".param"})  # fmt: skip
+
 _GRACE = 2.0  # seconds between asking a program to end and killing it
 _LOOK = 0.1  # seconds between looks at a signal that came
 _TAIL = 4096  # bytes of what a program said that are looked at for its last line
 _SAID = 200  # characters of that line that are shown
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of `command:LINE`, as a shell would split them.
+
+    Raises:
+        UsageError: the line is empty, or its quotes do not close.
+    """
+    line = name.partition(":")[2]
+    if "\0" in line:
+        raise UsageError("command:LINE: expected text, found a NUL character")
+    try:
+        words = tuple(shlex.split(line))
+    except ValueError as error:
+        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found {error}") from error
+    if not words:
+        raise UsageError(f"{name}: expected command:PROGRAM ARGUMENTS, found no program")
+    return words
+
+
+def files_read(words: Sequence[str]) -> Mapping[str, Path]:
+    """Return the files that a line names and its program reads, the program itself included."""
+    named = {word: Path(os.path.expanduser(word.rpartition("=")[2])) for word in words[1:]}
+    found = {word: path for word, path in named.items() if path.suffix.lower() in _READ}
+    if os.sep in words[0]:
+        found[words[0]] = Path(words[0])
+    # Words may be longer than any name or hold anything: os.path only says no where pathlib raises.
+    return {word: path for word, path in found.items() if os.path.isfile(path)}
+
+
+def filled(word: str, said: Mapping[str, str]) -> str:
+    """Replace the names in braces in one pass: a prompt may have braces of its own."""
+    places = "|".join(map(re.escape, said))
+    return re.sub(places, lambda found: said[found[0]], word)
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path]:
+    """Yield a folder that is gone afterwards; `UsageError` where none can be made."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="e2r-command-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UsageError(
+            f"expected a folder for temporary files, found {error}; set TMPDIR to one"
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def run_program(

@@ -1,0 +1,150 @@
+"""`--metrics command:LINE` in `score` and `run`: a real program, from the line or a file."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2r_bench.cli import main
+from e2r_bench.store.store import open_store
+from e2r_metrics.base.pictures import write_png
+
+MEAN = """
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+Path(__file__).with_name("calls").open("a").write(".")
+mean = np.asarray(Image.open(Path(sys.argv[1], "0001.png")), float).mean()
+Path(sys.argv[3]).write_text(f"image,value\\n0001,{mean}\\n")
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "mean of it.py"
+    path.write_text(MEAN)
+    return path
+
+
+def line(program: Path, head: str = "better=higher low=0 high=255 name=light margin=2") -> str:
+    return f"command:{head} {shlex.join([sys.executable, str(program)])}"
+
+
+def calls(program: Path) -> int:
+    made = program.with_name("calls")
+    return len(made.read_text()) if made.exists() else 0
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """Three folders of flat pictures: twelve each, the second lighter by five, the third clean."""
+    for name, more in (("a", 0), ("b", 5), ("clean", 20)):
+        for count in range(12):
+            picture = np.full((16, 16, 3), 100 + count + more, np.uint8)
+            write_png(tmp_path / name / f"{count:02d}.png", picture)
+    return [str(tmp_path / name) for name in ("a", "b", "clean")]
+
+
+def test_score_compares_by_a_program(
+    program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["score", *folders, "--metrics", line(program), "--json"]
+    assert main(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    text = json.dumps(told)
+    assert calls(program) == 24
+    assert "somebody's program, one picture at a time" in text
+    assert str(program) in text
+    means = {round(row["value"], 6) for row in _rows(told, "light")}
+    assert {105.5, 110.5} <= means
+
+
+def _rows(told: object, name: str) -> list[dict[str, float]]:
+    """Return every record of a metric with a value, wherever it stands."""
+    if isinstance(told, dict):
+        own = [told] if str(told.get("metric", "")).startswith(name) and "value" in told else []
+        return own + [row for part in told.values() for row in _rows(part, name)]
+    return [row for part in told for row in _rows(part, name)] if isinstance(told, list) else []
+
+
+def run_words(tmp_path: Path, folders: list[str], *more: str) -> list[str]:
+    return ["run", *more, "--methods", "nlm", "--tasks", "denoise25", "--limit", "2", "--device",
+            "cpu", "--offline", "--data", folders[2], "--out", str(tmp_path / "run")]  # fmt: skip
+
+
+def test_a_run_keeps_the_values_until_the_program_changes(
+    tmp_path: Path, program: Path, folders: list[str]
+) -> None:
+    words = run_words(tmp_path, folders, "--metrics", f"psnr,{line(program)}")
+    assert main(words) == 0
+    first = calls(program)
+    assert first == 6  # two pictures of nlm and of both controls
+    store = open_store(tmp_path / "run")
+    (key,) = (key for key in store.info.metrics if key.startswith("light:command-"))
+    rows = [row for row in store.rows().all if row.metric == "light"]
+    assert {row.status for row in rows} == {"ok"}
+    assert all("somebody's program" in row.protocol for row in rows)
+    assert store.info.metrics[key].margin == 2.0
+    assert main(words) == 0
+    assert calls(program) == first
+    program.write_text(MEAN.replace("{mean}", "{mean / 2}"))
+    assert main(words) == 0
+    again = [row for row in open_store(tmp_path / "run").rows().all if row.metric == "light"]
+    old = {row.variant for row in rows}
+    # What the first program said stays its own, in a column of its own.
+    assert [row for row in again if row.variant in old] == rows
+    halves = {(row.method, row.image): row.value / 2 for row in rows if row.value is not None}
+    new = [row for row in again if row.variant not in old]
+    assert {(row.method, row.image): row.value for row in new} == halves
+    assert len(new) == first
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_file_may_not_start_a_metrics_program(
+    command: str,
+    tmp_path: Path,
+    program: Path,
+    folders: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"methods = ['nlm']\nmetrics = ['psnr', '''{line(program)}''']\n")
+    words = ["plan", str(settings)]
+    if command == "run":
+        words = run_words(tmp_path, folders, str(settings))
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "--allow-commands" in said
+    assert program.name in said
+    assert calls(program) == 0
+    if command == "run":
+        assert main([*words, "--allow-commands"]) == 0
+        assert calls(program) == 6
+
+
+def test_metrics_of_the_line_replace_those_of_a_file(
+    tmp_path: Path, program: Path, folders: list[str]
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"methods = ['nlm']\nmetrics = ['''{line(program)}''']\n")
+    assert main([*run_words(tmp_path, folders, str(settings)), "--metrics", "psnr"]) == 0
+    assert calls(program) == 0
+
+
+def test_whoever_verifies_a_bundle_starts_no_program(
+    tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = run_words(tmp_path, folders, "--metrics", f"psnr,{line(program)}")
+    assert main(words) == 0
+    before = calls(program)
+    bundle = str(tmp_path / "bundle.zip")
+    assert main(["publish", str(tmp_path / "run"), "--out", bundle]) == 0
+    code = main(["verify", bundle, "--offline", "--data", folders[2]])
+    said = " ".join(capsys.readouterr().out.split())
+    assert code == 0
+    assert calls(program) == before
+    assert "this machine knows no such metric" in said
