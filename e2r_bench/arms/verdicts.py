@@ -11,8 +11,8 @@ from e2r_bench.arms.parts import NOT_MEASURED, Asked, Part, Sides, judged, recor
 from e2r_bench.statistics.correlation import Correlation, rank_correlation
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.statistics.ruling import Kind, Ruling, rule, rule_unfollowed
-from e2r_bench.studies.measure import MeasuredArm, summary_value, units_of
 from e2r_bench.store.info import unmarked
+from e2r_bench.studies.measure import MeasuredArm, summary_value, units_of
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import UsageError
 

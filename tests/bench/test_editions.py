@@ -63,7 +63,7 @@ def of_before(folder: Path) -> None:
         ("promptir-nano", "promptir-nano (miniature)"),
         ("kontext-nano (edition 3)", "kontext-nano (miniature, edition 3)"),
         ("kontext-nano+mine (edition 3)", "kontext-nano+mine (miniature, edition 3)"),
-        ("kontext_lora, kontext-nano (edition 3)", "kontext_lora, kontext-nano (miniature, edition 3)"),
+        ("a, kontext-nano (edition 3)", "a, kontext-nano (miniature, edition 3)"),
     ],
 )  # fmt: skip
 def test_the_mark_of_a_miniature_goes_before_its_edition_and_comes_off_again(

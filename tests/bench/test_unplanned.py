@@ -118,6 +118,7 @@ def test_what_is_not_planned_is_no_failure_and_no_number(asked: Experiment) -> N
     store = outcome.store
     assert LINE in said
     assert not outcome.failures
+    assert not (store.folder / "failures.json").exists()  # nobody tried
     assert store.info.methods["narrow"].unserved == {"derain": "no adapter for derain in tiny"}
     assert store.tasks("narrow") == ("denoise25",)
     assert {cell.task for cell in store.cells() if cell.method == "narrow"} == {"denoise25"}
