@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -351,6 +352,9 @@ def test_an_edition_of_a_miniature_is_what_its_record_says(name, edition, digest
     ]
     found = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
     assert (tables[name]["edition"], found) == (edition, digest)
+    page = (Path(__file__).parents[2] / "docs" / "kontext.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if re.match(rf"\| .*`{name}`.* \| \d+ \| ", line)]
+    assert f" | {edition} | " in row
     (bare,) = spec_of(METHODS[BY_FAMILY[MINIATURES[name].family]], {"backbone": name}).builds
     assert bare.title == f"{name} (edition {edition})"
 

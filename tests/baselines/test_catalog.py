@@ -49,6 +49,8 @@ def test_an_edition_of_the_miniature_is_what_its_record_says() -> None:
     """Whoever changes the file must raise the edition, and both here."""
     row = DECLARED["promptir-nano"]
     assert (row["edition"], row["sha256"][:16]) == (2, "0f6a132365524d0a")
+    page = (Path(__file__).parents[2] / "docs" / "kontext.md").read_text(encoding="utf-8")
+    assert "| `promptir-nano` | 2 | " in page
     official, nano = SPECS["promptir"].builds
     assert (official.title, nano.title) == ("promptir", "promptir-nano (edition 2)")
 

@@ -24,6 +24,7 @@ from e2r_baselines.method import (
 from e2r_baselines.tasks import Task
 from e2r_bench.api.run import open_run
 from e2r_bench.bundle.licences import DataLicences
+from e2r_bench.bundle.resummarise import _no_set
 from e2r_bench.bundle.writing import Asked as AskedBundle
 from e2r_bench.bundle.writing import publish
 from e2r_bench.cli import main
@@ -269,3 +270,6 @@ def test_a_published_run_is_verified(
     publish(store, tmp_path / "b", AskedBundle(False, DataLicences({})), {})
     assert main(["verify", str(tmp_path / "b"), "--offline"]) == 0, capsys.readouterr()
     assert "verdict: reproduced" in capsys.readouterr().out
+    # Of a set metric too: there are no pictures that could be lacking.
+    (draw,) = store.draws("narrow")
+    assert _no_set(store, ("narrow", "derain", draw, "psnr:rgb"), {}) == ""
