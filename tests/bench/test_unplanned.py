@@ -216,6 +216,12 @@ def test_a_run_that_recorded_it_as_failed_goes_on_without(asked: Experiment) -> 
         assert mine == theirs, name
 
 
+def test_numbers_of_what_is_no_longer_served_are_no_numbers_of_the_run(asked: Experiment) -> None:
+    run_experiment(asked, methods=WHOLE)
+    rows = run_experiment(asked, methods=KNOWING).store.frame()
+    assert set(rows[rows.method == "narrow"].task) == {"denoise25"}
+
+
 def test_a_run_of_before_reads_as_it_did(asked: Experiment) -> None:
     store = run_experiment(asked, methods=UNKNOWING).store
     path = store.folder / "run.json"
