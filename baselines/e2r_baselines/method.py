@@ -97,16 +97,23 @@ class Build:
     """One set of weights that a method can run with.
 
     Attributes:
-        name: what every row and every report says, such as "promptir" or "promptir-nano".
+        name: such as "promptir" or "promptir-nano"; rows and reports say `title`.
         files: names of weight files, as in a `weights.toml`; empty for methods without weights.
         miniature: True for our own small stand-in, which is never passed off as the method.
         own_files: the user's files that it was given by path, hashed like weights: label -> path.
+        edition: of the weights, where more than one have lain under one name.
     """
 
     name: str
     files: tuple[str, ...] = ()
     miniature: bool = False
     own_files: Mapping[str, Path] = field(default_factory=dict[str, Path], hash=False)
+    edition: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Return what every row and report says, such as "kontext-nano (edition 3)"."""
+        return self.name if self.edition is None else f"{self.name} (edition {self.edition})"
 
 
 def serves_all(task: Task) -> None:

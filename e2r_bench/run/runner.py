@@ -143,7 +143,7 @@ def banner(plan: Plan) -> Iterator[str]:
     for method in plan.methods:
         if method.build.miniature:
             yield (
-                f"{method.name}: runs with the MINIATURE {method.build.name}, our own small "
+                f"{method.name}: runs with the MINIATURE {method.build.title}, our own small "
                 "model; its numbers say nothing about the full one"
             )
     yield from unplanned({method.name: method.unserved for method in plan.methods})

@@ -9,7 +9,10 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from e2r_metrics.base.digests import sha256_of
@@ -37,6 +40,7 @@ class WeightFile:
     sources: tuple[Place, ...] = ()
     any_of: tuple[str, ...] = ()
     files: Mapping[str, str] | None = None
+    edition: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,15 @@ def read_declarations(path: Path) -> dict[str, WeightFile]:
     return {name: _declared(path, name, table) for name, table in tables.items()}
 
 
+@cache
+def declarations_of(package: str) -> Mapping[str, WeightFile]:
+    """Return the files that a package's `weights.toml` declares; read once."""
+    return MappingProxyType(read_declarations(Path(str(files(package).joinpath("weights.toml")))))
+
+
 def own_declarations() -> dict[str, WeightFile]:
     """Return the files that this package's metrics need."""
-    return read_declarations(Path(__file__).parents[1] / "weights.toml")
+    return dict(declarations_of("e2r_metrics"))
 
 
 def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
