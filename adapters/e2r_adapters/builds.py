@@ -27,8 +27,8 @@ from e2r_adapters.options import (
 )
 from e2r_adapters.steering import fidelity_of, filter_of
 from e2r_baselines.method import Build, Compute, Restorer
+from e2r_metrics.base.declarations import declarations_of
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.weights import declarations_of
 
 if TYPE_CHECKING:
     from e2r_adapters.editors.editor import Editor

@@ -12,8 +12,8 @@ from e2r_baselines.method import Build, Method, MethodSpec, fixed
 from e2r_baselines.plugins import all_plugins, plugin_named
 from e2r_baselines.pretrained_rows import PRETRAINED, late
 from e2r_baselines.spandrel_files import spandrel_method
+from e2r_metrics.base.declarations import declarations_of
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.weights import declarations_of
 
 _NO_WEIGHTS = (Build("no weights"),)
 

@@ -137,15 +137,12 @@ class MethodSpec:
         licence: licence of the code and of the weights.
         builds: in order of preference; the first whose files are all present is used, and said.
         tasks: names of the task kinds it is meant for; others run too, and are marked as outside.
-        unserved: from a task to why it has nothing at all to run it with, None where it has; such
-            tasks are not planned.
+        unserved: from a task to why nothing of it can run that, which is not planned; else None.
         open: load a build; takes the build, its files as local paths, and the compute settings.
             Raises `UsageError` for a checkpoint of another network, or a package that is absent.
-        version: of the code that is not ours (a plugin's distribution); a change of it is a change
-            of the method.
+        version: of a plugin's distribution; a change of it is a change of the method.
         inputs: where its results lie on disk already; they are hashed, since they may be replaced.
-        stochastic: whether the seed of a `Draw` changes the result.
-        stepped: whether the steps of a `Draw` change the result.
+        stochastic, stepped: whether the seed, and the steps, of a `Draw` change the result.
         feed: what it is given; "clean" and "both" are for controls. See `Photo.truth`.
         control: whether it shows what no restoration, a perfect one or the pipeline itself costs
             rather than what a method can do.

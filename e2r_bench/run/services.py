@@ -27,7 +27,8 @@ def open_resolver(
             raise UsageError(
                 f"--weights {folder}: expected a folder of weight files, found no such folder"
             )
-    from e2r_metrics.base.weights import Resolver, declarations_of
+    from e2r_metrics.base.declarations import declarations_of
+    from e2r_metrics.base.weights import Resolver
 
     merged = {name: row for p in _DECLARED_IN for name, row in declarations_of(p).items()}
     return Resolver(merged, directories, offline=offline, say=say)
