@@ -77,8 +77,8 @@ def run_experiment(
     """
     # Before weights are fetched for it.
     refuse_other_folder(experiment.out, RUN_MARKS)
-    refuse_idle_methods(experiment, methods)
     resolver, session, device = open_services(experiment, say)
+    refuse_idle_methods(experiment, methods)
     plan = make_plan(experiment, resolver, session, methods)
     with locked(experiment.out, RUN_MARKS):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
