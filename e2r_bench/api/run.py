@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from e2r_bench.api.checks import checked
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.fitting import failures_of_run
 from e2r_bench.store.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def open_run(run: "Ran | str | Path") -> Ran:
     if isinstance(run, Ran):
         return run
     store = open_store(Path(run))
-    return Ran(store, store.failures())
+    return Ran(store, failures_of_run(store))
 
 
 @checked

@@ -62,6 +62,7 @@ def command(
 def _tell(store: "Store", console: "Console", as_json: bool) -> int:
     from e2r_bench.report.export import records
     from e2r_bench.run.shared import shared_lines
+    from e2r_bench.store.fitting import failures_of_run
 
     for line in shared_lines(store.info):
         click.echo(line, err=as_json)
@@ -69,7 +70,7 @@ def _tell(store: "Store", console: "Console", as_json: bool) -> int:
         options.print_json(records(store))
     else:
         console.table(store)
-    failures = store.failures()
+    failures = failures_of_run(store)
     for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
     return 1 if failures else 0

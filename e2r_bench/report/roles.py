@@ -44,7 +44,8 @@ PERCEPTION = Role(
     "how it looks to a viewer",
     "how it looks to a network trained on viewers, or how natural; made-up detail can score well",
     ("lpips", "dists", "clip_iqa", "niqe", "brisque", "musiq", "maniqa",
-     "hyperiqa", "cmmd", "mmd_effnet", "fd_effnet", "kid", "fid", "clip_i", "dino", "dreamsim"),
+     "hyperiqa", "cmmd", "mmd_effnet", "fd_effnet", "patch_fd_effnet", "kid", "fid", "patch_fid",
+     "clip_i", "dino", "dreamsim"),
 )  # fmt: skip
 INVENTION = Role(
     "Invented",

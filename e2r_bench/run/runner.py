@@ -21,6 +21,7 @@ from e2r_bench.run.shared import shared_lines, with_shared
 from e2r_bench.run.summary import write_summary
 from e2r_bench.run.tasks import task_named
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.fitting import failures_of_run
 from e2r_bench.store.info import NO_TRUTH
 from e2r_bench.store.store import RUN_MARKS, Store, create_store
 from e2r_metrics.base.locks import locked, refuse_other_folder
@@ -110,7 +111,7 @@ def _run(
     if plan.experiment.shard is None:  # a number of some of the pictures is none of the run
         write_summary(store, session, watch)
         write_report(store)
-    return Outcome(store, store.failures())
+    return Outcome(store, failures_of_run(store))
 
 
 def _announce(plan: Plan, store: Store, watch: Watch) -> None:

@@ -10,17 +10,18 @@ import numpy as np
 
 from e2r_baselines.method import Draw
 from e2r_bench.run.restore import Watch
-from e2r_bench.statistics.blocks import make_blocks
+from e2r_bench.statistics.blocks import clustered_blocks
 from e2r_bench.statistics.jackknife import jackknife
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Estimate
 from e2r_bench.store.cell import Cell
+from e2r_bench.store.fitting import large_enough
 from e2r_bench.store.index import Group
 from e2r_bench.store.info import MetricInfo, Row
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import write_text
-from e2r_metrics.catalog import metric_of
+from e2r_metrics.catalog import EXTRACTORS, metric_of
 
 if TYPE_CHECKING:
     from e2r_metrics import Session
@@ -133,18 +134,24 @@ def _set_value(
         return {"status": "not measured", "note": "it looks at whole pictures; a border is shaved"}
     scenes = store.scenes(task)
     cells = [Cell(method, task, draw, image) for image in scenes]
-    found = [cell for cell in cells if store.has(cell)]
-    gone = len(cells) - len(found)
-    note = f"{gone} of {len(cells)} images failed" if gone else ""
-    if len(found) < 2 or metric.extractor is None or metric.distance is None:
-        return {"status": "failed", "note": note or "needs at least two images"}
-    restored = session.features(metric.extractor, [store.path(cell) for cell in found])
-    clean = session.features(
-        metric.extractor, [store.clean_path(task, cell.image) for cell in found]
-    )
-    own = [scenes[cell.image] for cell in found]
+    made = [cell.image for cell in cells if store.has(cell)]
+    if metric.extractor is None or metric.distance is None:
+        raise UsageError(f"{key} looks at single images, it is no set metric")
+    found, small = large_enough(store, task, metric.extractor, made)
+    gone = len(cells) - len(made)
+    notes = [f"{gone} of {len(cells)} images failed"] if gone else []
+    notes += [f"{image}: {why}" for image, why in small.items()]
+    if len(found) < 2:
+        return {"status": "failed", "note": "; ".join(notes) or "needs at least two images"}
+    files = [store.path(Cell(method, task, draw, image)) for image in found]
+    restored = session.clustered(metric.extractor, files)
+    clean = session.clustered(metric.extractor, [store.clean_path(task, image) for image in found])
+    if EXTRACTORS[metric.extractor].patch is not None:
+        notes.append(f"{len(clean.rows)} crops")
+    own = [scenes[image] for image in found]
     # The second arm is the reference itself: a jackknife of one arm never looks at it.
-    blocks = partial(make_blocks, metric.distance, restored, clean, clean)
+    blocks = partial(clustered_blocks, metric.distance, restored, clean, clean)
     interval = _interval(lambda: jackknife(blocks(), own))
-    value = session.set_value(metric, restored, clean)
-    return {"n": len(found), "scenes": len(set(own)), "value": value, "note": note} | interval
+    value = session.set_value(metric, restored.rows, clean.rows)
+    made_of = {"n": len(found), "scenes": len(set(own)), "note": "; ".join(notes)}
+    return made_of | {"value": value} | interval

@@ -4,9 +4,7 @@ A resample costs nothing in the feature dimension. The numbers are those of `e2r
 `.kid` and `.mmd` on the rows that are chosen.
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,18 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from e2r_bench.statistics.results import Values
+from e2r_bench.statistics.moments import moment_distances
+from e2r_bench.statistics.results import Values, scene_index
+from e2r_bench.statistics.slices import on_all_cores
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.features import Clustered
 from e2r_metrics.prdc import KINDS, Neighbours, radii_of, share, squared_distances
 from e2r_metrics.rows.types import Distance
 
 Kind = Distance
 Features = npt.NDArray[np.floating]
+Places = npt.NDArray[np.intp]
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _SIGMA = 10.0
 _SCALE = 1000.0
-_CHUNK = 8
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,11 @@ class Blocks:
         arms: (2n, 2n), the first arm's rows before the second's.
         cross: (2n, m), arms against the reference.
         reference: (m, m).
-        n: images in each arm.
+        n: rows in each arm.
+        pictures: (n,) of which picture each row is, by its place from 0; a picture's crops are no
+            sample of their own, and stay together in every resample.
+        by_moments: of a Frechet distance of more rows than dimensions, whose covariances are the
+            smaller matrices: `arms` are then features (2n, D), `reference` (m, D), `cross` empty.
     """
 
     kind: Kind
@@ -45,6 +50,21 @@ class Blocks:
     cross: Values
     reference: Values
     n: int
+    pictures: Places
+    by_moments: bool = False
+
+    @property
+    def images(self) -> int:
+        """Return how many pictures each arm has."""
+        return int(self.pictures.max()) + 1
+
+    def scenes(self, scenes: Sequence[str]) -> Places:
+        """Return (n,) each row's scene as a number from 0, from the scene of each picture.
+
+        Raises:
+            UsageError: see `scene_index`.
+        """
+        return scene_index(scenes, self.images)[self.pictures]
 
     def distances(self, chosen: Values, references: Values) -> Values:
         """Return the distance of some rows of the arms from some of the reference, many at once.
@@ -62,6 +82,8 @@ class Blocks:
             return self._distances(chosen, references)
 
     def _distances(self, chosen: Values, references: Values) -> Values:
+        if self.by_moments:
+            return moment_distances(self.arms, self.reference, chosen, references)
         if self.kind in KINDS:
             return self._shares(self.kind, chosen, references)
         n, m = chosen.sum(axis=1), references.sum(axis=1)
@@ -91,7 +113,7 @@ class Blocks:
                 found.append(share(kind, self.cross[np.ix_(rows, columns)], own, theirs))
             return found
 
-        return np.array(_parallel(shares, len(chosen)))
+        return np.array(on_all_cores(shares, len(chosen)))
 
     def _roots(self, chosen: Values, references: Values) -> Values:
         """Return tr (S_x S_y)^(1/2) = ||X Y^T||_*, X and Y centred and scaled, for each choice."""
@@ -104,7 +126,7 @@ class Blocks:
                 return _nuclear(np.stack(cut)).tolist()
             return [float(_nuclear(one[None])[0]) for one in cut]
 
-        return np.array(_parallel(roots, len(chosen)))
+        return np.array(on_all_cores(roots, len(chosen)))
 
 
 def _nuclear(cross: Values) -> Values:
@@ -119,25 +141,62 @@ def _nuclear(cross: Values) -> Values:
     return np.sqrt(squares).sum(axis=1) / np.sqrt((n - 1) * (m - 1))
 
 
-def make_blocks(kind: Kind, first: Features, second: Features, reference: Features) -> Blocks:
+def clustered_blocks(
+    kind: Kind, first: Clustered, second: Clustered, reference: Clustered
+) -> Blocks:
+    """Return the blocks of two arms and their reference, all on the same pictures in one order.
+
+    Raises:
+        UsageError: other numbers of pictures, or of crops of one, or see `make_blocks`.
+    """
+    for other in (second, reference):
+        if not np.array_equal(first.pictures, other.pictures):
+            raise UsageError(
+                f"expected features of the same pictures, found {len(first.rows)} and "
+                f"{len(other.rows)} rows, or others of a picture: a set metric at unequal n "
+                "compares biases; use the images that both have, in one size"
+            )
+    return make_blocks(kind, first.rows, second.rows, reference.rows, first.pictures)
+
+
+def make_blocks(
+    kind: Kind,
+    first: Features,
+    second: Features,
+    reference: Features,
+    pictures: Places | None = None,
+) -> Blocks:
     """Return the blocks of two arms, each (n, D) in the same image order, and a reference (m, D).
+
+    Args:
+        kind: which distance.
+        first, second: the arms.
+        reference: what both are distant from.
+        pictures: as in `Blocks`; None where every row is a picture.
 
     Raises:
         UsageError: unequal n between the arms, fewer than three images, unequal dimensions, values
             that are not finite, or two arms that are one.
     """
     _check(first, second, reference)
+    pictures = np.arange(len(first)) if pictures is None else pictures
+    if pictures.max() < 2:
+        raise UsageError(f"expected at least 3 images, found {int(pictures.max()) + 1}")
     arms = np.concatenate([first, second])
     if kind == "frechet" or kind in KINDS:
         # The distance does not move with the origin; near the data there is less cancellation.
         origin = reference.mean(axis=0, dtype=np.float64)
         arms, reference = arms - origin, reference - origin
+    if kind == "frechet" and min(len(first), len(reference)) > arms.shape[1]:
+        own, true = (side.astype(np.float64) for side in (arms, reference))
+        return Blocks(kind, own, np.empty((0, 0)), true, len(first), pictures, by_moments=True)
     return Blocks(
         kind,
         kernel(kind, arms, arms),
         kernel(kind, arms, reference, across=True),
         kernel(kind, reference, reference),
         len(first),
+        pictures,
     )
 
 
@@ -184,10 +243,3 @@ def _unit(features: Values) -> Values:
 @cache
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()  # finding the BLAS libraries costs milliseconds
-
-
-def _parallel(function: Callable[[slice], list[float]], count: int) -> list[float]:
-    """Map over slices of 0..count-1 on all cores; LAPACK lets go of Python's lock."""
-    parts = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [value for part in pool.map(function, parts) for value in part]

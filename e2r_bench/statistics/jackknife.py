@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from e2r_bench.statistics.blocks import Blocks
-from e2r_bench.statistics.results import Estimate, Values, scene_index, score_ends
+from e2r_bench.statistics.results import Estimate, Values, score_ends
 from e2r_bench.statistics.sets import swapped
 from e2r_metrics.base.errors import UsageError
 
@@ -61,10 +61,10 @@ def jackknife(
 def _scenes(blocks: Blocks, scenes: Sequence[str]) -> npt.NDArray[np.intp]:
     if len(blocks.reference) != blocks.n:
         raise UsageError(
-            f"expected a reference of the arms' own {blocks.n} images, found "
+            f"expected a reference of the arms' own {blocks.n} images or crops, found "
             f"{len(blocks.reference)}"
         )
-    index = scene_index(scenes, blocks.n)
+    index = blocks.scenes(scenes)
     if index.max() < 3:
         raise UsageError(
             f"a jackknife over scenes needs at least 4 scenes, found {int(index.max()) + 1}"
@@ -87,6 +87,6 @@ def _jackknife(
     error = float(np.sqrt((count - 1) / count * (spread @ spread)))
     half = _quantile(level, count) * error
     return Estimate(
-        value, error, value - half, value + half, level, blocks.n, count, "jackknife over scenes",
-        float(stats.skew(-without, bias=False)),
+        value, error, value - half, value + half, level, blocks.images, count,
+        "jackknife over scenes", float(stats.skew(-without, bias=False)),
     )  # fmt: skip

@@ -90,11 +90,13 @@ _ROWS = (
     Margin("brisque", 3.0, "", "a twentieth of its usual range; training it anew moves it more"),
     Margin("fid", 0.05, GAP, _SHARE),
     Margin("fd_dinov2", 0.05, GAP, _SHARE),
+    Margin("patch_fid", 0.05, GAP, _SHARE),
     Margin("kid", 0.05, GAP, _SHARE),
     Margin("cmmd", 0.05, GAP, _SHARE),
     Margin("prdc", 0.05, "", _COUNTED),
     Margin("prdc_effnet", 0.05, "", _COUNTED),
     Margin("fd_effnet", 0.05, GAP, _SHARE),
+    Margin("patch_fd_effnet", 0.05, GAP, _SHARE),
     Margin("mmd_effnet", 0.05, GAP, _SHARE),
 )
 MARGINS: Mapping[str, Margin] = MappingProxyType({row.metric: row for row in _ROWS})

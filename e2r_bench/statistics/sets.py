@@ -12,7 +12,7 @@ import numpy as np
 
 from e2r_bench.statistics.blocks import Blocks, Features, Kind, kernel
 from e2r_bench.statistics.paired import permutation_p, swap_signs
-from e2r_bench.statistics.results import Values, Verified, scene_index
+from e2r_bench.statistics.results import Values, Verified
 from e2r_metrics.base.errors import UsageError
 
 _TIE = 1e-9
@@ -31,7 +31,7 @@ def distance_of(blocks: Blocks, arm: Literal[0, 1]) -> float:
 
 
 def swapped(blocks: Blocks, keeps: Values) -> Values:
-    """Return (S,) differences when the arms trade the images where `keeps`, (S, n), is not one."""
+    """Return (S,) differences when the arms trade the rows where `keeps`, (S, n), is not one."""
     trades = 1 - keeps
     everything = np.ones((1, len(blocks.reference)))
     first = blocks.distances(np.hstack([keeps, trades]), everything)
@@ -51,14 +51,15 @@ def swap_test(
 
     Args:
         blocks: of the two arms.
-        scenes: the scene of each image; all images of a scene are swapped together.
+        scenes: the scene of each image; all images of a scene are swapped together, and all crops
+            of an image.
         generator: draws the swaps.
         permutations: how many; all patterns are enumerated where there are no more than these.
 
     Raises:
-        UsageError: see `scene_index`.
+        UsageError: see `Blocks.scenes`.
     """
-    index = scene_index(scenes, blocks.n)
+    index = blocks.scenes(scenes)
     count = int(index.max()) + 1
     signs, exact = swap_signs(count, generator, permutations)
     # A pattern and its opposite give opposite differences: of all patterns half are enough.
@@ -68,7 +69,7 @@ def swap_test(
     extreme = found >= abs(observed) - _TIE * (abs(observed) + float(found.max()))
     p, floor = permutation_p(np.tile(extreme, 2) if exact else extreme, exact)
     how = "swap permutation over scenes" + (", all patterns" if exact else "")
-    return Verified(observed, p, floor, 0 if exact else permutations, blocks.n, count, how)
+    return Verified(observed, p, floor, 0 if exact else permutations, blocks.images, count, how)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def null_floor(
     half = len(reference) // 2
     centred = reference - reference.mean(axis=0) if kind == "frechet" else reference
     whole = kernel(kind, centred, centred)
-    blocks = Blocks(kind, whole, whole, whole, len(reference))
+    blocks = Blocks(kind, whole, whole, whole, len(reference), np.arange(len(reference)))
     ranks = generator.permuted(np.tile(np.arange(len(reference)), (splits, 1)), axis=1)
     mine, rest = ranks < half, (ranks >= half) & (ranks < 2 * half)
     found = blocks.distances(mine.astype(np.float64), rest.astype(np.float64))

@@ -5,24 +5,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from e2r_bench.statistics import evidence as made
-from e2r_bench.statistics.blocks import Kind, make_blocks
+from e2r_bench.statistics.blocks import Kind, clustered_blocks
 from e2r_bench.statistics.effects import joined_estimate
 from e2r_bench.statistics.jackknife import jackknife_difference
 from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.verdict import Evidence
+from e2r_bench.store.fitting import large_enough
 from e2r_bench.studies.measure import metric_of
 from e2r_bench.studies.sides import Criteria, Side, Sides, check_inputs, shared_images
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.catalog import CATALOG
+from e2r_metrics.features import Clustered
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def _set(sides: Sides) -> Comparison:
     found = [
         [tuple(arm.pictures(sides.task) for arm in pair) for pair in row] for row in sides.pairs()
     ]
-    images = shared_images(sides, [value for row in found for pair in row for value in pair])
+    shared = shared_images(sides, [value for row in found for pair in row for value in pair])
+    images, _ = large_enough(sides.any.store, sides.task, measure.extractor, shared)
     features = _Features(sides, measure.extractor, measure.distance, tuple(images))
     pairs = [
         [tuple(features.of([files[i] for i in images]) for files in pair) for pair in row]
@@ -123,10 +123,10 @@ class _Features:
     kind: "Kind"
     images: tuple[str, ...]
 
-    def of(self, files: "Sequence[Path]") -> Features:
-        return self.sides.criteria.session.features(self.extractor, list(files))
+    def of(self, files: "Sequence[Path]") -> Clustered:
+        return self.sides.criteria.session.clustered(self.extractor, list(files))
 
-    def clean(self) -> Features:
+    def clean(self) -> Clustered:
         store, task = self.sides.any.store, self.sides.task
         return self.of([store.clean_path(task, image) for image in self.images])
 
@@ -138,7 +138,7 @@ class _Features:
         store, task = self.sides.any.store, self.sides.task
         clean = self.clean()
         degraded = self.of([store.degraded_path(task, image) for image in self.images])
-        blocks = make_blocks(self.kind, degraded, clean, clean)
+        blocks = clustered_blocks(self.kind, degraded, clean, clean)
         return absolute(margin, distance_of(blocks, 0), distance_of(blocks, 1))
 
 
@@ -146,14 +146,15 @@ def _joined(
     sides: Sides,
     part: made.Part,
     features: _Features,
-    pairs: Sequence[Sequence[tuple[Features, ...]]],
+    pairs: Sequence[Sequence[tuple[Clustered, ...]]],
 ) -> Comparison:
     """Return the comparison over all trainings and seeds; one of each has a permutation test."""
     scenes, clean, scope = sides.units(features.images), features.clean(), sides.scope()
-    if all(np.array_equal(one, two) for row in pairs for one, two in row):
+    if all(np.array_equal(one.rows, two.rows) for row in pairs for one, two in row):
         evidence = made.identical_evidence(part, scenes, scope)
         return Comparison(sides.metric, evidence, (0.0,) * len(pairs), None, 0)
-    blocks = [[make_blocks(features.kind, one, two, clean) for one, two in row] for row in pairs]
+    kind = features.kind
+    blocks = [[clustered_blocks(kind, one, two, clean) for one, two in row] for row in pairs]
     if len(blocks) == len(blocks[0]) == 1:
         permutations = sides.criteria.permutations
         evidence = made.set_evidence(

@@ -9,7 +9,7 @@ import numpy as np
 from e2r_bench import __version__
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
-from e2r_bench.statistics.blocks import make_blocks
+from e2r_bench.statistics.blocks import clustered_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
 from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_words, stated
 from e2r_bench.statistics.scope import Scope
@@ -154,13 +154,12 @@ class _Judge:
         rows = [{image: k for k, image in enumerate(side.names)} for side in (one, two)]
         shared = matched(first, second, *rows)
         chosen = [rows[0][a] for a, _ in shared]
-        ours, theirs = one.restored[chosen], two.restored[[rows[1][b] for _, b in shared]]
-        clean = one.clean[chosen]
+        ours, theirs = one.restored.of(chosen), two.restored.of([rows[1][b] for _, b in shared])
         scenes = [str(first.partners[image]) for image, _ in shared]
         part = Part(name, info.key, self._margin(metric), info.higher_is_better)
-        if np.array_equal(ours, theirs):
+        if np.array_equal(ours.rows, theirs.rows):
             return identical_evidence(part, scenes, Scope())
-        blocks = make_blocks(metric.distance, ours, theirs, clean)
+        blocks = clustered_blocks(metric.distance, ours, theirs, one.clean.of(chosen))
         draws = rng_for(0, info.key, "permutations")
         return set_evidence(part, blocks, scenes, draws, self.permutations)
 
@@ -174,7 +173,7 @@ class _Judge:
                 "--degraded FOLDER"
             )
         seen = self.inputs.scores.features[metric.extractor]
-        blocks = make_blocks(metric.distance, seen.restored, seen.clean, seen.clean)
+        blocks = clustered_blocks(metric.distance, seen.restored, seen.clean, seen.clean)
         return absolute(margin, distance_of(blocks, 0), distance_of(blocks, 1))
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,11 +17,36 @@ from e2r_metrics.base.files import tidy, write_bytes
 Vector = npt.NDArray[np.float32]
 
 
-class FeatureStore:
-    """A folder of feature vectors that any number of processes may read and write.
+@dataclass(frozen=True)
+class Clustered:
+    """Features of pictures: a row for each, or for each of its crops.
 
-    A vector is written to a temporary name and renamed, so it is there whole or not at all; two
-    processes that compute the same one write the same bytes.
+    Attributes:
+        rows: (R, D) float32; those of a picture stand together.
+        pictures: (R,) of which picture each row is, by its place from 0.
+    """
+
+    rows: Vector
+    pictures: npt.NDArray[np.intp]
+
+    def of(self, places: Sequence[int]) -> "Clustered":
+        """Return the rows of some pictures, in the order given."""
+        parts = [self.rows[self.pictures == place] for place in places]
+        return clustered(parts, self.rows.shape[1])
+
+
+def clustered(parts: Sequence[Vector], dimension: int) -> Clustered:
+    """Return the rows of pictures, (K, D) each, with whose they are."""
+    counts = [len(part) for part in parts]
+    rows = np.concatenate([np.empty((0, dimension), np.float32), *parts])
+    return Clustered(rows, np.repeat(np.arange(len(parts)), counts))
+
+
+class FeatureStore:
+    """A folder of pictures' features that any number of processes may read and write.
+
+    They are written to a temporary name and renamed, so they are there whole or not at all; two
+    processes that compute the same ones write the same bytes.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -28,7 +55,9 @@ class FeatureStore:
         tidy(self.folder)
 
     def get(self, extractor: str, image: str) -> Vector | None:
-        """Return a vector, (D,) float32, or None if it was never computed or was damaged.
+        """Return a picture's features, or None if they were never computed or were damaged.
+
+        They are (D,) float32, of an extractor of crops (K, D).
 
         Args:
             extractor: key of network, weights and preprocessing.
@@ -44,7 +73,7 @@ class FeatureStore:
         return found if good and np.isfinite(found).all() else None
 
     def put(self, extractor: str, image: str, vector: Vector) -> None:
-        """Keep a vector, (D,) float32; keys as in `get`.
+        """Keep features, (D,) or (K, D) float32; keys as in `get`.
 
         Raises:
             UsageError: the folder cannot be written.

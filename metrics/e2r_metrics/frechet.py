@@ -99,11 +99,12 @@ def _eigen(X: Float64, Y: Float64) -> float:
 
 
 def _conjugated(S_x: Float64, S_y: Float64) -> Float64:
-    R = _factor(S_x)
+    R = factor(S_x)
     return R @ S_y @ R.T
 
 
-def _factor(S: Float64) -> Float64:
+def factor(S: Float64) -> Float64:
+    """Return (D, D) R with S = R^T R, of a covariance that need not be of full rank."""
     try:
         return cholesky(S, check_finite=False)
     except LinAlgError:
@@ -117,11 +118,11 @@ def open_set(variant: str) -> Callable[[Features, Features], float]:
     return frechet_distance
 
 
-def few_images_note(n: int, m: int) -> str:
-    """Return what a small number of images means for a Frechet distance, "" from 2048 on."""
+def few_images_note(n: int, m: int, what: str = "images") -> str:
+    """Return what few images, or crops, mean for a Frechet distance, "" from 2048 on."""
     if min(n, m) >= FEW:
         return ""
     return (
-        f"{min(n, m)} images: below {FEW} the value is mostly the bias of its estimate; compare it "
-        "only with values from the same number of images"
+        f"{min(n, m)} {what}: below {FEW} the value is mostly the bias of its estimate; compare it "
+        f"only with values from the same number of {what}"
     )

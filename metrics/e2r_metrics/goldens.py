@@ -14,6 +14,7 @@ from e2r_metrics.frechet import frechet_distance
 from e2r_metrics.images import Image, PerImage
 from e2r_metrics.kid import kid
 from e2r_metrics.mmd import cmmd_both
+from e2r_metrics.patches import crops
 from e2r_metrics.prdc import KINDS, prdc
 from e2r_metrics.rows.types import Composite
 from e2r_metrics.session import metric_module
@@ -137,7 +138,7 @@ def feature_numbers() -> Iterator[Golden]:
 
 
 def resize_numbers() -> Iterator[Golden]:
-    """Yield the mean and the spread of every preprocessing's output."""
+    """Yield the mean and the spread of every preprocessing's output, of crops before theirs."""
     from e2r_metrics import clip_features, dreamsim, hyperiqa, inception, likeness, musiq_input
     from e2r_metrics.catalog import EXTRACTORS
     from e2r_metrics.effnet import SIDE
@@ -147,7 +148,7 @@ def resize_numbers() -> Iterator[Golden]:
     inputs = {
         name: inception.prepare(name, worse).numpy()
         for name, row in EXTRACTORS.items()
-        if row.module == "inception"
+        if row.module == "inception" and row.patch is None
     }
     inputs["clip-vit-l-14-336"] = clip_features.prepare(worse).numpy()
     for name in ("b32", "s16"):
@@ -157,6 +158,10 @@ def resize_numbers() -> Iterator[Golden]:
     inputs["hyperiqa"] = hyperiqa.crops(worse, "seeded25").numpy()
     inputs["musiq"] = musiq_input.prepare(worse).pixels.numpy()
     inputs["effnet-lite0"] = pillow_bicubic(worse, SIDE) / np.float32(127.5) - 1
+    for name, row in EXTRACTORS.items():
+        if row.patch is not None:
+            larger, _ = synthetic_pair(3 * row.patch, 2 * row.patch + 9)
+            inputs[name] = np.stack(crops(larger, row.patch))
     for name, pixels in inputs.items():
         yield Golden(f"{name} input mean", float(pixels.mean(dtype=np.float64)), "float32")
         yield Golden(f"{name} input spread", float(pixels.std(dtype=np.float64)), "float32")

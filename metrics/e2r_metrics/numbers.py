@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.weights import Missing
-from e2r_metrics.catalog import Metric
+from e2r_metrics.catalog import EXTRACTORS, Metric
+from e2r_metrics.features import Clustered
 from e2r_metrics.parts import POOLED, Pooling
 from e2r_metrics.psnr import decibel, shares_of_peak
 
@@ -46,13 +47,17 @@ class Features:
     """What one extractor saw.
 
     Attributes:
-        names: of the pairs, in the order of the rows.
-        restored, clean: (n, D) float32 each.
+        names: of the pairs.
+        restored, clean: of the same pictures, in the order of the names.
     """
 
     names: tuple[str, ...]
-    restored: npt.NDArray[np.float32]
-    clean: npt.NDArray[np.float32]
+    restored: Clustered
+    clean: Clustered
+
+    def told(self, metric: Metric) -> Metric:
+        """Return a metric on these features; of crops, its definition says how many they are."""
+        return of_crops(metric, len(self.restored.rows))
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,18 @@ class Scores:
     features: Mapping[str, Features] = field(default_factory=dict[str, Features])
 
 
+def of_crops(metric: Metric, count: int) -> Metric:
+    """Return a metric whose definition says how many crops a value is of, where it is of crops."""
+    row = EXTRACTORS.get(metric.extractor or "")
+    if row is None or row.patch is None:
+        return metric
+    return replace(metric, definition=f"{metric.definition}; {count} crops")
+
+
 def summary_of(
     metric: Metric, values: Sequence[Value], n: int, pooling: Pooling = "images"
 ) -> Summary:
-    """Return the summary of one metric from all values, n of which are its own.
+    """Return the summary of one metric of pictures from all values, n of which are its own.
 
     Args:
         metric: a row of the catalog.
@@ -89,8 +102,6 @@ def summary_of(
             its interval from the errors' own; other metrics than PSNR have the mean all the same.
     """
     own = np.array([row.value for row in values if row.metric is metric])
-    if not metric.per_image:
-        return Summary(metric, n, float(own[0]))
     if pooling == "error" and metric.name == POOLED:
         value, low, high = _mean(shares_of_peak(own.tolist()))
         # The larger the error, the smaller the PSNR; an interval's end below 0 has none.

@@ -50,18 +50,22 @@ def read_reference(path: Path, said: str | None, session: Session) -> Reference:
         told = f"{head}: mean and covariance, n unknown, {tail}"
         return Reference(told, extractor, moments=moments)
     features = _features(path, arrays["features" if own else "feats"], size)
-    return Reference(f"{head}: {len(features)} pictures, {tail}", extractor, features)
+    count = f"{len(features)} pictures"
+    if EXTRACTORS[extractor].patch is not None:
+        count = f"{len(features)} crops of {len(np.unique(arrays['names']))} pictures"
+    return Reference(f"{head}: {count}, {tail}", extractor, features)
 
 
 def write_reference(path: Path, features: Features, extractor: str, session: Session) -> None:
-    """Keep the clean side's features, with what they were made with.
+    """Keep the clean side's features, with what they were made with and whose each row is.
 
     Raises:
         UsageError: the file cannot be written, or holds something else.
     """
     buffer = io.BytesIO()
     np.savez(
-        buffer, features=features.clean, names=np.array(features.names),
+        buffer, features=features.clean.rows,
+        names=np.array(features.names)[features.clean.pictures],
         extractor=np.array(extractor), key=np.array(session.extractor_key(extractor)),
     )  # fmt: skip
     refuse_foreign(path, lambda head: head[:2] == b"PK")
@@ -108,10 +112,16 @@ def _own_extractor(
 
 def _said(path: Path, said: str | None) -> str:
     if said is None:
+        whole = (name for name, row in EXTRACTORS.items() if row.patch is None)
         raise UsageError(
             f"{path}: it does not say what made it; expected --clean-extractor, one of "
-            f"{', '.join(EXTRACTORS)} (pytorch-fid: inception-pytorch-fid; clean-fid: "
+            f"{', '.join(whole)} (pytorch-fid: inception-pytorch-fid; clean-fid: "
             "inception-clean)"
+        )
+    if EXTRACTORS[said].patch is not None:
+        raise UsageError(
+            f"{path}: expected for {said} a file that --keep-clean made, found one that does not "
+            "say how its pictures were cut into crops"
         )
     return said
 

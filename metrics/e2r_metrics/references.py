@@ -12,7 +12,7 @@ from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.pairs import list_pictures
 from e2r_metrics.base.pictures import read_pixels
 from e2r_metrics.catalog import EXTRACTORS, Metric
-from e2r_metrics.numbers import Scores, Summary, Value
+from e2r_metrics.numbers import Scores, Summary, Value, of_crops
 from e2r_metrics.parts import USUAL, Parts
 from e2r_metrics.session import Session
 from e2r_metrics.view import WHOLE
@@ -85,14 +85,15 @@ def score_reference(
             "or --order: nothing in the file can be cut or paired"
         )
     missing = {m.id: gone for m in metrics if (gone := session.missing(m))}
-    here = [_told(parts.told(m), reference) for m in metrics if m.id not in missing]
+    here = [parts.told(m) for m in metrics if m.id not in missing]
     if not here:
         return Scores((), (), missing, {}, {})
     names, ours, failed = _restored(restored, reference.extractor, session, parts, watch)
-    if len(ours) < 2:
-        few = f"a set metric needs at least two pictures, found {len(ours)}"
+    if len(names) < 2:
+        few = f"a set metric needs at least two pictures, found {len(names)}"
         return Scores((), (), missing, failed, {m.id: few for m in here})
-    values = [Value("", metric, _value(session, metric, ours, reference)) for metric in here]
+    told = (_told(of_crops(m, len(ours)), reference) for m in here)
+    values = [Value("", m, _value(session, m, ours, reference)) for m in told]
     summaries = tuple(Summary(row.metric, len(names), row.value) for row in values)
     return Scores(tuple(values), summaries, missing, failed, {})
 

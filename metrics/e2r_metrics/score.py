@@ -18,8 +18,9 @@ import numpy.typing as npt
 from e2r_metrics.base.errors import PictureError
 from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
-from e2r_metrics.catalog import Metric
-from e2r_metrics.numbers import Features, Scores, Value, summary_of
+from e2r_metrics.catalog import EXTRACTORS, Metric
+from e2r_metrics.features import clustered
+from e2r_metrics.numbers import Features, Scores, Summary, Value, summary_of
 from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling
 from e2r_metrics.session import Session
@@ -76,7 +77,7 @@ def score_pairs(
     blind = [m for m in metrics if parts.reference == "none" and m.scope != "single"]
     missing = {m.id: gone for m in metrics if m not in blind and (gone := session.missing(m))}
     here = [parts.told(m) for m in metrics if m not in blind and m.id not in missing]
-    made = _Made([], {m.extractor: ([], []) for m in here if m.extractor}, {}, [])
+    made = _Made([], {m.extractor: _Gathered([], [], []) for m in here if m.extractor}, {})
     for done, (pair, images, light) in enumerate(_decoded(pairs, here, session, parts), 1):
         if isinstance(images, PictureError):
             made.failed[pair.name] = str(images)
@@ -90,17 +91,24 @@ def score_pairs(
 
 
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-_Features = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What one extractor saw: names, and the features of both pictures, (K, D) each."""
+
+    names: list[str]
+    restored: list[npt.NDArray[np.float32]]
+    clean: list[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What gathers while pictures go by: values, features by extractor, failures, names seen."""
+    """What gathers while pictures go by: values, features by extractor, failures."""
 
     values: list[Value]
-    features: dict[str, _Features]
+    features: dict[str, _Gathered]
     failed: dict[str, str]
-    seen: list[str]
 
 
 def _measure(
@@ -123,10 +131,16 @@ def _measure(
             made.values.append(Value(pair.name, metric, value))
         except PictureError as error:
             made.failed[f"{pair.name} {metric.id}"] = str(error)
-    made.seen.append(pair.name)
-    for extractor, sets in made.features.items():
-        for image, gathered in zip(images, sets, strict=True):
-            gathered.append(session.features(extractor, [image]))
+    for extractor, gathered in made.features.items():
+        try:
+            restored, clean = (session.features(extractor, [image]) for image in images)
+        except PictureError as error:
+            own = (m.id for m in metrics if m.extractor == extractor)
+            made.failed.update({f"{pair.name} {key}": str(error) for key in own})
+        else:
+            gathered.names.append(pair.name)
+            gathered.restored.append(restored)
+            gathered.clean.append(clean)
 
 
 def _scores(
@@ -136,28 +150,31 @@ def _scores(
     session: Session,
     pooling: Pooling,
 ) -> Scores:
-    counts = {m.id: sum(row.metric is m for row in made.values) for m in metrics}
+    features = {name: _features(name, one) for name, one in made.features.items() if one.names}
+    summaries: list[Summary] = []
     unmeasured: dict[str, str] = {}
     for metric in metrics:
         if metric.extractor:
-            ours, theirs = made.features[metric.extractor]
-            counts[metric.id] = len(ours)
-            if len(ours) < 2:
-                unmeasured[metric.id] = f"a set metric needs at least two pairs, found {len(ours)}"
+            seen = features.get(metric.extractor)
+            count = len(seen.names) if seen else 0
+            if seen is None or count < 2:
+                unmeasured[metric.id] = f"a set metric needs at least two pairs, found {count}"
                 continue
-            both = np.concatenate(ours), np.concatenate(theirs)
-            made.values.append(Value("", metric, session.set_value(metric, *both)))
-        elif counts[metric.id] == 0:
+            told = seen.told(metric)
+            value = session.set_value(metric, seen.restored.rows, seen.clean.rows)
+            made.values.append(Value("", told, value))
+            summaries.append(Summary(told, count, value))
+        elif count := sum(row.metric is metric for row in made.values):
+            summaries.append(summary_of(metric, made.values, count, pooling))
+        else:
             unmeasured[metric.id] = "every picture failed"
-    summaries = [
-        summary_of(m, made.values, counts[m.id], pooling) for m in metrics if m.id not in unmeasured
-    ]
-    features = {
-        name: Features(tuple(made.seen), np.concatenate(ours), np.concatenate(theirs))
-        for name, (ours, theirs) in made.features.items()
-        if ours
-    }
     return Scores(tuple(made.values), tuple(summaries), missing, made.failed, unmeasured, features)
+
+
+def _features(extractor: str, seen: _Gathered) -> Features:
+    size = EXTRACTORS[extractor].dimension
+    sides = (clustered(side, size) for side in (seen.restored, seen.clean))
+    return Features(tuple(seen.names), *sides)
 
 
 _Decoded = tuple[Pair | Given, "_Images | PictureError", dict[str, "float | PictureError"]]

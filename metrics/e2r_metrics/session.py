@@ -15,8 +15,9 @@ from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
 from e2r_metrics.command_metric import values_of
 from e2r_metrics.composites import measured, missing_parts
-from e2r_metrics.features import FeatureStore, content_key, extractor_key
+from e2r_metrics.features import Clustered, FeatureStore, clustered, content_key, extractor_key
 from e2r_metrics.images import Image, PerImage, check_image, to_uint8
+from e2r_metrics.patches import crops
 
 Features = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Extract = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -87,21 +88,29 @@ class Session:
     ) -> npt.NDArray[np.float32]:
         """Return (N, D) float32 features; only pictures the store does not know are computed.
 
+        An extractor of crops has a row for each; `clustered` says whose they are.
+
         Args:
             extractor: a key of `EXTRACTORS`, as in `Metric.extractor`.
             images: arrays as in `per_image`, or files; floats are rounded to 8 bits first.
 
         Raises:
-            UsageError: bad pixels, an unreadable file, or weights that are missing.
+            PictureError: bad pixels, an unreadable file, or a picture smaller than a crop.
+            UsageError: an unknown extractor, or weights that are missing.
         """
-        if extractor not in EXTRACTORS:
-            raise unknown("feature extractor", extractor, EXTRACTORS)
-        row = EXTRACTORS[extractor]
+        return self.clustered(extractor, images).rows
+
+    def clustered(self, extractor: str, images: Sequence[Image] | Sequence[Path]) -> Clustered:
+        """Return the same features with the picture that each row is of.
+
+        What resamples must draw pictures and never crops: those of one picture are alike.
+
+        Raises:
+            PictureError, UsageError: as `features`.
+        """
+        row = _known(extractor)
         key = self._extractor_key(row)
-        found = np.empty((len(images), row.dimension), np.float32)
-        for index, image in enumerate(images):
-            found[index] = self._vector(row, key, image)
-        return found
+        return clustered([self._rows(row, key, image) for image in images], row.dimension)
 
     def set_value(self, metric: Metric, restored: Features, clean: Features) -> float:
         """Return the distance of two sets of features, (N, D) and (M, D).
@@ -141,23 +150,30 @@ class Session:
     def _note_few(self, metric: Metric, n: int, m: int) -> None:
         from e2r_metrics.frechet import few_images_note
 
-        note = few_images_note(n, m)
+        row = EXTRACTORS.get(metric.extractor or "")
+        note = few_images_note(n, m, "images" if row is None or row.patch is None else "crops")
         if note and note not in self._noted:
             self._noted.add(note)
             logging.getLogger("e2r_metrics").warning("%s: %s", metric.id, note)
 
-    def _vector(self, row: Extractor, key: str, image: Image | Path) -> npt.NDArray[np.float32]:
+    def _rows(self, row: Extractor, key: str, image: Image | Path) -> npt.NDArray[np.float32]:
+        """Return (K, D): one row of a whole picture, or one of each of its crops."""
         pixels = _pixels(image)
+        if row.patch is None:
+            parts, shape = [pixels], (row.dimension,)
+        else:
+            parts = crops(pixels, row.patch)
+            shape = (len(parts), row.dimension)
         name = content_key(pixels)
-        known = self.store.get(key, name) if self.store else None
-        if known is not None and known.shape == (row.dimension,):
-            return known
-        vector = self._extractor(row)(pixels)
-        self._keep(key, name, vector)
-        return vector
+        found = self.store.get(key, name) if self.store else None
+        if found is None or found.shape != shape:
+            extract = self._extractor(_known(row.crops_by or row.id))
+            found = np.stack([extract(part) for part in parts]).reshape(shape)
+            self._keep(key, name, found)
+        return found.reshape(-1, row.dimension)
 
     def _keep(self, key: str, name: str, vector: npt.NDArray[np.float32]) -> None:
-        """Put a vector into the store; a full or sealed cache ends nothing."""
+        """Put features into the store; a full or sealed cache ends nothing."""
         if self.store is None:
             return
         try:
@@ -186,6 +202,12 @@ class Session:
             if isinstance(answer, Missing):
                 raise UsageError(f"{user}: {answer.reason}; to fetch: {answer.command}")
         return {name: answer.path for name, answer in answers.items() if isinstance(answer, Found)}
+
+
+def _known(extractor: str) -> Extractor:
+    if extractor not in EXTRACTORS:
+        raise unknown("feature extractor", extractor, EXTRACTORS)
+    return EXTRACTORS[extractor]
 
 
 def metric_module(metric: Metric) -> Any:

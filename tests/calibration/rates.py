@@ -107,7 +107,9 @@ def summarise(table: pd.DataFrame, folder: Path) -> None:
         "failures rarer than 3 / n, which no test can see.\n\n"
         "Made, and gone on with where it stopped, by `python tests/calibration/run.py "
         "results/calibration`; what is simulated stands beside that file. `clustered` has one to "
-        "four images a scene, with noise in common.\n\n"
+        "four images a scene, with noise in common. `frechet of crops` has one to eight crops a "
+        "picture, with half of their variance in common; `crops taken for pictures` is what that "
+        "mistake does, and has no limit.\n\n"
     )
     text += markdown_table(lines)
     text += (

@@ -67,6 +67,11 @@ def set_blocks(draws: int) -> Iterator[tuple[str, Iterator[Rate]]]:
             yield f"{kind} {scenario} 68", sets.equal_rates(kind, 68, scenario, draws)
             differ = sets.unequal_rates(kind, 68, scenario, draws // 4)
             yield f"{kind} differs, {scenario} 68", differ
+    for scenario in SCENARIOS:
+        yield f"crops {scenario} 68", sets.equal_rates("frechet", 68, scenario, draws, crops=True)
+        differ = sets.unequal_rates("frechet", 68, scenario, draws // 4, crops=True)
+        yield f"crops differ, {scenario} 68", differ
+    yield "crops taken for pictures 68", sets.crops_as_pictures(68, draws // 4)
 
 
 if __name__ == "__main__":

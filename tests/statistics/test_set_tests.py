@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from e2r_bench.statistics import blocks as gram
-from e2r_bench.statistics import jackknife, sets
+from e2r_bench.statistics import jackknife, sets, slices
 from e2r_metrics import prdc
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.frechet import frechet_distance
@@ -108,7 +108,7 @@ def test_order_and_threads_change_nothing(kind, monkeypatch):
     arms, scenes = _arms(24), [f"s{k // 2}" for k in range(24)]
     blocks = gram.make_blocks(kind, *arms)
     one = sets.swap_test(blocks, scenes, np.random.default_rng(0), 99)
-    monkeypatch.setattr(gram.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(slices.os, "cpu_count", lambda: 1)
     alone = sets.swap_test(blocks, scenes, np.random.default_rng(0), 99)
     assert alone == one
     order = np.random.default_rng(2).permutation(24)

@@ -12,6 +12,7 @@ from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo
 from e2r_bench.store.store import Store, create_store
 from e2r_metrics import CATALOG
 from e2r_metrics.base.pictures import read_image, write_png
+from e2r_metrics.features import Clustered
 
 TASK = "denoise25"
 Values = Mapping[tuple[str, int, int], Sequence[float]]
@@ -95,9 +96,10 @@ def _row(store: Store, cell: Cell, value: float) -> Row:
 class PixelSession:
     """Stands in for a session: a picture's features are its pixels."""
 
-    def features(self, extractor: str, images: Sequence[Path]) -> np.ndarray:
+    def clustered(self, extractor: str, images: Sequence[Path]) -> Clustered:
         del extractor
-        return np.array([read_image(path).ravel() / 255 for path in images], np.float32)
+        rows = np.array([read_image(path).ravel() / 255 for path in images], np.float32)
+        return Clustered(rows, np.arange(len(rows)))
 
 
 @pytest.fixture

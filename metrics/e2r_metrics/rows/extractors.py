@@ -1,5 +1,7 @@
 """Ways from pictures to features, as data: the network and what happens before it."""
 
+from dataclasses import replace
+
 from e2r_metrics.rows.types import Extractor
 
 _TF1 = "bilinear without antialias to 299x299, corner-aligned at the origin as TensorFlow 1 does"
@@ -7,7 +9,7 @@ CLEAN = "PIL bicubic with antialias to 299x299 per channel in float32, clipped t
 _TORCH = "torch bilinear, half-pixel centres, to 299x299"
 _INCEPTION = ("inception-2015-12-05",)
 
-EXTRACTORS = (
+_WHOLE = (
     Extractor("inception-clean", "inception", 2048, f"{CLEAN}; (x - 128) / 128", _INCEPTION),
     Extractor("inception-tm17", "inception", 2048, f"{_TF1}; (x - 128) / 128", _INCEPTION),
     Extractor(
@@ -48,4 +50,23 @@ EXTRACTORS = (
         )
         for size, dimension in (("l", 1024), ("b", 768))
     ),
+)
+
+
+def in_crops(side: int) -> str:
+    """Return which crops of a picture are looked at, in the words of a protocol."""
+    return f"every {side}x{side} edge to edge from the origin, and from {side // 2} down and across"
+
+
+def _patches(whole: str, side: int) -> Extractor:
+    row = next(row for row in _WHOLE if row.id == whole)
+    told = f"{in_crops(side)}; each: {row.preprocessing}"
+    return replace(row, id=f"{whole}-patch{side}", preprocessing=told, patch=side, crops_by=whole)
+
+
+EXTRACTORS = (
+    *_WHOLE,
+    _patches("inception-clean", 256),
+    _patches("inception-tm17", 256),
+    _patches("effnet-lite0", 64),
 )

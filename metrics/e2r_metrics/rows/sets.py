@@ -3,7 +3,7 @@
 from math import inf
 from typing import Literal
 
-from e2r_metrics.rows.extractors import CLEAN, EXTRACTORS
+from e2r_metrics.rows.extractors import CLEAN, EXTRACTORS, in_crops
 from e2r_metrics.rows.types import Metric
 
 _PREPROCESSING = {row.id: row.preprocessing for row in EXTRACTORS}
@@ -31,6 +31,19 @@ def _fd_dinov2(size: str) -> Metric:
         "dgm-eval with its clean resize, by definition", "1e-9 relative for the Frechet step",
         "set", low=0.0, identical=0.0, resize=_PREPROCESSING[extractor], weights=(extractor,),
         extractor=extractor, distance="frechet",
+    )  # fmt: skip
+
+
+_WEIGHED = "each crop counts once, so that a picture weighs as much as it has crops"
+
+
+def _patch_fid(variant: str, reference: str) -> Metric:
+    return Metric(
+        "patch_fid", f"{variant}-256", f"pFID ({variant})", "frechet", False,
+        f"{_FRECHET}, of InceptionV3 pool3 features (2015-12-05) of crops; {_WEIGHED}",
+        "Mentzer et al., NeurIPS 2020", reference, "exact for the crops", "set",
+        low=0.0, identical=0.0, crop=in_crops(256), resize=_PREPROCESSING[f"inception-{variant}"],
+        weights=_INCEPTION, extractor=f"inception-{variant}-patch256", distance="frechet",
     )  # fmt: skip
 
 
@@ -114,6 +127,28 @@ ROWS = (
         resize=_PREPROCESSING["effnet-lite0"],
         weights=("efficientnet-lite0",),
         extractor="effnet-lite0",
+        distance="frechet",
+    ),
+    _patch_fid("clean", "NeuralCompression's crops; clean-fid's extractor and resize"),
+    _patch_fid("tm17", "NeuralCompression's crops; torchmetrics' extractor, torch-fidelity"),
+    Metric(
+        "patch_fd_effnet",
+        "lite0-64",
+        "pFD (EffNet)",
+        "frechet",
+        False,
+        f"{_FRECHET}, of EfficientNet-Lite0 features of crops; {_WEIGHED}; a proxy of its own "
+        "name, not pFID",
+        "this project",
+        "NeuralCompression's crops",
+        "exact for the crops",
+        "set",
+        low=0.0,
+        identical=0.0,
+        crop=in_crops(64),
+        resize=_PREPROCESSING["effnet-lite0"],
+        weights=("efficientnet-lite0",),
+        extractor="effnet-lite0-patch64",
         distance="frechet",
     ),
     _mmd("mmd_effnet", "v", "MMD (EffNet)", "effnet-lite0", "efficientnet-lite0"),

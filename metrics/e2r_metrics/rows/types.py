@@ -151,6 +151,9 @@ class Extractor:
         dimension: length of a feature vector.
         preprocessing: what happens before the network, in words that define it.
         weights: names of weight files.
+        patch: side of the square crops whose features a picture has, see `patches`; None where it
+            has those of the whole.
+        crops_by: id of the extractor that each crop is given to as a picture; None for the whole.
     """
 
     id: str
@@ -158,3 +161,9 @@ class Extractor:
     dimension: int
     preprocessing: str
     weights: tuple[str, ...]
+    patch: int | None = None
+    crops_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.patch is None) != (self.crops_by is None):
+            raise TypeError(f"{self.id}: crops have a side and an extractor")
