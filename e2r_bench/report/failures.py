@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from e2r_bench.report.labels import label_draw
+from e2r_bench.store.fitting import failures_of_run
 from e2r_bench.store.store import Store
 
 _NAMED = 20
@@ -40,7 +41,7 @@ class Failure:
 def failures_of(origin: str, store: Store) -> Iterator[Failure]:
     """Yield pictures without a result or without a number, by method, task and reason."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for cell, reason in store.failures().items():
+    for cell, reason in failures_of_run(store).items():
         drawn = label_draw(store, cell.method, cell.draw)
         method = f"{cell.method}, {drawn}" if drawn else cell.method
         found.setdefault((method, cell.task, reason), []).append(cell.image)

@@ -67,6 +67,8 @@ def test_a_run_counts_pictures_and_names_what_holds_no_crop(
         for paths in (sorted((pairs / side).glob("*.png")) for side in ("degraded", "clean"))
     ]
     assert lines.value["degraded"] == pytest.approx(frechet_distance(*made), rel=1e-9)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"{METRIC}:lite0-64: expected at least 64x64 pixels" in page
     psnr = pd.read_csv(out / "summary.csv").query("metric == 'psnr' and method == 'nlm'")
     assert list(psnr.n) == [13]
 
