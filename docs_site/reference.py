@@ -167,14 +167,10 @@ def python() -> Iterator[str]:
 
 
 def _weight_rows() -> Sequence[Any]:
-    from importlib.resources import files
-    from pathlib import Path
+    from e2r_metrics.base.declarations import declarations_of
 
-    from e2r_metrics import read_declarations
-
-    places = [files(name) for name in ("e2r_metrics", "e2r_baselines", "e2r_adapters")]
-    declared = [read_declarations(Path(str(place / "weights.toml"))) for place in places]
-    return [row for table in declared for row in table.values()]
+    packages = ("e2r_metrics", "e2r_baselines", "e2r_adapters")
+    return [row for name in packages for row in declarations_of(name).values()]
 
 
 def _facts(facts: dict[str, str]) -> Iterator[str]:

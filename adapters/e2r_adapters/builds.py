@@ -27,6 +27,7 @@ from e2r_adapters.options import (
 )
 from e2r_adapters.steering import fidelity_of, filter_of
 from e2r_baselines.method import Build, Compute, Restorer
+from e2r_metrics.base.declarations import declarations_of
 from e2r_metrics.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 def base_build(backbone: str) -> Build:
     """Return the build of a bare backbone."""
     if backbone in MINIATURES:
-        return Build(backbone, files=(backbone,), miniature=True)
+        edition = declarations_of("e2r_adapters")[backbone].edition
+        return Build(backbone, files=(backbone,), miniature=True, edition=edition)
     if backbone in RELEASES:
         release = RELEASES[backbone]
         return Build(release.title, files=(release.weights,))
@@ -57,7 +59,7 @@ def adapted_build(backbone: str, options: AdapterOptions, adapters: Mapping[str,
     if options.alpha is not None:
         label += f" alpha {options.alpha:g}"
     files = {**base.own_files, **files_of(adapters)}
-    return Build(f"{base.name}+{label}", base.files, base.miniature, files)
+    return replace(base, name=f"{base.name}+{label}", own_files=files)
 
 
 def mixture_build(backbone: str, options: MixtureOptions) -> Build:

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from e2r_metrics.base.declarations import own_declarations
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.weights import Missing, Resolver, own_declarations
+from e2r_metrics.base.weights import Missing, Resolver
 from e2r_metrics.lpips import BACKBONES, Lpips, load_lpips, lpips_distance
 from nano_vae import CONSTANT, LinearCode, crops
 

@@ -12,6 +12,7 @@ from e2r_baselines.method import Build, Method, MethodSpec, fixed
 from e2r_baselines.plugins import all_plugins, plugin_named
 from e2r_baselines.pretrained_rows import PRETRAINED, late
 from e2r_baselines.spandrel_files import spandrel_method
+from e2r_metrics.base.declarations import declarations_of
 from e2r_metrics.base.errors import UsageError
 
 _NO_WEIGHTS = (Build("no weights"),)
@@ -38,6 +39,10 @@ def _peak_bytes(build: Build, height: int, width: int) -> int:
     return _PEAKS[build.name] * tall * wide
 
 
+_NANO = Build(
+    "promptir-nano", ("promptir-nano",), miniature=True,
+    edition=declarations_of("e2r_baselines")["promptir-nano"].edition,
+)  # fmt: skip
 _PROMPTIR = MethodSpec(
     name="promptir",
     title="PromptIR",
@@ -45,7 +50,7 @@ _PROMPTIR = MethodSpec(
     licence="own code; weights Academic Public License, non-commercial",
     builds=(
         Build("promptir", ("promptir",)),
-        Build("promptir-nano", ("promptir-nano",), miniature=True),
+        _NANO,
     ),
     tasks=frozenset({"denoise", "derain", "dehaze"}),
     open=late("promptir", "open_promptir"),

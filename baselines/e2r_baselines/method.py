@@ -97,16 +97,23 @@ class Build:
     """One set of weights that a method can run with.
 
     Attributes:
-        name: what every row and every report says, such as "promptir" or "promptir-nano".
+        name: such as "promptir" or "promptir-nano"; rows and reports say `title`.
         files: names of weight files, as in a `weights.toml`; empty for methods without weights.
         miniature: True for our own small stand-in, which is never passed off as the method.
         own_files: the user's files that it was given by path, hashed like weights: label -> path.
+        edition: of the weights, where more than one have lain under one name.
     """
 
     name: str
     files: tuple[str, ...] = ()
     miniature: bool = False
     own_files: Mapping[str, Path] = field(default_factory=dict[str, Path], hash=False)
+    edition: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Return what every row and report says, such as "kontext-nano (edition 3)"."""
+        return self.name if self.edition is None else f"{self.name} (edition {self.edition})"
 
 
 def serves_all(task: Task) -> None:
@@ -130,15 +137,12 @@ class MethodSpec:
         licence: licence of the code and of the weights.
         builds: in order of preference; the first whose files are all present is used, and said.
         tasks: names of the task kinds it is meant for; others run too, and are marked as outside.
-        unserved: from a task to why it has nothing at all to run it with, None where it has; such
-            tasks are not planned.
+        unserved: from a task to why nothing of it can run that, which is not planned; else None.
         open: load a build; takes the build, its files as local paths, and the compute settings.
             Raises `UsageError` for a checkpoint of another network, or a package that is absent.
-        version: of the code that is not ours (a plugin's distribution); a change of it is a change
-            of the method.
+        version: of a plugin's distribution; a change of it is a change of the method.
         inputs: where its results lie on disk already; they are hashed, since they may be replaced.
-        stochastic: whether the seed of a `Draw` changes the result.
-        stepped: whether the steps of a `Draw` change the result.
+        stochastic, stepped: whether the seed, and the steps, of a `Draw` change the result.
         feed: what it is given; "clean" and "both" are for controls. See `Photo.truth`.
         control: whether it shows what no restoration, a perfect one or the pipeline itself costs
             rather than what a method can do.

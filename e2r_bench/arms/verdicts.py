@@ -11,7 +11,8 @@ from e2r_bench.arms.parts import NOT_MEASURED, Asked, Part, Sides, judged, recor
 from e2r_bench.statistics.correlation import Correlation, rank_correlation
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.statistics.ruling import Kind, Ruling, rule, rule_unfollowed
-from e2r_bench.studies.measure import MeasuredArm, full_size, summary_value, units_of
+from e2r_bench.store.info import unmarked
+from e2r_bench.studies.measure import MeasuredArm, summary_value, units_of
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics.base.errors import UsageError
 
@@ -151,8 +152,8 @@ def _where(claims: Claims, builds: Sequence[str]) -> str:
     found = dict.fromkeys(builds)
     if not found:
         return ""
-    named = " and ".join(full_size(build) for build in found)
-    if any(full_size(build) != build for build in found):
+    named = " and ".join(unmarked(build) for build in found)
+    if any(unmarked(build) != build for build in found):
         return f"; on the miniature {named}, not {claims.paper.backbone}"
     return f"; on {named}"
 

@@ -7,8 +7,8 @@ from e2r_bench.bundle.manifest import Licences
 from e2r_bench.run import mini
 from e2r_bench.run.public_sets import public_sets
 from e2r_bench.store.info import RunInfo, TaskInfo
+from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.errors import unknown
-from e2r_metrics.base.weights import WeightFile
 
 UNSTATED = "none stated: its clean and degraded pictures by hash"
 

@@ -22,10 +22,10 @@ from e2r_bench.bundle.manifest import (
 )
 from e2r_bench.store.gaps import groups_of, lacking, summarised, unasked_of
 from e2r_bench.store.store import FAILURES, INPUTS, ROWS, RUN_JSON, Store
+from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.base.files import refuse_foreign, replacing, unfinished_name, write_parts
-from e2r_metrics.base.weights import WeightFile
 
 RECORDS = (RUN_JSON, ROWS, "summary.csv", INPUTS, FAILURES)
 """Wall times are left out: no two runs have the same."""

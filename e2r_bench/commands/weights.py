@@ -61,7 +61,8 @@ def _list(weights: tuple[Path, ...], as_json: bool) -> None:
             "found": f"{row['found']} ({row['where']})" if row["found"] else "",
             "to fetch": row["fetch"] or "",
         }
-        print_entry(console, f"{row['name']}: {row['title']}{size}", details)
+        edition = f" (edition {row['edition']})" if row["edition"] else ""
+        print_entry(console, f"{row['name']}{edition}: {row['title']}{size}", details)
 
 
 def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
@@ -74,6 +75,7 @@ def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "title": row.title,
+            "edition": row.edition,
             "used_by": list(row.used_by),
             "licence": row.licence,
             "licence_url": row.licence_url,

@@ -3,22 +3,22 @@
 import math
 
 from e2r_baselines.method import Draw
-from e2r_bench.store.info import MethodInfo
+from e2r_bench.store.info import MethodInfo, marked
 from e2r_bench.store.store import Store
 
 
 def label_build(name: str, info: MethodInfo) -> str:
     """Return what an instance really ran with, where its name does not say it already.
 
-    Such as "kontext-nano (miniature)", or "kontext_lora, kontext-nano (miniature)" for an instance
-    that has a name of its own.
+    Such as "kontext-nano (miniature, edition 3)", or "kontext_lora, kontext-nano (miniature,
+    edition 3)" for an instance that has a name of its own.
     """
     parts = [info.method] if info.method != name else []
     if info.build not in ("control", info.method, name):
         parts.append(info.build)
     if not info.miniature:
         return ", ".join(parts)
-    return f"{', '.join(parts)} (miniature)" if parts else "miniature"
+    return marked(", ".join(parts)) if parts else "miniature"
 
 
 def label_draw(store: Store, method: str, draw: Draw) -> str:

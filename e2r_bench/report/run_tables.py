@@ -79,4 +79,4 @@ def footnotes(store: Store) -> Iterator[str]:
     if any(task in info.outside for name, info in methods.items() for task in store.tasks(name)):
         yield "* the method is not made for this task"
     if any(info.miniature for info in methods.values()):
-        yield "(miniature): our own small stand-in, trained on procedural images; not the model"
+        yield "miniature: our own small stand-in, trained on procedural images; not the model"

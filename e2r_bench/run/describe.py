@@ -99,7 +99,7 @@ def _method_info(method: PlannedMethod, hashes: Hashes, tasks: Mapping[str, Task
     return MethodInfo(
         method=method.method,
         options=json.loads(json.dumps(_said_options(method), default=str)),
-        build=method.build.name,
+        build=method.build.title,
         miniature=method.build.miniature,
         title=spec.title,
         control=spec.control,

@@ -152,7 +152,7 @@ def _cells(found: Survey) -> Iterator[str]:
         draws = len(draws_of(method.spec, plan.experiment.seeds, plan.experiment.steps))
         often = f"; each picture {draws} times" if draws > 1 else ""
         counts = method_words(found, method.name)
-        yield f"restore with {method.name} ({method.build.name}): {counts}{often}"
+        yield f"restore with {method.name} ({method.build.title}): {counts}{often}"
     asked = {name: len(row) for name, row in plan.metrics.items()}
     yield (
         f"in all {sum(found.left.values())} pictures to restore; metrics: "

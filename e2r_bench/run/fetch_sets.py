@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from e2r_bench.run.public_sets import Archive, PublicSet
+from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.digests import sha256_of_all
 from e2r_metrics.base.errors import E2RError, UsageError
 from e2r_metrics.base.fetch import fetch_place
@@ -17,7 +18,7 @@ from e2r_metrics.base.files import unfinished_name
 from e2r_metrics.base.locks import locked
 from e2r_metrics.base.pairs import SUFFIXES
 from e2r_metrics.base.places import Place
-from e2r_metrics.base.weights import Found, Resolver, WeightFile
+from e2r_metrics.base.weights import Found, Resolver
 
 Say = Callable[[str], None]
 

@@ -193,14 +193,14 @@ def _sizes(sources: Sequence[Source], protocol: Protocol) -> tuple[tuple[int, in
 def _line(instance: Instance, one: _Pictures, experiment: Experiment, asked: Asked) -> Line:
     spec = instance.spec()
     draws = draws_of(spec, experiment.seeds, experiment.steps)
-    seconds, origin = _seconds(instance, spec.builds[0].name, draws, one, asked)
+    seconds, origin = _seconds(instance, spec.builds[0].title, draws, one, asked)
     height, width = max(one.sizes, key=lambda size: size[0] * size[1])
     if experiment.tile is not None:
         height, width = min(height, experiment.tile), min(width, experiment.tile)
     peak = spec.peak_bytes and spec.peak_bytes(spec.builds[0], height, width) * experiment.batch
     return Line(
         method=instance.name,
-        build=spec.builds[0].name,
+        build=spec.builds[0].title,
         task=one.task.name,
         pictures=len(one.sizes),
         cells=len(one.sizes) * len(draws),

@@ -16,7 +16,7 @@ from e2r_bench.run.protocols import Protocol, protocol_of
 from e2r_bench.run.serving import unserved_tasks
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
-from e2r_bench.store.info import NO_TRUTH
+from e2r_bench.store.info import NO_TRUTH, marked
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
@@ -214,7 +214,7 @@ def runnable_build(spec: MethodSpec, resolver: Resolver) -> str:
     """Say which build a method would run with here, without downloading; or what is missing."""
     for build in spec.builds:
         if all(isinstance(resolver.look(name), Found) for name in build.files):
-            return build.name + (" (miniature)" if build.miniature else "")
+            return marked(build.title) if build.miniature else build.title
     return f"needs {', '.join(spec.builds[-1].files)}"
 
 
@@ -238,7 +238,7 @@ def _planned(
                 instance.name, instance.method.name, spec, build, files, instance.options, unserved
             )
         gone = [got for got in answers.values() if isinstance(got, Missing)]
-        reasons += [f"{build.name}: {answer.reason}; get it: {answer.command}" for answer in gone]
+        reasons += [f"{build.title}: {answer.reason}; get it: {answer.command}" for answer in gone]
     raise UsageError(f"method {instance.name!r} cannot run: {' | '.join(reasons)}")
 
 

@@ -77,8 +77,8 @@ def run_experiment(
     """
     # Before weights are fetched for it.
     refuse_other_folder(experiment.out, RUN_MARKS)
-    refuse_idle_methods(experiment, methods)
     resolver, session, device = open_services(experiment, say)
+    refuse_idle_methods(experiment, methods)
     plan = make_plan(experiment, resolver, session, methods)
     with locked(experiment.out, RUN_MARKS):
         store = open_folder(plan, resolver.hashes, device, passed or {}, redo)
@@ -143,7 +143,7 @@ def banner(plan: Plan) -> Iterator[str]:
     for method in plan.methods:
         if method.build.miniature:
             yield (
-                f"{method.name}: runs with the MINIATURE {method.build.name}, our own small "
+                f"{method.name}: runs with the MINIATURE {method.build.title}, our own small "
                 "model; its numbers say nothing about the full one"
             )
     yield from unplanned({method.name: method.unserved for method in plan.methods})

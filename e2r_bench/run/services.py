@@ -1,7 +1,6 @@
 """The machine a run stands on: device, weight files, metric networks and the feature store."""
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +27,10 @@ def open_resolver(
             raise UsageError(
                 f"--weights {folder}: expected a folder of weight files, found no such folder"
             )
-    from e2r_metrics.base.weights import Resolver, read_declarations
+    from e2r_metrics.base.declarations import declarations_of
+    from e2r_metrics.base.weights import Resolver
 
-    declared = [
-        read_declarations(Path(str(files(p).joinpath("weights.toml")))) for p in _DECLARED_IN
-    ]
-    merged = {name: row for table in declared for name, row in table.items()}
+    merged = {name: row for p in _DECLARED_IN for name, row in declarations_of(p).items()}
     return Resolver(merged, directories, offline=offline, say=say)
 
 

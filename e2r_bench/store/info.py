@@ -10,6 +10,20 @@ NO_TRUTH = "the pictures have no ground truth"
 Status = Literal["ok", "failed", "not measured"]
 
 
+_EDITION = " (edition "
+
+
+def marked(build: str) -> str:
+    """Return a miniature's build with its mark, such as "kontext-nano (miniature, edition 3)"."""
+    name, of, number = build.rpartition(_EDITION)
+    return f"{name} (miniature, edition {number}" if of else f"{build} (miniature)"
+
+
+def unmarked(build: str) -> str:
+    """Return a build's name without the mark of a miniature, such as "kontext-nano (edition 3)"."""
+    return build.replace(" (miniature, edition ", _EDITION).removesuffix(" (miniature)")
+
+
 class _Frozen(BaseModel):
     # An identical pair has infinite PSNR, and JSON has no infinity: it is written as a string.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -23,6 +37,7 @@ class MethodInfo(_Frozen):
     options: Mapping[str, Any]
     """The options that were set for it; the others have the catalog's defaults."""
     build: str
+    """Its name, with the edition of its weights where there has been more than one."""
     miniature: bool
     title: str
     control: bool

@@ -16,7 +16,14 @@ from e2r_bench.statistics.verdict import Evidence, Unmeasured, unmeasured
 from e2r_bench.store.store import Store
 from e2r_bench.studies.compare import compare
 from e2r_bench.studies.measure import MeasuredArm, measured_metrics
-from e2r_bench.studies.pairing import chosen_arms, led_pairs, left_out, meeting, namesakes
+from e2r_bench.studies.pairing import (
+    chosen_arms,
+    led_pairs,
+    left_out,
+    meeting,
+    namesake_weights,
+    namesakes,
+)
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -188,6 +195,7 @@ def _facts(arms: Sequence[Arm], keys: Sequence[_Key], criteria: Criteria) -> Ite
         seeds, small = len(arm.draws()), ", MINIATURE" if info.miniature else ""
         drawn = f", {seeds} seeds" if info.stochastic else ""
         yield f"{arm.name}: {info.build}{small}{drawn}; {arm.store.folder}"
+    yield from namesake_weights(arms)
     store = arms[0].store
     for task in dict.fromkeys(key.task for key in keys):
         info = store.info.tasks[task]

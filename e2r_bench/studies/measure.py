@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from e2r_baselines.method import Draw
 from e2r_bench.store.cell import Cell
-from e2r_bench.store.info import MetricInfo
+from e2r_bench.store.info import MetricInfo, marked
 from e2r_bench.store.store import Store
 from e2r_metrics.base.errors import UsageError
 
 Unit = Literal["scene", "image"]
-_SMALL = " (miniature)"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class MeasuredArm:
     def build(self) -> str:
         """Return what it ran with, and whether that is a miniature."""
         info = self.store.info.methods[self.method]
-        return f"{info.build}{_SMALL}" if info.miniature else info.build
+        return marked(info.build) if info.miniature else info.build
 
     def values(self, task: str, metric: str) -> Mapping[str, float]:
         """Return image -> value of a per-image metric id; failed images are left out."""
@@ -46,11 +45,6 @@ class MeasuredArm:
 
     def __str__(self) -> str:
         return f"{self.method} at seed {self.draw.seed}, {self.draw.steps} steps"
-
-
-def full_size(build: str) -> str:
-    """Return a build's name without the mark of a miniature."""
-    return build.removesuffix(_SMALL)
 
 
 def arm_of(store: Store, method: str, seed: int, steps: int) -> MeasuredArm:

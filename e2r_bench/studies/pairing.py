@@ -93,3 +93,19 @@ def strangers(
     if any(True for task in tasks for _ in meeting(pairs, task)):
         return ()
     return tuple(left_out(arms, set(tasks)))
+
+
+def namesake_weights(arms: Iterable[Arm]) -> Iterator[str]:
+    """Yield which arms ran with other weights than one before under the same name of a build.
+
+    Runs that an earlier version made do not name the edition of a miniature; hashes tell it.
+    """
+    first: dict[str, Arm] = {}
+    for arm in arms:
+        mine = arm.store.info.methods[arm.method]
+        other = first.setdefault(mine.build, arm)
+        if mine.weights != other.store.info.methods[other.method].weights:
+            yield (
+                f"{arm.name} and {other.name}: both say {mine.build}, with different weights "
+                "(sha256 in run.json): two editions, or two files of one name"
+            )

@@ -127,8 +127,8 @@ def _tree(pictures: TaskSet, source: Source, box: Toolbox, cleans: dict[str, Eig
 
 def _write(plan: Plan, made: Planned, tools: Mapping[str, Sequence[str]], folder: FilePath) -> None:
     names = ", ".join(f"{part} by {' or '.join(found)}" for part, found in tools.items())
-    builds = ", ".join(f"{one.name}: {one.build.name}" for one in plan.methods)
-    small = [one.build.name for one in plan.methods if one.build.miniature]
+    builds = ", ".join(f"{one.name}: {one.build.title}" for one in plan.methods)
+    small = [one.build.title for one in plan.methods if one.build.miniature]
     data = "; ".join(f"{t.task.name}: {len(t.sources)} of {t.dataset.name}" for t in plan.tasks)
     says = "\n".join(f"- {t.task.name}: {t.degradation()}" for t in plan.tasks)
     text = "\n\n".join([

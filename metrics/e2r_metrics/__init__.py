@@ -8,14 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from e2r_metrics.base.declarations import own_declarations, read_declarations
     from e2r_metrics.base.errors import PictureError, UsageError
-    from e2r_metrics.base.weights import (
-        Found,
-        Missing,
-        Resolver,
-        own_declarations,
-        read_declarations,
-    )
+    from e2r_metrics.base.weights import Found, Missing, Resolver
     from e2r_metrics.catalog import CATALOG, EXTRACTORS, PROFILES, Extractor, Metric, resolve
     from e2r_metrics.features import FeatureStore
     from e2r_metrics.session import Session
@@ -51,8 +46,8 @@ _HOME = {
     "Resolver": "base.weights",
     "PictureError": "base.errors",
     "Session": "session",
-    "own_declarations": "base.weights",
-    "read_declarations": "base.weights",
+    "own_declarations": "base.declarations",
+    "read_declarations": "base.declarations",
     "resolve": "catalog",
 }
 

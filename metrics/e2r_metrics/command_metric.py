@@ -69,10 +69,8 @@ def command_metric(line: str, taken: Container[str]) -> Metric:
     name, low, high = told.get("name", COMMAND), *(_ends(where, told))
     if not _NAME.fullmatch(name) or name in taken:
         raise UsageError(f"{where}: name: expected small letters of its own, found {name!r}")
-    read = files_read(words)
-    digest = sha256_of_all(read.values()) if read else ""
+    digest, files = _digest(where, words)
     meant = (words, told.get("better"), told.get("against"), low, high, digest)
-    files = f"; sha256 of {', '.join(read)}: {digest[:16]}" if read else ""
     return Metric(
         name, f"{COMMAND}-{hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:8]}", name,
         "command_metric", _choice(where, told, "better", None) == "higher",
@@ -103,6 +101,18 @@ def _parted(words: Sequence[str]) -> tuple[Mapping[str, str], tuple[str, ...]]:
         if not any(place in word for word in rest):
             raise UsageError(f"{COMMAND}:{shlex.join(words)}: expected {place} too, found none")
     return told, tuple(rest)
+
+
+def _digest(where: str, words: Sequence[str]) -> tuple[str, str]:
+    """Return a digest of the files that a line names, and what a protocol says of it."""
+    read = files_read(words)
+    if not read:
+        return "", ""
+    try:
+        found = sha256_of_all(read.values())
+    except OSError as error:
+        raise UsageError(f"{where}: expected files that can be read: {error}") from error
+    return found, f"; sha256 of {_shown(tuple(read))}: {found[:16]}"
 
 
 def _shown(words: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -21,10 +22,12 @@ from e2r_adapters.editors.miniatures import miniature_folder
 from e2r_adapters.editors.releases import LENGTH
 from e2r_adapters.lora.inspection import inspect
 from e2r_adapters.lora.places import adapters_in
+from e2r_adapters.rows import BY_FAMILY
 from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.procedural import dead_leaves
 from e2r_baselines.tasks import KINDS, PROMPTS, TASKS
 from e2r_bench.cli import main
+from e2r_bench.store.info import marked
 from e2r_bench.store.store import open_store
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
@@ -329,6 +332,38 @@ def test_auto_is_a_familys_miniature_without_weights_and_every_row_says_so(name,
     assert build.files == (name, MINIATURES[name].adapters)
     assert spec.tasks == MINIATURES[name].kinds
     assert spec.licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "edition", "digest"),
+    [
+        ("kontext-nano", 3, "e9b609e75dfeb202"),
+        ("fill-nano", 2, "c06e45dfac6ec821"),
+        ("klein-nano", 2, "16513236c81907a9"),
+    ],
+)
+def test_an_edition_of_a_miniature_is_what_its_record_says(name, edition, digest):
+    """Whoever changes a file of a model or its adapters must raise the edition, and both here."""
+    tables = declared()
+    lines = [
+        f"{table}/{path}={sha256}\n"
+        for table in (name, MINIATURES[name].adapters)
+        for path, sha256 in sorted(tables[table]["files"].items())
+    ]
+    found = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+    assert (tables[name]["edition"], found) == (edition, digest)
+    page = (Path(__file__).parents[2] / "docs" / "kontext.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if re.match(rf"\| .*`{name}`.* \| \d+ \| ", line)]
+    assert f" | {edition} | " in row
+    (bare,) = spec_of(METHODS[BY_FAMILY[MINIATURES[name].family]], {"backbone": name}).builds
+    assert bare.title == f"{name} (edition {edition})"
+
+
+def test_an_edition_is_said_of_a_miniature_with_an_adapter_of_ones_own():
+    own = miniature_folder(NANO).parent / "adapters" / "denoise"
+    (build,) = spec_of(METHODS["kontext_lora"], {"backbone": NANO, "adapter": own}).builds
+    assert build.title == "kontext-nano+denoise (edition 3)"
+    assert marked(build.title) == "kontext-nano+denoise (miniature, edition 3)"
 
 
 @pytest.mark.parametrize("name", list(MINIATURES))

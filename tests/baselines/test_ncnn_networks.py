@@ -216,7 +216,8 @@ def at_runtime(param: Path, weights: Path, x: A) -> A:
 
 
 def file(name: str) -> Path:
-    from e2r_metrics.base.weights import Found, Resolver, read_declarations
+    from e2r_metrics.base.declarations import read_declarations
+    from e2r_metrics.base.weights import Found, Resolver
 
     answer = Resolver(read_declarations(HOME / "weights.toml")).find(name)
     if not isinstance(answer, Found):

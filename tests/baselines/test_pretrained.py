@@ -85,7 +85,8 @@ def test_promptir_nano_gains_on_rain_and_haze(nano: Restorer) -> None:
 
 @pytest.fixture(scope="module")
 def ffdnet() -> Restorer:
-    from e2r_metrics.base.weights import Found, Resolver, read_declarations
+    from e2r_metrics.base.declarations import read_declarations
+    from e2r_metrics.base.weights import Found, Resolver
 
     declared = read_declarations(HOME / "weights.toml")
     answer = Resolver(declared).find("ffdnet-rgb")

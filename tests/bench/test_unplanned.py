@@ -24,6 +24,7 @@ from e2r_baselines.method import (
 from e2r_baselines.tasks import Task
 from e2r_bench.api.run import open_run
 from e2r_bench.bundle.licences import DataLicences
+from e2r_bench.bundle.resummarise import _no_set
 from e2r_bench.bundle.writing import Asked as AskedBundle
 from e2r_bench.bundle.writing import publish
 from e2r_bench.cli import main
@@ -118,6 +119,7 @@ def test_what_is_not_planned_is_no_failure_and_no_number(asked: Experiment) -> N
     store = outcome.store
     assert LINE in said
     assert not outcome.failures
+    assert not (store.folder / "failures.json").exists()  # nobody tried
     assert store.info.methods["narrow"].unserved == {"derain": "no adapter for derain in tiny"}
     assert store.tasks("narrow") == ("denoise25",)
     assert {cell.task for cell in store.cells() if cell.method == "narrow"} == {"denoise25"}
@@ -214,6 +216,12 @@ def test_a_run_that_recorded_it_as_failed_goes_on_without(asked: Experiment) -> 
         assert mine == theirs, name
 
 
+def test_numbers_of_what_is_no_longer_served_are_no_numbers_of_the_run(asked: Experiment) -> None:
+    run_experiment(asked, methods=WHOLE)
+    rows = run_experiment(asked, methods=KNOWING).store.frame()
+    assert set(rows[rows.method == "narrow"].task) == {"denoise25"}
+
+
 def test_a_run_of_before_reads_as_it_did(asked: Experiment) -> None:
     store = run_experiment(asked, methods=UNKNOWING).store
     path = store.folder / "run.json"
@@ -268,3 +276,6 @@ def test_a_published_run_is_verified(
     publish(store, tmp_path / "b", AskedBundle(False, DataLicences({})), {})
     assert main(["verify", str(tmp_path / "b"), "--offline"]) == 0, capsys.readouterr()
     assert "verdict: reproduced" in capsys.readouterr().out
+    # Of a set metric too: there are no pictures that could be lacking.
+    (draw,) = store.draws("narrow")
+    assert _no_set(store, ("narrow", "derain", draw, "psnr:rgb"), {}) == ""

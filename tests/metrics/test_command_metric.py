@@ -166,6 +166,17 @@ def test_what_travels_with_a_value(tmp_path):
     assert "against the degraded pictures" in metric.protocol
 
 
+def test_a_script_that_cannot_be_read_is_the_users_mistake(tmp_path, monkeypatch):
+    def refuse(paths):
+        raise PermissionError(13, "Permission denied", str(next(iter(paths))))
+
+    (tmp_path / "judge.py").write_text("")
+    # Whoever runs the tests may be allowed to read anything.
+    monkeypatch.setattr("e2r_metrics.command_metric.sha256_of_all", refuse)
+    with pytest.raises(UsageError, match=r"expected files that can be read: .*judge\.py"):
+        resolve([f"command:better=higher python {tmp_path / 'judge.py'}"])
+
+
 def test_another_program_is_another_metric(tmp_path):
     """Neither an edited script nor another range or direction is taken for what was measured."""
     path = tmp_path / "judge.py"

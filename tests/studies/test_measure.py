@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from e2r_baselines.method import Draw
-from e2r_bench.studies.measure import arm_of, full_size, measured_metrics, metric_of, units_of
+from e2r_bench.store.info import unmarked
+from e2r_bench.studies.measure import arm_of, measured_metrics, metric_of, units_of
 from e2r_metrics.base.errors import UsageError
 
 TASK = "denoise25"
@@ -33,7 +34,7 @@ def test_an_arm_has_the_draw_that_its_method_has(store):
     assert arm.values(TASK, "psnr:rgb") == {"photo00": 30.0, "photo01": 31.0, "photo02": 32.0}
     assert list(arm.pictures(TASK)) == ["photo00", "photo01", "photo02"]
     assert arm_of(store, "m", 4, 28).values(TASK, "psnr:rgb") == {}
-    assert (arm.build, full_size(arm.build)) == ("kontext-nano (miniature)", "kontext-nano")
+    assert (arm.build, unmarked(arm.build)) == ("kontext-nano (miniature)", "kontext-nano")
     still = store.info.methods["m"].model_copy(update={"stochastic": False, "stepped": False})
     info = store.info.model_copy(update={"methods": {"m": still}})
     assert arm_of(replace(store, info=info), "m", 3, 28).draw == Draw(0, 0)

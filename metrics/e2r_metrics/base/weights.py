@@ -6,37 +6,17 @@ tools, then downloaded when it is small; its SHA-256 is checked wherever it came
 """
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError, WeightsError, unknown
 from e2r_metrics.base.places import Place, fetched_path, local_candidates
 
 UNASKED_BYTES = 150_000_000
 """Nothing larger is downloaded unless the user asks for that file."""
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """One table of a `weights.toml`, whose head says what the fields mean."""
-
-    name: str
-    title: str
-    licence: str
-    kind: Literal["file", "unpinned", "folder", "snapshot"] = "file"
-    file: str = ""
-    sha256: str = ""
-    size: int = 0
-    licence_url: str = ""
-    notice: str = ""
-    used_by: tuple[str, ...] = ()
-    sources: tuple[Place, ...] = ()
-    any_of: tuple[str, ...] = ()
-    files: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,42 +37,6 @@ class Missing:
     reason: str
     command: str
     size: int
-
-
-def read_declarations(path: Path) -> dict[str, WeightFile]:
-    """Read a `weights.toml`.
-
-    Raises:
-        UsageError: the file is not there, is not TOML, or has a key that nobody knows.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: expected a TOML file of weight files: {error}") from error
-    return {name: _declared(path, name, table) for name, table in tables.items()}
-
-
-def own_declarations() -> dict[str, WeightFile]:
-    """Return the files that this package's metrics need."""
-    return read_declarations(Path(__file__).parents[1] / "weights.toml")
-
-
-def _declared(path: Path, name: str, table: Mapping[str, Any]) -> WeightFile:
-    known = {field.name for field in fields(WeightFile)} - {"name"}
-    for key in table:
-        if key not in known:
-            raise unknown(f"key in {path.name} [{name}]", key, known)
-    lists: dict[str, Any] = {key: tuple(table.get(key, ())) for key in ("used_by", "any_of")}
-    try:
-        lists["sources"] = tuple(Place(**source) for source in table.get("sources", ()))
-        row = WeightFile(name=name, **{**table, **lists})
-    except TypeError as error:
-        raise UsageError(f"{path.name} [{name}]: {error}") from error
-    if not row.any_of and not row.file:
-        raise UsageError(f"{path.name} [{name}]: expected `file` or `any_of`, found neither")
-    if row.kind == "file" and not row.any_of and len(row.sha256) < 8:
-        raise UsageError(f"{path.name} [{name}]: expected a sha256 of at least 8 digits")
-    return row
 
 
 class Resolver:
