@@ -12,7 +12,7 @@ from pathlib import Path
 
 from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.digests import sha256_of
-from e2r_metrics.base.errors import UsageError, WeightsError, unknown
+from e2r_metrics.base.errors import WeightsError, unknown
 from e2r_metrics.base.places import Place, fetched_path, local_candidates
 
 UNASKED_BYTES = 150_000_000
