@@ -80,7 +80,8 @@ def role_of(key: str, metrics: Container[str] = ()) -> Role:
 
     Args:
         key: a metric's id, or the name of a map; most of those are of what was made up.
-        metrics: ids of a run's metrics; what the catalog has not (a program, say) may be a network's.
+        metrics: ids of a run's metrics; what the catalog has not, such as a program's, may be a
+            network's.
     """
     if key in SHARES:
         return INVENTION
