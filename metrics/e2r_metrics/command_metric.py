@@ -64,17 +64,18 @@ def command_metric(line: str, taken: Container[str]) -> Metric:
     Raises:
         UsageError: no program, or settings that are wrong or do not say what is better.
     """
+    if "," in line:
+        raise UsageError(f"{COMMAND}:{line}: expected no comma, which ends a line, found one")
     told, words = _parted(words_of(f"{COMMAND}:{line}"))
     where = f"{COMMAND}:{line}"
-    name, low, high = told.get("name", COMMAND), *(_ends(where, told))
-    if not _NAME.fullmatch(name) or name in taken:
-        raise UsageError(f"{where}: name: expected small letters of its own, found {name!r}")
+    name, (low, high) = _name(where, told, taken), _ends(where, told)
     digest, files = _digest(where, words)
     meant = (words, told.get("better"), told.get("against"), low, high, digest)
     return Metric(
         name, f"{COMMAND}-{hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:8]}", name,
         "command_metric", _choice(where, told, "better", None) == "higher",
-        f"somebody's program, one picture at a time as 8-bit PNG: {_shown(words)}{files}",
+        f"somebody's program, one picture at a time as 8-bit PNG: {_meaning(told, low, high)} "
+        f"{_shown(words)}{files}",
         "the user's", "the user's", "not compared",
         "image" if any(_PLACES[1] in word for word in words) else "single",
         low=low, high=high, colour="the program's own", resize="the program's own",
@@ -91,6 +92,8 @@ def _parted(words: Sequence[str]) -> tuple[Mapping[str, str], tuple[str, ...]]:
     while rest and (found := _SETTING.fullmatch(rest[0])):
         if found[1] not in _SETTINGS:
             raise unknown("setting of command:", found[1], _SETTINGS)
+        if found[1] in told:
+            raise UsageError(f"{COMMAND}: expected {found[1]}= once before the program, found two")
         told[found[1]] = found[2]
         rest.pop(0)
     if not rest:
@@ -101,6 +104,23 @@ def _parted(words: Sequence[str]) -> tuple[Mapping[str, str], tuple[str, ...]]:
         if not any(place in word for word in rest):
             raise UsageError(f"{COMMAND}:{shlex.join(words)}: expected {place} too, found none")
     return told, tuple(rest)
+
+
+def _name(where: str, told: Mapping[str, str], taken: Container[str]) -> str:
+    name = told.get("name", COMMAND)
+    if name in taken:
+        raise UsageError(f"{where}: name: {name!r} is taken; give another")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{where}: name: expected small letters, found {name!r}")
+    return name
+
+
+def _meaning(told: Mapping[str, str], low: float, high: float) -> str:
+    """Return the settings that change what a value means, as a line has them."""
+    ends = {"low": low, "high": high}
+    said = {key: repr(ends[key]).removesuffix(".0") for key in ends if key in told}
+    choices = {key: told[key] for key in _CHOICES if key in told}
+    return " ".join(f"{key}={value}" for key, value in (choices | said).items())
 
 
 def _digest(where: str, words: Sequence[str]) -> tuple[str, str]:
@@ -210,7 +230,8 @@ def _check_status(status: int | None, program: Program, log: Path) -> None:
 def _read(path: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return name -> value as written, one of each name and of no other."""
     try:
-        rows = [row for row in csv.reader(read_text(path).splitlines(), strict=True) if row]
+        lines = read_text(path).removeprefix("\ufeff").splitlines()
+        rows = [row for row in csv.reader(lines, strict=True) if row]
     except (OSError, ValueError, csv.Error) as error:
         raise PictureError(f"expected a CSV file of values: {error}") from error
     if not rows or rows[0] != _HEADER or any(len(row) != len(_HEADER) for row in rows):
@@ -220,11 +241,12 @@ def _read(path: Path, names: Sequence[str]) -> Mapping[str, str]:
     for image, value in rows[1:]:
         name = image.removesuffix(".png")
         if name not in names or name in found:
-            why = "twice" if name in found else "and no picture of that name"
-            raise PictureError(f"expected one value of each picture, found {image!r} {why}")
+            why = "twice" if name in found else "and no file of that name"
+            raise PictureError(f"expected one value of each file it was given, found {image!r} {why}")
         found[name] = value
-    if gone := [name for name in names if name not in found]:
-        raise PictureError(f"expected a value of each picture, found none of {gone[0]}")
+    if any(name not in found for name in names):
+        # Names here are ours: a user knows the picture by another, which stands before this.
+        raise PictureError("expected a value of the picture, found none")
     return found
 
 
