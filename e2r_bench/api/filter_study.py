@@ -8,6 +8,7 @@ from e2r_bench.api.checks import checked
 from e2r_bench.api.run import Ran, run
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
+from e2r_bench.report.roles import INVENTED
 from e2r_bench.report.statements import Contest, record, statement
 from e2r_bench.statistics.margins import Margin, given_margins
 from e2r_bench.studies.filter_settings import Asked, check_asked
@@ -67,7 +68,7 @@ def study_filter(
 
     asked = Asked(method, tuple(judges), candidates, filter_steps, steps, tuple(seeds))
     first = filter_experiment(settings, asked)
-    known = given_margins(margins or {}, first.metrics)
+    known = given_margins(margins or {}, (*first.metrics, INVENTED))
     ran = run(first, say=say, watch=watch, passed=_given(first))
     average(ran.store, asked)
     after = {**settings, **asked.second(first.out, settings.get("method", {}))}

@@ -80,7 +80,8 @@ def role_of(key: str, metrics: Container[str] = ()) -> Role:
 
     Args:
         key: a metric's id, or the name of a map; most of those are of what was made up.
-        metrics: ids of a run's metrics; what nobody knows here of them may be a network's.
+        metrics: ids of a run's metrics; what the catalog has not, such as a program's, may be a
+            network's.
     """
     if key in SHARES:
         return INVENTION
@@ -97,4 +98,4 @@ def _is_formula(row: Metric) -> bool:
     """Return whether a metric, or each part of it, compares with the truth by a formula alone."""
     if row.composite is not None:
         return all(term.row is not None and _is_formula(term.row) for term in row.composite.terms)
-    return row.scope == "image" and not row.weights and row.program is None
+    return row.scope == "image" and not row.weights

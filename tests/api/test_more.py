@@ -170,6 +170,23 @@ def test_a_margin_of_what_is_not_judged_is_refused(
     e2r_bench.judge_runs(ran, margins={"psnr": 0.1, "lost_share": 1.0})
 
 
+def test_the_filter_takes_margins_of_what_it_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BegunError(Exception):
+        pass
+
+    def begun(*_: object, **__: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr("e2r_bench.api.filter_study.run", begun)
+    settings = {"tasks": ["denoise25"], "metrics": ["psnr"], "out": str(tmp_path / "filter")}
+    with pytest.raises(BegunError):
+        e2r_bench.study_filter(settings, margins={"psnr": 0.1, "invented_share": 1.0})
+    with pytest.raises(UsageError, match="margin of lost_share: expected a metric that is judged"):
+        e2r_bench.study_filter(settings, margins={"lost_share": 1.0})
+
+
 def test_explain_is_what_the_command_prints(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

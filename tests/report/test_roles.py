@@ -4,7 +4,7 @@ import pytest
 
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.roles import FIDELITY, INVENTION, PERCEPTION, Role, chosen, role_of
-from e2r_metrics.catalog import CATALOG, composites
+from e2r_metrics.catalog import CATALOG, composites, resolve
 
 _FORMULAS = ("psnr", "ssim", "ms_ssim", "l1", "ciede2000", "gmsd", "haarpsi", "vif")
 
@@ -39,6 +39,8 @@ def test_composites_shares_and_maps_have_a_role_of_their_own(key: str, role: Rol
 
 def test_a_runs_metric_that_nobody_knows_here_is_not_said_to_be_made_up() -> None:
     assert role_of("theirs:v1", {"theirs:v1"}) is PERCEPTION
+    (program,) = resolve(["command:better=higher low=0 high=10 name=theirs cat"])
+    assert role_of(program.id, {program.id}) is PERCEPTION
 
 
 def test_one_of_a_kind_alone_speaks_for_it() -> None:
