@@ -21,10 +21,9 @@ _COLUMNS = ("image", "metric", "variant", "value", "n", "protocol")
 
 def gone(one: "Entrant") -> list[str]:
     """Return a line for each metric that has no value."""
-    return [
-        f"{name}: not measured, {away.words}"
-        for name, away in one.scores.missing.items()
-    ] + [f"{name}: not measured: {reason}" for name, reason in one.scores.unmeasured.items()]
+    return [f"{name}: not measured, {away.words}" for name, away in one.scores.missing.items()] + [
+        f"{name}: not measured: {reason}" for name, reason in one.scores.unmeasured.items()
+    ]
 
 
 def summaries(one: "Entrant") -> "Iterator[tuple[Level, str]]":

@@ -209,8 +209,8 @@ class Fixed:
     @property
     def words(self) -> str:
         """Return the margins in a line, with the start of their digest."""
-        rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
-        return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
+        rows = [f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values()]
+        return f"{', '.join(rows) or 'none'} (sha256 {self.sha256[:12]})"
 
 
 def margins_words(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> str:

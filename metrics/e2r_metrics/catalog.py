@@ -136,7 +136,8 @@ def composites() -> tuple[Metric, ...]:
 
 def _foreign(name: str, variant: str) -> Metric:
     """Return a composite, a program, or another package's; only other names look for them."""
-    from e2r_metrics.command_metric import COMMAND, command_metric
+    from e2r_metrics.command_line import COMMAND
+    from e2r_metrics.command_metric import command_metric
     from e2r_metrics.composite_tables import composite_metric, composite_names
     from e2r_metrics.plugins import plugin_names
 
