@@ -122,7 +122,7 @@ def dry_run(experiment: Experiment, catalog: Catalog | None = None) -> Iterator[
     found = survey(experiment, catalog)
     yield from banner(found.plan)
     yield from _cells(found)
-    yield from _programs(found.plan)
+    yield from _programs(found.plan, known_methods() if catalog is None else catalog)
     yield time_words([found])
     yield f"disk: at most {size_words(found.disk)} of pictures in {experiment.out}, before PNG"
     yield download_words([found])
@@ -170,9 +170,8 @@ def _cells(found: Survey) -> Iterator[str]:
     )
 
 
-def _programs(plan: Plan) -> Iterator[str]:
+def _programs(plan: Plan, known: Catalog) -> Iterator[str]:
     """Yield the command lines that the run would start, of methods and of metrics."""
-    known = known_methods()
     methods = (instance_of(entry, known)[1].runs for entry in plan.experiment.methods)
     metrics = (row.program.words for rows in plan.metrics.values() for row in rows if row.program)
     for words in dict.fromkeys((*methods, *metrics)):
