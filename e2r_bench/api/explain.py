@@ -136,15 +136,17 @@ def said_of(name: str, text: str) -> "Said":
     from e2r_metrics.explain.search import Said
 
     stated = text.strip()
+    percent = name == "ssim" and stated.endswith("%")
+    stated = stated.removesuffix("%") if percent else stated
     whole, _, digits = stated.partition(".")
     if not (whole + digits).isascii() or not (whole + digits).isdigit():
         raise UsageError(f"expected METRIC=NUMBER such as psnr=37.44, found {f'{name}={text}'!r}")
     if name not in METRICS:
         raise UsageError(f"expected {', '.join(METRICS[:-1])} or {METRICS[-1]}, found {name!r}")
-    if name == "ssim" and float(stated) > 1:
+    if percent or (name == "ssim" and float(stated) > 1):
         like = f", which looks like percent: give ssim={Decimal(stated).scaleb(-2)}"
         raise UsageError(
-            f"expected an SSIM of at most 1, found {stated}{like if float(stated) <= 100 else ''}"
+            f"expected an SSIM of at most 1, found {text}{like if float(stated) <= 100 else ''}"
         )
     if len(digits) > _MOST_DIGITS:
         raise UsageError(

@@ -118,7 +118,13 @@ def _wanted(claims: Claims, reading: Reading, before: Foreseen) -> list[tuple[Ar
 def _before(claims: Claims, reading: Reading) -> tuple[Foreseen, Fixed]:
     tasks = reading.runner.base.tasks
     needs = [_needs(claims, claim, tasks) for claim in claims.claims]
-    named = [name for claim in claims.claims for row in _metrics(claim) for name in row]
+    named = _named(claims)
+    asked = reading.runner.base.metrics
+    if len(_idle(claims, reading)) == len(asked):
+        raise UsageError(
+            f"--metrics: expected some of {', '.join(dict.fromkeys(named))}, which the claims use, "
+            f"found {', '.join(asked)}"
+        )
     return (
         foreseen(reading.runner, reading.criteria, needs),
         fixed_margins(named, reading.criteria.margins),
@@ -134,6 +140,8 @@ def _lines_before(
     claims: Claims, reading: Reading, before: Foreseen, fixed: Fixed
 ) -> Iterator[str]:
     yield from before.lines
+    if idle := _idle(claims, reading):
+        yield f"measured, though no claim here uses it: {', '.join(idle)}"
     yield f"margins, fixed before the run: {fixed.words}"
     if reading.known is not None:
         run, tasks = _run(claims, before), reading.runner.base.tasks
@@ -158,6 +166,17 @@ def _judged(
 def _metrics(claim: Claim) -> list[tuple[str, ...]]:
     proxied = claim.kind != "correlation"
     return [(name, *(PROXIES.get(name, ()) if proxied else ())) for name in claim.metrics]
+
+
+def _named(claims: Claims) -> list[str]:
+    """Return the metrics of all claims, with the proxies that may stand beside them."""
+    return [name for claim in claims.claims for row in _metrics(claim) for name in row]
+
+
+def _idle(claims: Claims, reading: Reading) -> list[str]:
+    """Return the metrics that are asked for, and that no claim uses."""
+    used = {name.partition(":")[0] for name in _named(claims)}
+    return [name for name in reading.runner.base.metrics if name.partition(":")[0] not in used]
 
 
 def _needs(claims: Claims, claim: Claim, tasks: Sequence[str]) -> Needs:

@@ -36,7 +36,9 @@ def fetch(names: tuple[str, ...], weights: tuple[Path, ...]) -> int:
         answer = resolver.fetch(name)
         if isinstance(answer, Missing):
             failed = 1
-            click.echo(f"{name}: could not be fetched: {answer.reason}", err=True)
+            # Nothing that this command could do: what its user can.
+            by_hand = "" if answer.command.startswith("e2r-bench") else f"; {answer.command}"
+            click.echo(f"{name}: could not be fetched: {answer.reason}{by_hand}", err=True)
         else:
             click.echo(f"{name}: {answer.path} ({answer.where}), sha256 {answer.sha256}")
     return failed

@@ -57,6 +57,11 @@ class Arm:
         return seeds_of(self.store, self.method)
 
     @property
+    def steps(self) -> int:
+        """Return the steps of the longest schedule; 0 where steps change nothing."""
+        return self.draws()[0].steps
+
+    @property
     def drawn(self) -> bool:
         """Return whether a sampling seed decides what comes out."""
         return self.store.info.methods[self.method].stochastic

@@ -1,19 +1,17 @@
-"""Set metrics of two methods on the same images: differences, swap permutations, null floors.
+"""Set metrics of two methods on the same images: differences and swap permutations.
 
 No percentile bootstrap of a Frechet distance is offered: its replicates hold duplicates, and its
 interval excludes its own estimate.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from e2r_bench.statistics.blocks import Blocks, Features, Kind, kernel
+from e2r_bench.statistics.blocks import Blocks
 from e2r_bench.statistics.paired import permutation_p, swap_signs
 from e2r_bench.statistics.results import Values, Verified
-from e2r_metrics.base.errors import UsageError
 
 _TIE = 1e-9
 
@@ -70,42 +68,3 @@ def swap_test(
     p, floor = permutation_p(np.tile(extreme, 2) if exact else extreme, exact)
     how = "swap permutation over scenes" + (", all patterns" if exact else "")
     return Verified(observed, p, floor, 0 if exact else permutations, blocks.images, count, how)
-
-
-@dataclass(frozen=True)
-class Floor:
-    """What a distance is when nothing differs.
-
-    Attributes:
-        n: images in each half; half of what there is, so a floor for this n and no other.
-        mean: over the splits.
-        low, high: 2.5% and 97.5% quantiles of the splits.
-        splits: how many were drawn.
-    """
-
-    n: int
-    mean: float
-    low: float
-    high: float
-    splits: int
-
-
-def null_floor(
-    kind: Kind, reference: Features, generator: np.random.Generator, splits: int = 100
-) -> Floor:
-    """Return the distance between random halves of the ground truth, at n // 2 images each.
-
-    Raises:
-        UsageError: fewer than 6 images.
-    """
-    if len(reference) < 6:
-        raise UsageError(f"a null floor needs at least 6 images, found {len(reference)}")
-    half = len(reference) // 2
-    centred = reference - reference.mean(axis=0) if kind == "frechet" else reference
-    whole = kernel(kind, centred, centred)
-    blocks = Blocks(kind, whole, whole, whole, len(reference), np.arange(len(reference)))
-    ranks = generator.permuted(np.tile(np.arange(len(reference)), (splits, 1)), axis=1)
-    mine, rest = ranks < half, (ranks >= half) & (ranks < 2 * half)
-    found = blocks.distances(mine.astype(np.float64), rest.astype(np.float64))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Floor(half, float(found.mean()), float(low), float(high), splits)

@@ -1,6 +1,6 @@
 """Several arms against one of them: paired, and judged together. The one way to compare methods."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from e2r_bench.studies.pairing import (
     meeting,
     namesake_weights,
     namesakes,
+    unlike_settings,
 )
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_metrics.base.errors import UsageError, unknown
@@ -120,7 +121,7 @@ def contest(stores: Mapping[str, Store], asked: Asked, criteria: Criteria) -> Co
     made = [_found(*part, criteria) for part in parts]
     found = [_found(*part, criteria) for part in every if asked.every]
     levels = tuple(_levels(arms, keys))
-    facts = tuple(_facts(arms, keys, criteria))
+    facts = tuple(_facts(arms, pairs, keys, criteria))
     orders = orders_of(arms, [(key.task, key.metric) for key in keys])
     return Contest(judged(made), judged(found), levels, facts, orders, gone)
 
@@ -189,13 +190,20 @@ def level_of(
     return Level(*head, arm, mean, made.low, made.high, len(found))
 
 
-def _facts(arms: Sequence[Arm], keys: Sequence[_Key], criteria: Criteria) -> Iterator[str]:
+def _facts(
+    arms: Sequence[Arm],
+    pairs: Iterable[tuple[Arm, Arm]],
+    keys: Sequence[_Key],
+    criteria: Criteria,
+) -> Iterator[str]:
     for arm in arms:
         info = arm.store.info.methods[arm.method]
         seeds, small = len(arm.draws()), ", MINIATURE" if info.miniature else ""
         drawn = f", {seeds} seeds" if info.stochastic else ""
-        yield f"{arm.name}: {info.build}{small}{drawn}; {arm.store.folder}"
+        steps = f", {arm.steps} steps" if info.stepped else ""
+        yield f"{arm.name}: {info.build}{small}{drawn}{steps}; {arm.store.folder}"
     yield from namesake_weights(arms)
+    yield from unlike_settings(pairs)
     store = arms[0].store
     for task in dict.fromkeys(key.task for key in keys):
         info = store.info.tasks[task]

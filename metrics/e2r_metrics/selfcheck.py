@@ -141,13 +141,14 @@ def check_all(session: Session, folders: Sequence[Path]) -> Iterator[Check]:
 
 
 def _check(row: Published, session: Session, pictures: Mapping[Source, list[Path]]) -> Check:
-    metric = metric_of(row.metric)
-    if why := session.lacks(metric):
-        return Check(row, "no weights", note=why)
     both = dict.fromkeys((row.restored, row.clean))
     absent = [str(s) for s in both if not isinstance(s, Noise) and s not in pictures]
     if absent:
         return Check(row, "no pictures", note=f"{', '.join(absent)} of {row.source}")
+    metric = metric_of(row.metric)
+    # Asked last: to ask is to fetch what is small.
+    if why := session.lacks(metric):
+        return Check(row, "no weights", note=why)
     restored, clean = (_images(source, pictures) for source in (row.restored, row.clean))
     value = _value(metric, restored, clean, session)
     same = abs(value - row.value) <= row.tolerance

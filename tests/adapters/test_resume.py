@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from e2r_adapters import lora
 from e2r_adapters.editors import FULL, NANO
-from e2r_adapters.train import PAINTED, checkpoint, journal, loop, record, trained_as
+from e2r_adapters.train import PAINTED, checkpoint, journal, loop, record, select, trained_as
 from e2r_adapters.train.checks import check
 from e2r_metrics.base.errors import UsageError
 
@@ -94,7 +94,7 @@ def test_an_adapter_says_all_that_it_was_trained_with(config):
     assert told == json.loads((config.out / "training.json").read_text())
     assert told["base"] == "base"
     assert told["trained_on"] == {"denoise": "painted", "derain": "painted"}
-    assert record.record_of(config, loop.select(config)) == told
+    assert record.record_of(config, select(config)) == told
     others = {
         "tasks": changed(config, tasks=("denoise",)),
         "profile": changed(config, profile=dataclasses.replace(config.profile, epochs=3)),
@@ -103,7 +103,7 @@ def test_an_adapter_says_all_that_it_was_trained_with(config):
         "seed": changed(config, seed=1),
     }
     for key, other in others.items():
-        assert record.record_of(other, loop.select(other))[key] != told[key]
+        assert record.record_of(other, select(other))[key] != told[key]
         with pytest.raises(UsageError, match="holds a training with"):
             loop.train(other)
 

@@ -206,6 +206,9 @@ def test_explain_is_what_the_command_prints(
             r"expected an SSIM of at most 1, found 97\.80, which looks like percent: "
             r"give ssim=0\.9780$",
         ),
+        ({"ssim": "97.8%"}, r"found 97\.8%, which looks like percent: give ssim=0\.978$"),
+        ({"ssim": "much%"}, "expected METRIC=NUMBER .* found 'ssim=much%'"),
+        ({"psnr": "37%"}, "expected METRIC=NUMBER"),
         ({"ssim": "978"}, "expected an SSIM of at most 1, found 978$"),
         ({}, "expected numbers of psnr, ssim, lpips"),
     ):

@@ -118,6 +118,30 @@ def test_missing_says_why_and_how(declare, monkeypatch):
     assert offline.reason == "net.pt: not on this machine, offline"
     lonely = Resolver(declare(_table())).find("net")
     assert lonely.command == "put net.pt into a folder and pass --weights FOLDER"
+    page = 'licence_url = "https://pages.example/net"'
+    known = Resolver(declare(_table(extra=page))).find("net")
+    rest = "put it into a folder and pass --weights FOLDER"
+    assert known.command == f"get net.pt by way of https://pages.example/net, {rest}"
+    # What a package holds is not to be had from the page of its licence.
+    inside = '[{ kind = "package", package = "absent_one", path = "net.pt" }]'
+    packed = Resolver(declare(_table(inside, extra=page))).find("net")
+    assert packed.command == lonely.command
+
+
+def test_the_name_of_a_file_finds_its_row(declare):
+    with pytest.raises(UsageError, match=r"found the file of net; give net$"):
+        Resolver(declare(_table())).fetch("net.pt")
+    with pytest.raises(UsageError, match="did you mean 'net'"):
+        Resolver(declare(_table())).fetch("nett")
+
+
+def test_fetching_what_has_no_source_says_where_it_is_published(capsys):
+    from e2r_bench.cli import main
+
+    if isinstance(Resolver(own_declarations(), offline=True).look("hyperiqa-koniq"), Found):
+        pytest.skip("it is here")
+    assert main(["weights", "fetch", "hyperiqa-koniq"]) == 1
+    assert "github.com/SSL92/hyperIQA, put it into a folder" in capsys.readouterr().err
 
 
 def test_offline_opens_no_connection(declare, monkeypatch):

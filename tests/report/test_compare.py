@@ -1,5 +1,6 @@
 """Two runs on one page, or the reasons why not."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,30 @@ def test_equal_runs_share_a_page(plain_run: Store, other_run: Store, tmp_path: P
     assert "kontext-nano (miniature)" in page
     assert 'class="mixed"' not in page
     assert (tmp_path / "both.md").is_file()
+
+
+def test_steps_and_options_that_differ_are_said(
+    build_run: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    one = replace(
+        build_run.plain, images=["photo0", "photo1"], tasks={"denoise25": 25}, size=(40, 40),
+        steps=(2,), options={"kontext_lora": {"guidance": 2.5}, "promptir": {"tile": 64}},
+    )  # fmt: skip
+    two = replace(one, steps=(1, 4), options={"promptir": {"tile": 64}})
+    runs = [str(build_run(tmp_path / n, spec).folder) for n, spec in (("a", one), ("b", two))]
+    assert main(["compare", *runs, "--metrics", "psnr", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)["facts"]
+    assert f"a: kontext_lora: kontext-nano, MINIATURE, 2 seeds, 2 steps; {runs[0]}" in facts
+    assert f"b: kontext_lora: kontext-nano, MINIATURE, 2 seeds, 4 steps; {runs[1]}" in facts
+    assert f"a: promptir: promptir-nano, MINIATURE; {runs[0]}" in facts
+    # The schedule of one step is not what is compared, and equal options are not said.
+    assert [line for line in facts if "differ in" in line] == [
+        "b: kontext_lora and a: kontext_lora differ in steps 4 and 2, guidance its default and 2.5"
+    ]
+    assert main(["compare", *runs, "--metrics", "psnr"]) == 0
+    assert "differ in steps 4 and 2" in " ".join(capsys.readouterr().out.split())
+    assert main(["compare", runs[0], runs[0], "--metrics", "psnr"]) == 0
+    assert "differ in" not in capsys.readouterr().out
 
 
 def test_protocols_that_differ_are_refused_and_named(

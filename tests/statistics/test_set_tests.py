@@ -156,15 +156,6 @@ def test_jackknife_of_one_arm():
     assert found.low < found.value < found.high
 
 
-def test_null_floor_is_the_distance_of_halves():
-    clean = _arms(20)[2]
-    generator = np.random.default_rng(0)
-    floor = sets.null_floor("frechet", clean, generator, 1)
-    ranks = np.random.default_rng(0).permuted(np.arange(20)[None], axis=1)[0]
-    expected = frechet_distance(clean[ranks < 10], clean[ranks >= 10])
-    assert (floor.n, floor.mean) == (10, pytest.approx(expected, rel=1e-8))
-
-
 def _shortened(arms: list[np.ndarray]) -> list[np.ndarray]:
     return [arms[0], arms[1][:-1], arms[2]]
 

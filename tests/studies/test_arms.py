@@ -221,8 +221,25 @@ def test_what_cannot_be_judged_is_said_before_anything_runs(runner: ArmRunner) -
 
 
 def test_a_claim_that_nothing_here_can_measure_is_not_run(runner: ArmRunner) -> None:
-    lines = _told(_claims(metrics=("clip_iqa",)), runner)
+    asked = runner.base.model_copy(update={"metrics": ("psnr", "clip_iqa")})
+    lines = _told(_claims(metrics=("clip_iqa",)), replace(runner, base=asked))
     assert any("this run: not measured" in line for line in lines)
+    assert not (runner.base.out / "runs").exists()
+
+
+def test_a_metric_that_no_claim_uses_is_named_before_the_run(runner: ArmRunner) -> None:
+    asked = replace(runner, base=runner.base.model_copy(update={"metrics": ("psnr:rgb", "l1")}))
+    lines = _told(_claims(), asked)
+    said = [k for k, line in enumerate(lines) if "no claim here uses it" in line]
+    assert [lines[k] for k in said] == ["measured, though no claim here uses it: l1"]
+    assert lines[said[0] + 1].startswith("margins, fixed before the run")
+    assert not any("no claim here" in line for line in _told(_claims(), runner))
+
+
+def test_metrics_that_no_claim_uses_at_all_are_refused(runner: ArmRunner) -> None:
+    asked = replace(runner, base=runner.base.model_copy(update={"metrics": ("l1", "gmsd")}))
+    with pytest.raises(UsageError, match=r"--metrics: expected some of psnr, .* found l1, gmsd"):
+        _told(_claims(), asked)
     assert not (runner.base.out / "runs").exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from e2r_metrics.base.declarations import WeightFile
 from e2r_metrics.base.digests import sha256_of
-from e2r_metrics.base.errors import WeightsError, unknown
+from e2r_metrics.base.errors import UsageError, WeightsError, unknown
 from e2r_metrics.base.places import Place, fetched_path, local_candidates
 
 UNASKED_BYTES = 150_000_000
@@ -125,14 +125,23 @@ class Resolver:
         why = "; ".join(dict.fromkeys(reasons)) or "no source to fetch it from"
         command = f"e2r-bench weights fetch {name}"
         if not any(place.remote for row in rows for place in row.sources):
-            command = f"put {smallest.file} into a folder and pass --weights FOLDER"
+            command = f"{_by_hand(smallest)} into a folder and pass --weights FOLDER"
         return Missing(name, f"{smallest.file or name}: {why}", command, smallest.size)
 
     def _rows(self, name: str) -> tuple[WeightFile, ...]:
         if name not in self.declared:
-            raise unknown("weight file", name, self.declared)
+            raise self._unknown(name)
         row = self.declared[name]
         return tuple(self.declared[other] for other in row.any_of) if row.any_of else (row,)
+
+    def _unknown(self, name: str) -> UsageError:
+        holders = [one for one, row in self.declared.items() if name and row.file == name]
+        if holders:
+            return UsageError(
+                f"unknown weight file {name!r}: expected a name, found the file of "
+                f"{' and '.join(holders)}; give {holders[0]}"
+            )
+        return unknown("weight file", name, self.declared)
 
     def _local(self, row: WeightFile) -> Found | None:
         for folder in self.directories:
@@ -183,6 +192,13 @@ def _checked(row: WeightFile, path: Path, where: str) -> Found | None:
     if any(digests[relative] != expected for relative, expected in inside.items()):
         return None
     return Found(row.name, path, where, "+".join(digest[:16] for digest in digests.values()))
+
+
+def _by_hand(row: WeightFile) -> str:
+    """Return what to put, and from which page; a package that holds the file has none of it."""
+    if not row.licence_url or any(place.kind == "package" for place in row.sources):
+        return f"put {row.file}"
+    return f"get {row.file} by way of {row.licence_url}, put it"
 
 
 def _another(row: WeightFile, path: Path) -> str:
