@@ -2,7 +2,9 @@
 
 VIE_URL: an address that speaks the chat completions of OpenAI's API. VIE_KEY: its key. VIE_MODEL:
 the model.
-Usage: vie_score.py INSTRUCTION RESTORED REFERENCE VALUES
+Usage: vie_score.py INSTRUCTION RESTORED REFERENCE VALUES, as in
+--metrics "command:name=vie better=higher low=0 high=10 margin=0.5 against=degraded
+python examples/vie_score.py 'remove the rain'" (one line; half a point counts as no difference).
 """
 
 import base64

@@ -21,10 +21,9 @@ _COLUMNS = ("image", "metric", "variant", "value", "n", "protocol")
 
 def gone(one: "Entrant") -> list[str]:
     """Return a line for each metric that has no value."""
-    return [
-        f"{name}: not measured, {away.reason}; to fetch: {away.command}"
-        for name, away in one.scores.missing.items()
-    ] + [f"{name}: not measured: {reason}" for name, reason in one.scores.unmeasured.items()]
+    return [f"{name}: not measured, {away.words}" for name, away in one.scores.missing.items()] + [
+        f"{name}: not measured: {reason}" for name, reason in one.scores.unmeasured.items()
+    ]
 
 
 def summaries(one: "Entrant") -> "Iterator[tuple[Level, str]]":
@@ -114,7 +113,7 @@ def _content(one: "Entrant") -> dict[str, Any]:
             for level, protocol in summaries(one)
         ],
         "not_measured": {
-            name: {"reason": away.reason, "fetch": away.command}
+            name: {"reason": away.reason, "fetch": away.command or None}
             for name, away in one.scores.missing.items()
         }
         | {name: {"reason": why, "fetch": None} for name, why in one.scores.unmeasured.items()},

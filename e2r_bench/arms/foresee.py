@@ -136,7 +136,7 @@ def _missing(name: str, plan: Plan, tasks: Sequence[str]) -> str | None:
         for key in ids:
             if key in plan.missing:
                 gone = plan.missing[key]
-                return f"not measured: {gone.reason}; to fetch: {gone.command}"
+                return f"not measured: {gone.words}"
     return None
 
 

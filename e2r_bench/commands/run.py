@@ -101,8 +101,8 @@ def command(
     origin = str(experiment or "the command line")
     if settings.get("offline") is True:
         _refuse_fetching(settings)
-    made = make_experiment(settings, origin, allow_commands)
-    if experiment and not allow_commands:
+    made = make_experiment(settings, origin, allow_commands or dry_run)
+    if experiment and not (allow_commands or dry_run):  # what starts nothing asks for nothing
         own = [settings.get(k, ()) if flags[k] is None else () for k in ("methods", "metrics")]
         refuse_programs(own[0], own[1], origin)
     engine, place = Engine(executor, workers, address), str(settings.get("out", ""))

@@ -115,6 +115,8 @@ def power_lines(contest: Contest) -> Iterator[str]:
                 found.margin, Spread(one.spread), parts=max(1, one.parts), least=MIN_SCENES
             )
             told.append(f"{needed.words}, read with {one.parts} parts")
+        elif found.effect is not None and found.margin is None:
+            told.append("no margin is known of it")
         elif len(told) == 1:
             told.append("no spread between scenes is known of it")
         yield ": ".join((told[0], "; ".join(told[1:])))

@@ -12,7 +12,7 @@ import numpy as np
 from e2r_bench.report.arms import Arm, facts_of
 from e2r_bench.statistics.evidence import Part, paired_evidence, trained_evidence
 from e2r_bench.statistics.judge import judge
-from e2r_bench.statistics.margins import absolute, margin_of, stated
+from e2r_bench.statistics.margins import absolute, known_margin, stated
 from e2r_bench.statistics.results import Values
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict, unmeasured
@@ -81,10 +81,10 @@ def _evidence(pair: Pair) -> Evidence | Unmeasured:
 
 def _measured(pair: Pair) -> Evidence:
     _, higher = facts_of((pair.first, pair.second), pair.key)
-    margin = margin_of(pair.key, stated(pair.first.store.info.metrics.values(), {}))
-    if margin.relative:
+    margin = known_margin(pair.key, stated(pair.first.store.info.metrics.values(), {}))
+    if margin is not None and margin.relative:
         raise UsageError(f"{pair.key} is one number for all pictures: no test by picture")
-    part = Part(pair.name, pair.key, absolute(margin), higher)
+    part = Part(pair.name, pair.key, margin and absolute(margin), higher)
     images, (first, second) = _shared(pair)
     scenes = pair.first.scenes(pair.task, images)
     generator = rng_for(0, f"{pair.task} {pair.key}", "permutations")

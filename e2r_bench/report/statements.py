@@ -106,18 +106,23 @@ def size(value: float, one: Judged) -> str:
 def _digits(one: Judged) -> int:
     found = one.verdict
     usual = len(number(0.0, one.unit).partition(".")[2])
-    if found.low is None or found.high is None:
+    ends = _ends(one)
+    if ends is None:
         return usual
-    half = (found.high - found.low) / 2
+    half = (ends[1] - ends[0]) / 2
     return len(spread(half, found.effect or 0.0, one.unit).partition(".")[2])
 
 
-def interval_words(one: Judged) -> str:
-    """Return the simultaneous interval in brackets; empty where there is none."""
+def _ends(one: Judged) -> tuple[float, float] | None:
+    """Return the simultaneous interval; that of the part alone where nothing was judged."""
     low, high = one.verdict.low, one.verdict.high
-    if low is None or high is None:
-        return ""
-    return f"[{signed(low, one)}, {signed(high, one)}]"
+    return one.verdict.alone if low is None or high is None else (low, high)
+
+
+def interval_words(one: Judged) -> str:
+    """Return the interval of `_ends` in brackets; empty where there is none."""
+    ends = _ends(one)
+    return "" if ends is None else f"[{signed(ends[0], one)}, {signed(ends[1], one)}]"
 
 
 def claim(one: Judged) -> str:

@@ -59,6 +59,8 @@ def word_of(verdict: Verdict, unit: str) -> Word:
 def _unjudged(verdict: Verdict) -> str:
     if verdict.label == "not measured" or verdict.scenes is None:
         return "not judged"
+    if verdict.scenes >= MIN_SCENES:
+        return "no verdict: no margin"
     return f"no verdict: {verdict.scenes} of {MIN_SCENES} scenes"
 
 

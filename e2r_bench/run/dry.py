@@ -1,5 +1,6 @@
 """What a run would do, without doing it: pictures, time, disk and downloads."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING
 from e2r_baselines.method import draws_of
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.data import Source
-from e2r_bench.run.plan import CONTROLS, Catalog, Plan, make_plan
+from e2r_bench.run.plan import (
+    CONTROLS,
+    Catalog,
+    Plan,
+    instance_of,
+    known_methods,
+    make_plan,
+)
 from e2r_bench.run.runner import banner, refuse_idle_methods
 from e2r_bench.run.services import open_resolver
 from e2r_bench.store.cell import Cell
@@ -114,6 +122,7 @@ def dry_run(experiment: Experiment, catalog: Catalog | None = None) -> Iterator[
     found = survey(experiment, catalog)
     yield from banner(found.plan)
     yield from _cells(found)
+    yield from _programs(found.plan, known_methods() if catalog is None else catalog)
     yield time_words([found])
     yield f"disk: at most {size_words(found.disk)} of pictures in {experiment.out}, before PNG"
     yield download_words([found])
@@ -159,6 +168,15 @@ def _cells(found: Survey) -> Iterator[str]:
         + ", ".join(f"{task} {count}" for task, count in asked.items())
         + (" and three shares for each picture" if plan.truth else "")
     )
+
+
+def _programs(plan: Plan, known: Catalog) -> Iterator[str]:
+    """Yield the command lines that the run would start, of methods and of metrics."""
+    methods = (instance_of(entry, known)[1].runs for entry in plan.experiment.methods)
+    metrics = (row.program.words for rows in plan.metrics.values() for row in rows if row.program)
+    for words in dict.fromkeys((*methods, *metrics)):
+        if words:
+            yield f"would start: {' '.join(shlex.join(words).split())}"
 
 
 def time_words(surveys: Sequence[Survey]) -> str:

@@ -20,7 +20,7 @@ from e2r_bench.store.info import NO_TRUTH, marked
 from e2r_metrics.base.errors import UsageError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import Metric, resolve
-from e2r_metrics.command_metric import COMMAND
+from e2r_metrics.command_line import COMMAND
 
 if TYPE_CHECKING:
     from e2r_metrics import Session

@@ -160,4 +160,4 @@ def banner(plan: Plan) -> Iterator[str]:
         )
     for name, gone in plan.missing.items():
         if name not in untold:
-            yield f"{name}: not measured, {gone.reason}; to fetch: {gone.command}"
+            yield f"{name}: not measured, {gone.words}"

@@ -30,13 +30,13 @@ class Part:
     Attributes:
         name: in words, such as "denoise25 psnr:rgb, te_128 against zero_shot".
         metric: its id.
-        margin: absolute, in the metric's unit; see `margins.absolute`.
+        margin: absolute, in the metric's unit; see `margins.absolute`. None where none is known.
         higher_is_better: the metric's direction.
     """
 
     name: str
     metric: str
-    margin: float
+    margin: float | None
     higher_is_better: bool
 
 

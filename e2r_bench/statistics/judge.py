@@ -31,8 +31,8 @@ MIN_SCENES = 10
 def judge(parts: Sequence[Evidence | Unmeasured], alpha: float = ALPHA) -> tuple[Verdict, ...]:
     """Return the verdict of every part, in order.
 
-    Parts on fewer than `MIN_SCENES` scenes, and parts that were not measured, get no test and count
-    for no adjustment: both are known before anything is compared.
+    Parts on fewer than `MIN_SCENES` scenes, of a metric without a margin, or not measured get no
+    test and count for no adjustment: all of that is known before anything is compared.
 
     Args:
         parts: all that are read together: those of a claim, or of a study's table.
@@ -42,12 +42,12 @@ def judge(parts: Sequence[Evidence | Unmeasured], alpha: float = ALPHA) -> tuple
         UsageError: a margin that is not above zero, a p outside [0, 1], or an estimate that is not
             finite.
     """
-    tested = [part for part in parts if isinstance(part, Evidence) and _enough(part)]
+    tested = [part for part in parts if isinstance(part, Evidence) and _testable(part)]
     for part in tested:
         _check(part)
     ruled = iter(_tested(tested, alpha))
     return tuple(
-        next(ruled) if isinstance(part, Evidence) and _enough(part) else _untested(part)
+        next(ruled) if isinstance(part, Evidence) and _testable(part) else _untested(part, alpha)
         for part in parts
     )
 
@@ -56,10 +56,20 @@ def _enough(part: Evidence) -> bool:
     return part.estimate.scenes >= MIN_SCENES
 
 
+def _testable(part: Evidence) -> bool:
+    return _enough(part) and part.margin is not None
+
+
+def _margin(part: Evidence) -> float:
+    """Return the margin of a part that is tested."""
+    if part.margin is None or not part.margin > 0:
+        raise UsageError(f"{part.name}: margin: expected a number above 0, found {part.margin}")
+    return part.margin
+
+
 def _check(part: Evidence) -> None:
     estimate = part.estimate
-    if not part.margin > 0:
-        raise UsageError(f"{part.name}: margin: expected a number above 0, found {part.margin:g}")
+    _margin(part)
     if part.p is not None and not 0 <= part.p <= 1:
         raise UsageError(f"{part.name}: expected a p-value in [0, 1], found {part.p}")
     # A NaN is not at least zero either.
@@ -70,18 +80,29 @@ def _check(part: Evidence) -> None:
         )
 
 
-def _untested(part: Evidence | Unmeasured) -> Verdict:
+def _untested(part: Evidence | Unmeasured, alpha: float) -> Verdict:
     if isinstance(part, Unmeasured):
         return Verdict(part.name, part.metric, "not measured", notes=(part.reason,))
     found = part.estimate
-    why = (
-        f"{found.scenes} scenes: no verdict of any kind below {MIN_SCENES}, and no test; "
-        "give more photographs"
-    )
+    if _enough(part):
+        # What it is in the metric's unit is known; what it amounts to, nobody has said.
+        why, alone = _no_margin(part.metric), interval(found, 1 - alpha, None)
+    else:
+        alone = None
+        why = (
+            f"{found.scenes} scenes: no verdict of any kind below {MIN_SCENES}, and no test; "
+            "give more photographs"
+        )
     return Verdict(
         part.name, part.metric, "not resolved", effect=found.value, margin=part.margin,
-        scenes=found.scenes, n=found.n, scope=part.scope, notes=(why,),
+        alone=alone, scenes=found.scenes, n=found.n, scope=part.scope, notes=(why,),
     )  # fmt: skip
+
+
+def _no_margin(metric: str) -> str:
+    program = metric.partition(":")[2].startswith("command-")
+    how = "give margin=NUMBER before the program" if program else "its definition states no margin"
+    return f"no verdict: {how}; its interval is of this part alone"
 
 
 @dataclass(frozen=True)
@@ -113,7 +134,7 @@ def _shared(parts: Sequence[Evidence]) -> list[float | None]:
 
 
 def _tests(part: Evidence, shared: float | None) -> _Tests:
-    estimate, margin = part.estimate, part.margin
+    estimate, margin = part.estimate, _margin(part)
     apart = min(1.0, 2 * min(p_beyond(estimate, 0.0, side, shared) for side in (-1, 1)))
     differs = max(apart, part.p or 0.0)
     within = max(p_beyond(estimate, side * margin, -side, shared) for side in (-1, 1))
@@ -180,7 +201,7 @@ def _aligned(
     may leave open what the interval decides: it then reaches zero, or the margin.
     """
     low, high = ends
-    margin, up = part.margin, part.estimate.value > 0
+    margin, up = _margin(part), part.estimate.value > 0
     if differs:
         low, high = (max(low, 0.0), high) if up else (low, min(high, 0.0))
     else:

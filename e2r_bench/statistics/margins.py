@@ -108,11 +108,16 @@ def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
     Raises:
         UsageError: no margin is known: one has to be given, with its reason.
     """
-    name = metric.partition(":")[0]
-    known = {**MARGINS, **(given or {})}
-    if name not in known:
+    found = known_margin(metric, given)
+    if found is None:
+        name, known = metric.partition(":")[0], {**MARGINS, **(given or {})}
         raise unknown("margin: give one with unit and reason for metric", name, known)
-    return known[name]
+    return found
+
+
+def known_margin(metric: str, given: Mapping[str, Margin] | None = None) -> Margin | None:
+    """Return the same; None where no margin is known: nothing is judged by that metric then."""
+    return {**MARGINS, **(given or {})}.get(metric.partition(":")[0])
 
 
 def given_margins(
@@ -204,8 +209,8 @@ class Fixed:
     @property
     def words(self) -> str:
         """Return the margins in a line, with the start of their digest."""
-        rows = (f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values())
-        return f"{', '.join(rows)} (sha256 {self.sha256[:12]})"
+        rows = [f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values()]
+        return f"{', '.join(rows) or 'none'} (sha256 {self.sha256[:12]})"
 
 
 def margins_words(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> str:

@@ -29,7 +29,8 @@ class Evidence:
         metric: its id; parts of one metric lend each other their skewness.
         estimate: the first arm minus the second, in the metric's unit.
         p: of no difference, by permutation; None where there is no such test (trainings).
-        margin: what counts as no difference, in the metric's unit.
+        margin: what counts as no difference, in the metric's unit; None where none is known: there
+            is no verdict then.
         higher_is_better: the metric's direction.
         scope: what the verdict may speak of.
         shape: of the scenes' differences; None for set metrics.
@@ -40,7 +41,7 @@ class Evidence:
     metric: str
     estimate: Estimate
     p: float | None
-    margin: float
+    margin: float | None
     higher_is_better: bool
     scope: Scope
     shape: Shape | None = None
@@ -76,7 +77,7 @@ class Verdict:
         size: how the difference compares with the margin, where that is shown.
         effect: first minus second, in the metric's unit.
         low, high: simultaneous interval over all parts; it agrees with direction and size.
-        alone: 95% interval of this part, had there been no other.
+        alone: 95% interval of this part, had there been no other; without a margin the only one.
         p, holm: two-sided p of no difference, and adjusted over the parts.
         p_within, holm_within: of the test that the difference is smaller than the margin.
         p_outside, holm_outside: of the test that it is larger.

@@ -10,7 +10,7 @@ from e2r_bench.statistics import evidence as made
 from e2r_bench.statistics.blocks import Kind, clustered_blocks
 from e2r_bench.statistics.effects import joined_estimate
 from e2r_bench.statistics.jackknife import jackknife_difference
-from e2r_bench.statistics.margins import absolute, margin_of
+from e2r_bench.statistics.margins import absolute, known_margin, margin_of
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.verdict import Evidence
 from e2r_bench.store.fitting import large_enough
@@ -78,7 +78,8 @@ def _per_image(sides: Sides) -> Comparison:
         [[one[image] - two[image] for image in images] for one, two in row] for row in found
     ])  # fmt: skip
     scenes = sides.units(images)
-    part = sides.part(absolute(margin_of(sides.metric, sides.criteria.margins)))
+    margin = known_margin(sides.metric, sides.criteria.margins)
+    part = sides.part(margin and absolute(margin))
     permutations, scope = sides.criteria.permutations, sides.scope()
     if values.shape[:2] == (1, 1):
         gap = values[0, 0]

@@ -11,7 +11,14 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
 from e2r_bench.statistics.blocks import clustered_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
-from e2r_bench.statistics.margins import Margin, absolute, margin_of, margins_words, stated
+from e2r_bench.statistics.margins import (
+    Margin,
+    absolute,
+    known_margin,
+    margin_of,
+    margins_words,
+    stated,
+)
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.stability import Stability, stabilities
@@ -125,8 +132,7 @@ class _Judge:
     ) -> tuple[Evidence, float | None]:
         for one in (first, second):
             if info.key in one.scores.missing:
-                gone = one.scores.missing[info.key]
-                raise UsageError(f"not measured, {gone.reason}; to fetch: {gone.command}")
+                raise UsageError(f"not measured, {one.scores.missing[info.key].words}")
             if info.key in one.scores.unmeasured:
                 raise UsageError(one.scores.unmeasured[info.key])
         if info.metric is not None and not info.metric.per_image:
@@ -134,9 +140,8 @@ class _Judge:
         ours, theirs = (one.by_metric.get(info.key, {}) for one in (first, second))
         shared = matched(first, second, ours, theirs)
         values = np.array([[ours[a], theirs[b]] for a, b in shared], dtype=np.float64)
-        part = Part(
-            name, info.key, absolute(margin_of(info.key, self.margins)), info.higher_is_better
-        )
+        margin = known_margin(info.key, self.margins)
+        part = Part(name, info.key, margin and absolute(margin), info.higher_is_better)
         scenes = [str(first.partners[image]) for image, _ in shared]
         draws = rng_for(0, info.key, "permutations")
         gap = values.reshape(-1, 2)

@@ -122,7 +122,7 @@ class Sides:
             for k in range(trainings)
         ]
 
-    def part(self, margin: float) -> Part:
+    def part(self, margin: float | None) -> Part:
         """Return how the part is read."""
         return Part(self.name, self.metric, margin, self.info.higher_is_better)
 

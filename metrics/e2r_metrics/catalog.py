@@ -70,7 +70,7 @@ def resolve(
     chosen = {**PROFILES[profile], **(variants or {})}
     for name, variant in (variants or {}).items():
         _row(name, variant)
-    rows = [_named(name, chosen) for name in names]
+    rows = _all_named(names, chosen)
     if channel is not None:
         rows = [_on(row, channel) if row.name in COMPOSED else row for row in rows]
         if not any(row.name in COMPOSED for row in rows):
@@ -78,6 +78,12 @@ def resolve(
                 f"--channel {channel}: expected {' or '.join(COMPOSED)} among the metrics, found "
                 f"{', '.join(row.name for row in rows)}, which have no channel to choose"
             )
+    # Margins and verdicts go by bare names: two programs of one name would share theirs.
+    if twice := repeated(row.name for row in rows if row.program):
+        raise UsageError(
+            f"metrics: expected programs of different names, found {twice!r} twice; leave one out, "
+            "or give name=NAME before the program"
+        )
     if twice := repeated(row.id for row in rows):
         raise UsageError(f"metrics: expected each once, found {twice} twice: {', '.join(names)}")
     return tuple(rows)
@@ -90,6 +96,15 @@ def metric_of(key: str) -> Metric:
 
 def _on(row: Metric, channel: str) -> Metric:
     return _row(row.name, with_channel(row.name, row.variant, channel))
+
+
+def _all_named(names: Sequence[str], chosen: Mapping[str, str]) -> list[Metric]:
+    try:
+        return [_named(name, chosen) for name in names]
+    except UsageError as error:
+        if len(names) > 1 and any(name.startswith("command:") for name in names):
+            raise UsageError(f"{error}; no comma may stand in a command: line") from error
+        raise
 
 
 def _named(name: str, chosen: Mapping[str, str]) -> Metric:
@@ -121,12 +136,13 @@ def composites() -> tuple[Metric, ...]:
 
 def _foreign(name: str, variant: str) -> Metric:
     """Return a composite, a program, or another package's; only other names look for them."""
-    from e2r_metrics.command_metric import COMMAND, command_metric
+    from e2r_metrics.command_line import COMMAND
+    from e2r_metrics.command_metric import command_metric
     from e2r_metrics.composite_tables import composite_metric, composite_names
     from e2r_metrics.plugins import plugin_names
 
     if name == COMMAND:
-        return command_metric(variant, (*_DEFAULT, *composite_names()))
+        return command_metric(variant, (*_DEFAULT, *composite_names(), *plugin_names()))
     found = composite_metric(name, variant, _part) or _plugin(name, variant)
     if found is None:
         raise unknown("metric", name, (*_DEFAULT, *composite_names(), *plugin_names()))

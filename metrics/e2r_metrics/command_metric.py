@@ -10,8 +10,6 @@ import hashlib
 import json
 import math
 import os
-import re
-import shlex
 from collections.abc import Container, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e2r_metrics.base.digests import sha256_of_all
-from e2r_metrics.base.errors import PictureError, UsageError, unknown
+from e2r_metrics.base.errors import PictureError, UsageError
 from e2r_metrics.base.files import read_text
 from e2r_metrics.base.pictures import eight_bit, write_png
 from e2r_metrics.base.programs import (
@@ -32,16 +30,21 @@ from e2r_metrics.base.programs import (
     temporary_folder,
     words_of,
 )
+from e2r_metrics.command_line import (
+    COMMAND,
+    PLACES,
+    above_zero,
+    choice,
+    ends_of,
+    meaning,
+    name_of,
+    parted,
+    shown,
+)
 from e2r_metrics.images import Image, check_image, check_pairs
 from e2r_metrics.rows.types import Metric, Program
 
-COMMAND = "command"
-_PLACES = ("{restored}", "{reference}", "{values}")
 _HEADER = ["image", "value"]
-_CHOICES = {"better": ("higher", "lower"), "against": ("clean", "degraded")}
-_SETTINGS = ("name", *_CHOICES, "low", "high", "margin", "timeout")
-_SETTING = re.compile(r"([A-Za-z_]+)=(.*)", re.DOTALL)
-_NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _TIMEOUT = 3600.0
 
 
@@ -64,43 +67,25 @@ def command_metric(line: str, taken: Container[str]) -> Metric:
     Raises:
         UsageError: no program, or settings that are wrong or do not say what is better.
     """
-    told, words = _parted(words_of(f"{COMMAND}:{line}"))
+    if "," in line:
+        raise UsageError(f"{COMMAND}:{line}: expected no comma, which ends a line, found one")
+    told, words = parted(words_of(f"{COMMAND}:{line}"))
     where = f"{COMMAND}:{line}"
-    name, low, high = told.get("name", COMMAND), *(_ends(where, told))
-    if not _NAME.fullmatch(name) or name in taken:
-        raise UsageError(f"{where}: name: expected small letters of its own, found {name!r}")
+    name, (low, high) = name_of(where, told, taken), ends_of(where, told)
     digest, files = _digest(where, words)
     meant = (words, told.get("better"), told.get("against"), low, high, digest)
     return Metric(
         name, f"{COMMAND}-{hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:8]}", name,
-        "command_metric", _choice(where, told, "better", None) == "higher",
-        f"somebody's program, one picture at a time as 8-bit PNG: {_shown(words)}{files}",
+        "command_metric", choice(where, told, "better", None) == "higher",
+        f"somebody's program, one picture at a time as 8-bit PNG: {meaning(told, low, high)} "
+        f"{shown(words)}{files}",
         "the user's", "the user's", "not compared",
-        "image" if any(_PLACES[1] in word for word in words) else "single",
+        "image" if any(PLACES[1] in word for word in words) else "single",
         low=low, high=high, colour="the program's own", resize="the program's own",
-        symmetric=False, margin=_above_zero(where, told, "margin", None),
-        against="degraded" if _choice(where, told, "against", "clean") == "degraded" else "clean",
-        program=Program(words, _above_zero(where, told, "timeout", _TIMEOUT) or _TIMEOUT),
+        symmetric=False, margin=above_zero(where, told, "margin", None),
+        against="degraded" if choice(where, told, "against", "clean") == "degraded" else "clean",
+        program=Program(words, above_zero(where, told, "timeout", _TIMEOUT) or _TIMEOUT),
     )  # fmt: skip
-
-
-def _parted(words: Sequence[str]) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Return the settings at the head of a line, and the words of its program."""
-    told: dict[str, str] = {}
-    rest = list(words)
-    while rest and (found := _SETTING.fullmatch(rest[0])):
-        if found[1] not in _SETTINGS:
-            raise unknown("setting of command:", found[1], _SETTINGS)
-        told[found[1]] = found[2]
-        rest.pop(0)
-    if not rest:
-        raise UsageError(f"{COMMAND}:{shlex.join(words)}: expected a program, found settings alone")
-    if not any(place in word for word in rest for place in _PLACES):
-        rest += _PLACES
-    for place in (_PLACES[0], _PLACES[2]):
-        if not any(place in word for word in rest):
-            raise UsageError(f"{COMMAND}:{shlex.join(words)}: expected {place} too, found none")
-    return told, tuple(rest)
 
 
 def _digest(where: str, words: Sequence[str]) -> tuple[str, str]:
@@ -112,48 +97,7 @@ def _digest(where: str, words: Sequence[str]) -> tuple[str, str]:
         found = sha256_of_all(read.values())
     except OSError as error:
         raise UsageError(f"{where}: expected files that can be read: {error}") from error
-    return found, f"; sha256 of {_shown(tuple(read))}: {found[:16]}"
-
-
-def _shown(words: Sequence[str]) -> str:
-    return " ".join(shlex.join(words).split())
-
-
-def _choice(where: str, told: Mapping[str, str], key: str, usual: str | None) -> str:
-    found = told.get(key, usual)
-    if found not in _CHOICES[key]:
-        expected = " or ".join(f"{key}={value}" for value in _CHOICES[key])
-        raise UsageError(
-            f"{where}: expected {expected} before the program, found {found or 'none'}"
-        )
-    return found
-
-
-def _number(where: str, told: Mapping[str, str], key: str) -> float:
-    try:
-        found = float(told[key])
-    except ValueError:
-        found = math.nan
-    if math.isnan(found):
-        raise UsageError(f"{where}: {key}: expected a number, found {told[key]!r}")
-    return found
-
-
-def _ends(where: str, told: Mapping[str, str]) -> tuple[float, float]:
-    low = _number(where, told, "low") if "low" in told else -inf
-    high = _number(where, told, "high") if "high" in told else inf
-    if not low < high:
-        raise UsageError(f"{where}: expected low below high, found {low:g} and {high:g}")
-    return low, high
-
-
-def _above_zero(where: str, told: Mapping[str, str], key: str, usual: float | None) -> float | None:
-    if key not in told:
-        return usual
-    found = _number(where, told, key)
-    if found <= 0 or (key == "margin" and found == inf):
-        raise UsageError(f"{where}: {key}: expected a number above 0, found {told[key]}")
-    return found
+    return found, f"; sha256 of {shown(tuple(read))}: {found[:16]}"
 
 
 def values_of(
@@ -173,15 +117,15 @@ def values_of(
     """
     for image in restored:
         check_image(image, "restored")
-    shown = {_PLACES[0]: restored}
+    given = {PLACES[0]: restored}
     if metric.scope == "image":
         check_pairs(restored, clean)
-        shown[_PLACES[1]] = clean
+        given[PLACES[1]] = clean
     names = [f"{count:04d}" for count in range(1, len(restored) + 1)]
     with signals_held() as stopped, temporary_folder() as folder:
-        said = {place: str(folder / place.strip("{}")) for place in _PLACES}
-        said[_PLACES[2]] += ".csv"
-        for place, images in shown.items():
+        said = {place: str(folder / place.strip("{}")) for place in PLACES}
+        said[PLACES[2]] += ".csv"
+        for place, images in given.items():
             for name, image in zip(names, images, strict=True):
                 write_png(Path(said[place], f"{name}.png"), eight_bit(image))
         log = folder / "said.txt"
@@ -189,7 +133,7 @@ def values_of(
         status = run_program(words, log, program.timeout, stopped)
         try:
             _check_status(status, program, log)
-            found = _read(Path(said[_PLACES[2]]), names)
+            found = _read(Path(said[PLACES[2]]), names)
         except PictureError as error:
             # Another call has another folder; what is recorded is the same for each.
             told = str(error).replace(f"{folder}{os.sep}", "")
@@ -210,7 +154,8 @@ def _check_status(status: int | None, program: Program, log: Path) -> None:
 def _read(path: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return name -> value as written, one of each name and of no other."""
     try:
-        rows = [row for row in csv.reader(read_text(path).splitlines(), strict=True) if row]
+        lines = read_text(path).removeprefix("\ufeff").splitlines()
+        rows = [row for row in csv.reader(lines, strict=True) if row]
     except (OSError, ValueError, csv.Error) as error:
         raise PictureError(f"expected a CSV file of values: {error}") from error
     if not rows or rows[0] != _HEADER or any(len(row) != len(_HEADER) for row in rows):
@@ -220,11 +165,14 @@ def _read(path: Path, names: Sequence[str]) -> Mapping[str, str]:
     for image, value in rows[1:]:
         name = image.removesuffix(".png")
         if name not in names or name in found:
-            why = "twice" if name in found else "and no picture of that name"
-            raise PictureError(f"expected one value of each picture, found {image!r} {why}")
+            why = "twice" if name in found else "and no file of that name"
+            raise PictureError(
+                f"expected one value of each file it was given, found {image!r} {why}"
+            )
         found[name] = value
-    if gone := [name for name in names if name not in found]:
-        raise PictureError(f"expected a value of each picture, found none of {gone[0]}")
+    if any(name not in found for name in names):
+        # Names here are ours: a user knows the picture by another, which stands before this.
+        raise PictureError("expected a value of the picture, found none")
     return found
 
 

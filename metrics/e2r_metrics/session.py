@@ -55,7 +55,7 @@ class Session:
             return missing_parts(metric, self.missing)
         if metric.program is not None and shutil.which(metric.program.words[0]) is None:
             why = f"expected a program {metric.program.words[0]!r}, found none of that name"
-            return Missing(metric.id, why, "install it, or correct the line", 0)
+            return Missing(metric.id, f"{why}: install it, or correct the line", "", 0)
         for name in metric.weights:
             if isinstance(answer := self.weights.find(name), Missing):
                 return answer
@@ -67,7 +67,7 @@ class Session:
             gone = self.missing(metric)
         except WeightsError as error:
             return str(error)
-        return f"{gone.reason}; to fetch: {gone.command}" if gone else ""
+        return gone.words if gone else ""
 
     def per_image(
         self, metric: Metric, restored: Sequence[Image], clean: Sequence[Image]

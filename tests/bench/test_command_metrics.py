@@ -63,6 +63,67 @@ def test_score_compares_by_a_program(
     assert {105.5, 110.5} <= means
 
 
+def test_without_a_margin_differences_are_shown_and_no_verdict(
+    program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = line(program, "better=higher name=light")
+    assert main(["score", *folders, "--metrics", bare, "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["compared"]
+    assert made["verdict"] == "not resolved"
+    assert (made["effect"], made["alone"], made["margin"]) == (5.0, [5.0, 5.0], None)
+    assert (made["low"], made["holm"]) == (None, None)
+    assert main(["score", *folders, "--metrics", bare]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no verdict: give margin=NUMBER before the program" in said
+    assert "[+5.00" in said
+    assert "not measured" not in said
+    assert "unknown margin" not in said
+
+
+def test_a_run_without_a_margin_is_compared_without_a_verdict(
+    tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = run_words(tmp_path, folders, "--metrics", line(program, "better=higher name=light"))
+    words[words.index("nlm")], words[words.index("2")] = "nlm,wavelet", "12"
+    assert main(words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no verdict: give margin=NUMBER before the program" in said
+    assert "unknown margin" not in said
+    assert main(["report", str(tmp_path / "run")]) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "unknown margin" not in page
+
+
+def test_what_starts_nothing_asks_for_nothing(
+    tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        f"methods = ['nlm']\ntasks = ['denoise25']\nmetrics = ['psnr', '''{line(program)}''']\n"
+    )
+    assert main(["plan", str(settings), "--gpus", "1", "--pictures", "2"]) == 0
+    assert main(run_words(tmp_path, folders, str(settings), "--dry-run")) == 0
+    said = capsys.readouterr().out
+    assert f"would start: {shlex.join([sys.executable, str(program)])}" in said
+    assert calls(program) == 0
+
+
+def test_timing_a_plan_asks_before_a_methods_program_starts(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, mark = tmp_path / "settings.toml", tmp_path / "started"
+    settings.write_text(
+        f"methods = ['x=command:touch {mark} {{input}} {{output}}']\n"
+        f"tasks = ['denoise25']\ndata = ['{folders[2]}']\ndevice = 'cpu'\n"
+    )
+    assert main(["plan", str(settings)]) == 0
+    assert main(["plan", str(settings), "--time"]) == 2
+    assert "--allow-commands" in capsys.readouterr().err
+    assert not mark.exists()
+    main(["plan", str(settings), "--time", "--allow-commands"])
+    assert mark.exists()
+
+
 def _rows(told: object, name: str) -> list[dict[str, float]]:
     """Return every record of a metric with a value, wherever it stands."""
     if isinstance(told, dict):
@@ -103,27 +164,19 @@ def test_a_run_keeps_the_values_until_the_program_changes(
     assert len(new) == first
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_file_may_not_start_a_metrics_program(
-    command: str,
-    tmp_path: Path,
-    program: Path,
-    folders: list[str],
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text(f"methods = ['nlm']\nmetrics = ['psnr', '''{line(program)}''']\n")
-    words = ["plan", str(settings)]
-    if command == "run":
-        words = run_words(tmp_path, folders, str(settings))
+    words = run_words(tmp_path, folders, str(settings))
     assert main(words) == 2
     said = capsys.readouterr().err
     assert "--allow-commands" in said
     assert program.name in said
     assert calls(program) == 0
-    if command == "run":
-        assert main([*words, "--allow-commands"]) == 0
-        assert calls(program) == 6
+    assert main([*words, "--allow-commands"]) == 0
+    assert calls(program) == 6
 
 
 def test_metrics_of_the_line_replace_those_of_a_file(

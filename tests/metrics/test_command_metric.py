@@ -93,8 +93,8 @@ WRONG = {
     "nothing": ("", "expected a CSV file of values: .*values.csv"),
     "header": (_says("0001,3"), "columns image,value, found '0001,3'"),
     "column": (_says("image,value\n0001,3,4"), "columns image,value"),
-    "absent": (_says("image,value\n"), "expected a value of each picture, found none of 0001"),
-    "stranger": (_says("image,value\n0001,1\n0002,1"), "'0002' and no picture of that name"),
+    "absent": (_says("image,value\n"), "expected a value of the picture, found none$"),
+    "stranger": (_says("image,value\n0001,1\n0002,1"), "'0002' and no file of that name"),
     "twice": (_says("image,value\n0001,1\n0001.png,1"), "'0001.png' twice"),
     "word": (_says("image,value\n0001,good"), "finite number from 0 to 10, found 'good'"),
     "nan": (_says("image,value\n0001,nan"), "finite number from 0 to 10, found 'nan'"),
@@ -135,12 +135,15 @@ REFUSED = {
     "better=higher margin=inf judge": "margin: expected a number above 0",
     "better=higher timeout=-1 judge": "timeout: expected a number above 0",
     "better=higher against=truth judge": "against=clean or against=degraded",
-    "better=higher name=psnr judge": "name: expected small letters of its own, found 'psnr'",
-    "better=higher name=ntire26-srx4 judge": "of its own, found 'ntire26-srx4'",
-    "better=higher name=a:b judge": "of its own, found 'a:b'",
+    "better=higher name=psnr judge": "name: 'psnr' is taken",
+    "better=higher name=ntire26-srx4 judge": "name: 'ntire26-srx4' is taken",
+    "better=higher name=a:b judge": "expected small letters, found 'a:b'",
     "better=higher judge {reference}": "expected {restored} too",
     "better=higher judge {restored}": "expected {values} too",
     "better=higher 'judge": "No closing quotation",
+    "better=lower better=higher judge": "expected better= once before the program, found two",
+    "better=lower low=1 low=1 judge": "expected low= once before the program, found two",
+    "better=lower judge a,b": "expected no comma",
 }
 
 
@@ -159,11 +162,49 @@ def test_what_travels_with_a_value(tmp_path):
     assert (metric.name, metric.low, metric.high, metric.margin) == ("vie", 0, 10, 0.5)
     assert not metric.higher_is_better
     assert metric.against == "degraded"
-    assert (
-        f"somebody's program, one picture at a time as 8-bit PNG: python {path}" in metric.protocol
-    )
+    assert "somebody's program, one picture at a time as 8-bit PNG: better" in metric.protocol
     assert f"sha256 of {path}: " in metric.protocol
     assert "against the degraded pictures" in metric.protocol
+    assert f"better=lower against=degraded low=0 high=10 python {path}" in metric.protocol
+
+
+def test_every_setting_that_changes_the_meaning_is_in_the_protocol():
+    """Two lines whose numbers mean different things never have one protocol."""
+    heads = ("", "low=0 ", "high=1 ", "high=1.25 ", "low=-inf ", "against=degraded ")
+    found = [resolve([f"command:{head}better=lower j"])[0].protocol for head in heads]
+    found.append(resolve(["command:better=higher j"])[0].protocol)
+    bare = [text.partition(" v1 ")[2] for text in found]
+    assert len(set(bare)) == len(bare)
+    assert "high=1.25" in found[3]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("better=lower margin=0.5 j", "better=lower margin=2 j"),
+        ("better=lower j", "better=lower k"),
+    ],
+)
+def test_two_programs_of_one_name_are_refused(lines):
+    """Margins go by names: one of the two would be judged by the other's."""
+    with pytest.raises(UsageError, match="programs of different names, found 'command' twice"):
+        resolve([f"command:{line}" for line in lines])
+    named = [f"command:name={name} {line}" for name, line in zip("ab", lines, strict=True)]
+    assert [one.name for one in resolve(named)] == ["a", "b"]
+
+
+def test_a_line_that_a_comma_cut_says_so():
+    for names in (["command:better=lower j a", "b"], ["command:better=lower 'j a", "b'"]):
+        with pytest.raises(UsageError, match="no comma may stand in a command: line"):
+            resolve(names)
+    with pytest.raises(UsageError, match="psrn") as caught:
+        resolve(["psnr", "psrn"])
+    assert "comma" not in str(caught.value)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(measured, photo):
+    source = "import sys; open(sys.argv[-1], 'w').write(chr(0xFEFF) + 'image,value\\n0001,3\\n')"
+    assert measured(source, [photo], [photo]) == [3.0]
 
 
 def test_a_script_that_cannot_be_read_is_the_users_mistake(tmp_path, monkeypatch):
@@ -199,7 +240,11 @@ def test_a_program_that_is_not_here_is_not_measured():
     (metric,) = resolve(["command:better=higher no-such-judge"])
     gone = session.missing(metric)
     assert isinstance(gone, Missing)
-    assert gone.reason == "expected a program 'no-such-judge', found none of that name"
+    assert gone.reason == (
+        "expected a program 'no-such-judge', found none of that name: install it, or correct the "
+        "line"
+    )
+    assert gone.words == gone.reason
     assert session.missing(resolve([f"command:{HEAD}"])[0]) is None
 
 

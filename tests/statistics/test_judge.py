@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from e2r_bench.report.words import word_of
 from e2r_bench.statistics.diagnose import shape_of, unseen_rate
 from e2r_bench.statistics.evidence import Part, paired_evidence, trained_evidence
 from e2r_bench.statistics.judge import MIN_SCENES, judge
@@ -68,6 +69,23 @@ def test_parts_without_a_number_say_why_and_cost_nothing():
                          _evidence(0.3, n=5)])  # fmt: skip
     assert with_others[0] == alone[0]
     assert (with_others[1].label, with_others[1].notes) == ("not measured", ("no weights",))
+
+
+def test_without_a_margin_the_difference_is_told_and_nothing_is_judged():
+    """It costs the other parts nothing, as every part that is not tested."""
+    known, bare = _evidence(0.5), replace(_evidence(0.5, seed=1), margin=None)
+    verdict, untold = judge([known, bare])
+    assert verdict == judge([known])[0]
+    assert (untold.label, untold.judged, untold.margin) == ("not resolved", False, None)
+    assert untold.effect == bare.estimate.value
+    assert untold.alone == interval(bare.estimate, 0.95, None)
+    assert (untold.low, untold.high, untold.holm, untold.direction) == (None, None, None, 0)
+    assert "its definition states no margin" in untold.notes[0]
+    (program,) = judge([replace(bare, metric="vie:command-0123abcd")])
+    assert program.notes[0].startswith("no verdict: give margin=NUMBER before the program")
+    assert word_of(untold, "dB").text == "no verdict: no margin"
+    few = replace(_evidence(0.5, n=9), margin=None)
+    assert word_of(judge([few])[0], "dB").text == "no verdict: 9 of 10 scenes"
 
 
 def test_identical_arms_have_a_defined_answer():

@@ -38,6 +38,11 @@ class Missing:
     command: str
     size: int
 
+    @property
+    def words(self) -> str:
+        """Return the reason, and the command where there is one."""
+        return f"{self.reason}; to fetch: {self.command}" if self.command else self.reason
+
 
 class Resolver:
     """Finds weight files; every answer is given once per run and remembered."""
