@@ -16,7 +16,7 @@ from e2r_bench.statistics.moments import moment_distances
 from e2r_bench.statistics.results import Values, scene_index
 from e2r_bench.statistics.slices import on_all_cores
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.features import Clustered
+from e2r_metrics.clusters import Clustered
 from e2r_metrics.prdc import KINDS, Neighbours, radii_of, share, squared_distances
 from e2r_metrics.rows.types import Distance
 

@@ -18,7 +18,7 @@ from e2r_bench.studies.measure import metric_of
 from e2r_bench.studies.sides import Criteria, Side, Sides, check_inputs, shared_images
 from e2r_metrics.base.errors import UsageError
 from e2r_metrics.catalog import CATALOG
-from e2r_metrics.features import Clustered
+from e2r_metrics.clusters import Clustered
 
 if TYPE_CHECKING:
     from pathlib import Path

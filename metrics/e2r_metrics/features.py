@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,33 +11,7 @@ import numpy.typing as npt
 
 from e2r_metrics.base.cache import cache_folder
 from e2r_metrics.base.files import tidy, write_bytes
-
-Vector = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """Features of pictures: a row for each, or for each of its crops.
-
-    Attributes:
-        rows: (R, D) float32; those of a picture stand together.
-        pictures: (R,) of which picture each row is, by its place from 0.
-    """
-
-    rows: Vector
-    pictures: npt.NDArray[np.intp]
-
-    def of(self, places: Sequence[int]) -> "Clustered":
-        """Return the rows of some pictures, in the order given."""
-        parts = [self.rows[self.pictures == place] for place in places]
-        return clustered(parts, self.rows.shape[1])
-
-
-def clustered(parts: Sequence[Vector], dimension: int) -> Clustered:
-    """Return the rows of pictures, (K, D) each, with whose they are."""
-    counts = [len(part) for part in parts]
-    rows = np.concatenate([np.empty((0, dimension), np.float32), *parts])
-    return Clustered(rows, np.repeat(np.arange(len(parts)), counts))
+from e2r_metrics.clusters import Vector
 
 
 class FeatureStore:

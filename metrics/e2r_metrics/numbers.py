@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import EXTRACTORS, Metric
-from e2r_metrics.features import Clustered
+from e2r_metrics.clusters import Clustered
 from e2r_metrics.parts import POOLED, Pooling
 from e2r_metrics.psnr import decibel, shares_of_peak
 

@@ -19,7 +19,7 @@ from e2r_metrics.base.errors import E2RError, PictureError, WeightsError
 from e2r_metrics.base.pairs import Pair, pair_folders
 from e2r_metrics.base.weights import Missing
 from e2r_metrics.catalog import EXTRACTORS, Metric
-from e2r_metrics.features import clustered
+from e2r_metrics.clusters import clustered
 from e2r_metrics.numbers import Features, Scores, Summary, Value, summary_of
 from e2r_metrics.pair_pixels import Given, read_pair
 from e2r_metrics.parts import USUAL, Parts, Pooling

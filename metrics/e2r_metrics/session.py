@@ -13,9 +13,10 @@ import numpy.typing as npt
 from e2r_metrics.base.errors import UsageError, WeightsError, unknown
 from e2r_metrics.base.weights import Found, Missing, Resolver
 from e2r_metrics.catalog import EXTRACTORS, Extractor, Metric
+from e2r_metrics.clusters import Clustered, clustered
 from e2r_metrics.command_metric import values_of
 from e2r_metrics.composites import measured, missing_parts
-from e2r_metrics.features import Clustered, FeatureStore, clustered, content_key, extractor_key
+from e2r_metrics.features import FeatureStore, content_key, extractor_key
 from e2r_metrics.images import Image, PerImage, check_image, to_uint8
 from e2r_metrics.patches import crops
 from e2r_metrics.usable import opening

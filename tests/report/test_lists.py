@@ -26,7 +26,8 @@ def test_nothing_of_a_list_is_cut(
     assert main([name, *offline]) == 0
     lines = capsys.readouterr().out.splitlines()
     for row in rows:
-        assert any(line.startswith(f"{row['name']}: {row['title']}") for line in lines)
+        edition = f" (edition {row['edition']})" if row.get("edition") else ""
+        assert any(line.startswith(f"{row['name']}{edition}: {row['title']}") for line in lines)
         told = [
             row.get("licence"),
             row.get("protocol"),

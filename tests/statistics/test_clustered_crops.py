@@ -8,7 +8,7 @@ import pytest
 from e2r_bench.statistics import jackknife, sets
 from e2r_bench.statistics.blocks import Blocks, clustered_blocks, make_blocks
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.features import Clustered
+from e2r_metrics.clusters import Clustered
 from e2r_metrics.frechet import frechet_distance
 
 COUNTS = (1, 5, 3, 3, 2, 4)

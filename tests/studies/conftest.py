@@ -12,7 +12,7 @@ from e2r_bench.store.info import MethodInfo, MetricInfo, Row, RunInfo, TaskInfo
 from e2r_bench.store.store import Store, create_store
 from e2r_metrics import CATALOG
 from e2r_metrics.base.pictures import read_image, write_png
-from e2r_metrics.features import Clustered
+from e2r_metrics.clusters import Clustered
 
 TASK = "denoise25"
 Values = Mapping[tuple[str, int, int], Sequence[float]]
