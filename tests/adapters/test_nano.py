@@ -457,7 +457,8 @@ def test_a_method_that_serves_none_of_the_tasks_is_refused_before_anything(tmp_p
         assert main(["run", *asked, *more]) == 2
         said = capsys.readouterr().err
         assert "expected a task that it serves (--tasks denoise15,denoise25,denoise50)" in said
-        assert said.count("\n") == 1
+        # Some libraries' lowest versions end a line of their own first.
+        assert len([line for line in said.splitlines() if line]) == 1
         assert not out.exists()
 
 
