@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
+from e2r_bench.mistakes import name_of
 
 if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement
@@ -112,10 +113,11 @@ def _judged(
 def _refuse_idle(names: tuple[str, ...], runs: bool) -> None:
     """Refuse flags that would have no effect on what is compared."""
     context = click.get_current_context()
-    for name in names:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+    for param in context.command.params:
+        source = context.get_parameter_source(param.name or "")
+        if param.name in names and source is ParameterSource.COMMANDLINE:
             kind = "methods and runs; folders of results need --clean" if runs else "folders"
-            raise click.UsageError(f"--{name}: has no effect on {kind}; leave it out")
+            raise click.UsageError(f"{name_of(param)}: has no effect on {kind}; leave it out")
 
 
 def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "Judgement":

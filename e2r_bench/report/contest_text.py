@@ -3,19 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from e2r_bench.report.labels import number, spread
 from e2r_bench.report.markdown import escape
 from e2r_bench.report.orders import ORDERS
+from e2r_bench.report.reasons import reasons
 from e2r_bench.report.statements import (
     Contest,
     Judged,
     Level,
     interval_words,
-    notes_of,
     p_words,
     record,
     signed,
@@ -71,26 +71,6 @@ def _row(one: Judged) -> tuple[str, ...]:
         size(found.detectable, one) if found.detectable else "",
         n,
     )
-
-
-def reasons(contest: Contest) -> list[str]:
-    """Return why parts have no verdict, each said once, and what a reader has to know."""
-    why: dict[str, set[str]] = {}
-    for one in contest.judged:
-        if one.verdict.holm is None:
-            why.setdefault("; ".join(one.verdict.notes), set()).add(one.where)
-    lines = [f"{', '.join(_places(contest, found))}: {reason}" for reason, found in why.items()]
-    return [*contest.unplanned, *lines, *notes_of(contest.judged)]
-
-
-def _places(contest: Contest, found: Set[str]) -> Iterator[str]:
-    """Yield tasks whose parts are all among those found, and the other parts one by one."""
-    for task in dict.fromkeys(one.task for one in contest.judged):
-        mine = dict.fromkeys(one.where for one in contest.judged if one.task == task)
-        if task and mine.keys() <= found:
-            yield task
-        else:
-            yield from (where for where in mine if where in found)
 
 
 def order_lines(contest: Contest) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.report.contest_text import HEADS, marks
 from e2r_bench.report.latex import escaped, latex
+from e2r_bench.report.reasons import reasons
 from e2r_bench.report.statements import Contest, Judged, Level, p_words, record, statement
 from e2r_bench.statistics.evidence import Part, paired_evidence
 from e2r_bench.statistics.judge import judge
@@ -321,6 +323,23 @@ def test_what_is_not_measured_says_why() -> None:
     verdict = judge([Unmeasured("x", "fid:clean", "no weights")])[0]
     one = Judged("", "fid:clean", "", False, "A", "B", verdict, 0)
     assert statement(one) == "fid:clean: A against B is not measured: no weights"
+
+
+def test_a_note_names_the_parts_that_it_is_of_unless_it_is_of_all() -> None:
+    verdict = judge([evidence([0.5, 0.6] * 20, "x")])[0]
+    said = {
+        ("t", "psnr", "A"): ("all", "task", "metric", "pair"),
+        ("t", "psnr", "B"): ("all", "task", "metric"),
+        ("t", "ssim", "A"): ("all", "task"),
+        ("u", "psnr", "A"): ("all",),
+    }
+    judged = tuple(
+        Judged(task, metric, "dB", True, first, "C", replace(verdict, notes=notes), 4)
+        for (task, metric, first), notes in said.items()
+    )
+    assert reasons(Contest(judged, (), (), ("facts are not notes",))) == [
+        "all", "t: task", "t psnr: metric", "t psnr of A against C: pair",
+    ]  # fmt: skip
 
 
 def test_marks_stand_on_all_pairs() -> None:
