@@ -27,7 +27,8 @@ def _said(error: click.UsageError) -> str:
             near = error.possibilities or ()
             return f"expected one of its flags, found {error.option_name}{_nearest(near)}"
         case click.NoSuchCommand(ctx=click.Context(command=click.Group() as group) as context):
-            near = get_close_matches(error.command_name, group.list_commands(context), n=1)
+            names = group.list_commands(context)
+            near = get_close_matches(error.command_name, names, n=1, cutoff=0.65)
             return f"expected a command, found {error.command_name!r}{_nearest(near)}"
         case click.BadOptionUsage():
             # Of both faults that click finds, only this one is of a flag alone.

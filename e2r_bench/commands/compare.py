@@ -127,6 +127,7 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "J
 
     runs = [arm for arm in arms if (Path(arm) / RUN_JSON).is_file()]
     alone = asked["run"] is None and len(runs) == len(arms)
+    _refuse_folders([arm for arm in arms if arm not in runs], asked["run"] or _RUN)
     return judge_runs(
         *(arms if alone else (asked["run"] or _RUN,)),
         methods=() if alone else arms,
@@ -138,6 +139,19 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "J
         every=every,
         session=session_of(asked),
     )
+
+
+def _refuse_folders(arms: list[str], run: Path) -> None:
+    """Say what folders of results need, where the run has no methods of their names."""
+    from e2r_bench.store.store import RUN_JSON, open_store
+
+    folders = [arm for arm in arms if Path(arm).is_dir()]
+    known = open_store(run).info.methods if folders and (run / RUN_JSON).is_file() else {}
+    for arm in (arm for arm in folders if arm not in known):
+        raise click.UsageError(
+            f"{arm}: expected a run, or a method of {run}, found a folder without {RUN_JSON}; "
+            "folders of results need --clean CLEAN"
+        )
 
 
 def _print(made: "Contest", power: bool, out: Path | None) -> None:

@@ -73,6 +73,7 @@ def test_there_are_flags_of_every_kind() -> None:
     ("arguments", "expected"),
     [
         ("rnu", "expected a command, found 'rnu'; did you mean run?; see `e2r-bench --help`"),
+        ("list", "expected a command, found 'list'; see `e2r-bench --help`"),
         ("study sedes", "expected a command, found 'sedes'; did you mean seeds?; see "
          "`e2r-bench study --help`"),
         ("run --methdos x", "expected one of its flags, found --methdos; did you mean --methods?; "

@@ -279,6 +279,11 @@ def test_score_of_several_folders_ends_with_the_paired_statement(
             "--tasks",
         ),
         (["a", "b", "--run", "{root}"], "expected a run folder"),
+        (
+            ["{root}/plain", "{root}/webp"],
+            "plain: expected a run, or a method of results/run, found a folder without run.json; "
+            "folders of results need --clean CLEAN",
+        ),
         (["a", "b", "--degraded", "{root}"], "--clean"),
         (["{root}/plain", "{root}/webp", "--clean", "{root}/clean", "--against", "x"], "unknown"),
     ],
@@ -371,8 +376,9 @@ def test_small_p_is_not_printed_as_zero_and_latex_signs_are_escaped() -> None:
 
 
 def test_methods_of_a_run_and_the_closing_block(
-    plain_run_of_twelve: Callable[[], Path], capsys: pytest.CaptureFixture
-) -> None:
+    plain_run_of_twelve: Callable[[], Path], capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
     folder = plain_run_of_twelve()
     out = capsys.readouterr().out
     assert "denoise25: nlm against wavelet" in out
@@ -385,6 +391,13 @@ def test_methods_of_a_run_and_the_closing_block(
     assert {(row["first"], row["second"]) for row in rows} == {("nlm", "wavelet")}
     assert main(["compare", "nlm", "wavelt", "--run", str(folder)]) == 2
     assert "did you mean 'wavelet'" in capsys.readouterr().err
+    # A method keeps its name where a folder has it too.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nlm").mkdir()
+    (tmp_path / "wavelt").mkdir()
+    assert main(["compare", "nlm", "wavelet", "--run", "run"]) == 0
+    assert main(["compare", "nlm", "wavelt", "--run", "run"]) == 2
+    assert "wavelt: expected a run, or a method of run, " in capsys.readouterr().err
 
 
 @pytest.fixture
