@@ -91,7 +91,6 @@ class Console:
             print_line(console, "")
         for note in footnotes(store):
             print_note(console, note)
-        print_line(console, str(store.folder))
 
 
 def print_contest(console: RichConsole, contest: Contest) -> None:

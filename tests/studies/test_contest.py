@@ -382,6 +382,7 @@ def test_methods_of_a_run_and_the_closing_block(
     folder = plain_run_of_twelve()
     out = capsys.readouterr().out
     assert "denoise25: nlm against wavelet" in out
+    assert out.endswith(f"\nreport: {folder / 'report.html'}\n")
     assert main(["compare", "nlm", "wavelet", "--run", str(folder), "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {(row["first"], row["second"]) for row in told["compared"]} == {("wavelet", "nlm")}
