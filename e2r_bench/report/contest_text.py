@@ -91,10 +91,13 @@ def power_lines(contest: Contest) -> Iterator[str]:
                 "part by itself"
             )
         if one.spread and found.margin:
-            needed = scenes_needed(
-                found.margin, Spread(one.spread), parts=max(1, one.parts), least=MIN_SCENES
+            parts = one.parts or len(contest.judged)  # of too few scenes none was read
+            spread_of = Spread(one.spread)
+            needed = scenes_needed(found.margin, spread_of, parts=parts, least=MIN_SCENES)
+            told.append(
+                f"{needed.words}, read with {parts} part{'s' if parts > 1 else ''}, where scenes "
+                f"differ as these {found.scenes} do"
             )
-            told.append(f"{needed.words}, read with {one.parts} parts")
         elif found.effect is not None and found.margin is None:
             told.append("no margin is known of it")
         elif len(told) == 1:

@@ -101,10 +101,12 @@ def test_below_ten_scenes_nothing_is_said(
     for name in ("clean", "plain", "good_one"):
         for k in range(6):
             write_png(tmp_path / name / f"p{k}.png", cv2.imread(str(folders / name / f"p{k}.png")))
-    assert main(compare(tmp_path)) == 0
+    assert main(compare(tmp_path, "--power")) == 0
     out = capsys.readouterr().out
     assert "no verdict of any kind below 10" in out
     assert " is better than" not in out
+    # They were not read together, and would be.
+    assert out.count(", read with 2 parts, where scenes differ as these 6 do\n") == 2
     assert main(compare(tmp_path, "--format", "latex")) == 0
     assert r"\textbf" not in capsys.readouterr().out
 
