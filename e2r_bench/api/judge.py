@@ -10,7 +10,8 @@ from e2r_bench.api.run import Ran, open_run
 from e2r_bench.api.score import Scored, measures_of, scored
 from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.report.statements import Contest, Judged, statement
-from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.statistics.given import given_margins
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.studies.entrants import Measures, enter
 from e2r_bench.studies.folders import Rules, folder_contest
 from e2r_bench.studies.measure import Unit

@@ -12,6 +12,7 @@ from e2r_bench.run.data import Source, read_clean
 from e2r_bench.run.plan import Plan, make_plan
 from e2r_bench.run.prepare import TaskSet, crop, degraded_pixels, to_eight_bit, to_float
 from e2r_bench.run.services import open_services
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts, task_of
@@ -79,10 +80,12 @@ def study_plan(
 
         def score(tree: Tree, path: Path, cleans: dict[str, EightBit] = cleans) -> float:
             done = to_eight_bit(tree.at(path))
-            return float(session.per_image(metric, [done], [cleans[tree.name]])[0])
+            true = metric.against == "clean"
+            beside = cleans[tree.name] if true else to_eight_bit(tree.at(()))
+            return float(session.per_image(metric, [done], [beside])[0])
 
         scenes = [source.scene for source in pictures.sources]
-        margin = absolute(margin_of(metric.id))
+        margin = absolute(margin_of(metric.id, stated((metric,), {})))
         grounds.append(Ground(pictures.task, trees, scenes, score, metric, margin))
         rows += records(grounds[-1], policies(grounds[-1]))
         say(f"{pictures.task.name}: {len(trees)} pictures, {len(rows)} rows so far")
