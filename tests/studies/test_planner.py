@@ -214,7 +214,9 @@ def test_a_metric_is_given_what_it_compares_with(tmp_path: Path, against: str) -
         f'cp "$2/0001.png" "{seen}/$$.png"\n'
         'printf "image,value\\n0001,%d\\n" $(wc -c < "$1/0001.png") > "$3"\n'
     )
-    write_png(tmp_path / "data" / "flat.png", np.full((48, 48, 3), 128, np.uint8))
+    for level in (100, 128):
+        flat = np.full((48, 48, 3), level, np.uint8)
+        write_png(tmp_path / "data" / f"flat{level}.png", flat)
     line = f"command:name=size better=lower margin=9 against={against} sh {script}"
     settings = {
         "tasks": ["noise+jpeg"], "metrics": [line], "data": [str(tmp_path / "data")],
