@@ -245,6 +245,5 @@ def judge_runs(
     given = given_margins(margins or {}, metrics or stores[0].info.metrics)
     criteria = Criteria(session or open_session(), unit, margins=given)
     made = contest(origins(stores), asked, criteria)
-    used = {one.metric for one in made.levels}
     known = {key: info for store in stores for key, info in store.info.metrics.items()}
-    return Judgement(made, {k: v for key in used for k, v in known[key].weights.items()})
+    return Judgement(made, {k: v for m in made.levels for k, v in known[m.metric].weights.items()})

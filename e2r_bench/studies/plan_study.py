@@ -62,7 +62,8 @@ def study_plan(
         say: told of progress.
 
     Raises:
-        UsageError: a task that is no mixture, a degradation without a tool, or a metric of sets.
+        UsageError: a task that is no mixture or has one picture, a degradation without a tool, or
+            a metric of sets.
     """
     refuse_other_page(folder, _PLOT)
     resolver, session, device = open_services(experiment, say)
@@ -70,6 +71,7 @@ def study_plan(
     own = {part: names for part, names in tools.items() if part != "all"}
     for pictures in plan.tasks:
         check_parts(pictures.task, own)
+        _check_pictures(pictures)
     metric = _metric(plan)
     box = _opened(plan, own, tools.get("all", ()), Compute(device, experiment.dtype))
     rows: list[dict[str, Any]] = []
@@ -92,6 +94,14 @@ def study_plan(
     made = Planned(rows, order_effects(grounds))
     _write(plan, made, own, folder)
     return made
+
+
+def _check_pictures(pictures: TaskSet) -> None:
+    """Refuse what no order could be judged on, before every plan is run on it."""
+    if len(pictures.sources) < 2:
+        raise UsageError(
+            f"{pictures.task.name}: expected two pictures or more, found {len(pictures.sources)}"
+        )
 
 
 def _metric(plan: Plan) -> Metric:

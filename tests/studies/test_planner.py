@@ -205,6 +205,14 @@ def test_a_tool_without_an_adapter_for_its_degradation_is_refused_before_anythin
     assert "found klein_lora: no adapter for haze+noise in" in capsys.readouterr().err
 
 
+def test_one_picture_is_refused_before_any_plan_is_run(tmp_path: Path) -> None:
+    settings = {"tasks": ["noise+jpeg"], "metrics": ["psnr"], "limit": 1, "device": "cpu",
+                "out": str(tmp_path / "plan")}  # fmt: skip
+    with pytest.raises(UsageError, match=r"noise\+jpeg: expected two pictures or more, found 1"):
+        e2r_bench.study_plan(settings, {"noise": ["nlm"], "jpeg": ["wavelet"]})
+    assert not (tmp_path / "plan").exists()
+
+
 @pytest.mark.parametrize("against", ["clean", "degraded"])
 def test_a_metric_is_given_what_it_compares_with(tmp_path: Path, against: str) -> None:
     """Composites and programs may compare with the inputs: those of a flat picture are noisy."""
