@@ -19,9 +19,7 @@ from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.pictures import eight_bit, write_png
 from nano_pictures import paint_canvases
 
-_PAIRS, _SEED = 128, 1
-_OWN_SHARE = 0.3
-"""Of pairs with the streaks that the benchmark paints itself."""
+_PAIRS, _SEED, _OWN = 128, 1, 0.3
 
 
 def layered_rain(clean: Pixels, rng: np.random.Generator) -> Pixels:
@@ -57,12 +55,18 @@ def main() -> None:
     """Write the pairs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of input and target")
+    parser.add_argument("--pairs", type=int, default=_PAIRS)
+    parser.add_argument("--seed", type=int, default=_SEED, help="another one paints other pairs")
+    parser.add_argument(
+        "--own", type=float, default=_OWN, help="share with the streaks of the benchmark's own task"
+    )
     asked = parser.parse_args()
     for part in ("target", "input"):
         (asked.out / part).mkdir(parents=True, exist_ok=True)
-    for index, clean in enumerate(paint_canvases(_PAIRS, _SEED, "leaf-rain", varied=True)):
-        rng = rng_for(_SEED, str(index), "nano-rain")
-        add = rain_streaks if rng.random() < _OWN_SHARE else layered_rain
+    canvases = paint_canvases(asked.pairs, asked.seed, "leaf-rain", varied=True)
+    for index, clean in enumerate(canvases):
+        rng = rng_for(asked.seed, str(index), "nano-rain")
+        add = rain_streaks if rng.random() < asked.own else layered_rain
         name = f"{index:04d}.png"
         write_png(asked.out / "target" / name, eight_bit(clean))
         write_png(asked.out / "input" / name, eight_bit(np.clip(add(clean, rng), 0, 1)))

@@ -212,7 +212,7 @@ def test_methods_are_listed_with_what_they_would_run_with(
     monkeypatch.setenv("COLUMNS", "240")
     assert main(["methods", "--offline"]) == 0
     out = capsys.readouterr().out
-    assert "promptir-nano (miniature, edition 2)" in out
+    assert "promptir-nano (miniature, edition 3)" in out
     assert "needs" in out
     assert "GPL-3.0" in out
 

@@ -17,8 +17,8 @@ from e2r_bench.studies.contest import Asked, contest
 from e2r_bench.studies.sides import Criteria
 from e2r_metrics import Session
 
-NAME = "promptir-nano (edition 2)"
-PRINTED = "promptir-nano (miniature, edition 2)"
+NAME = "promptir-nano (edition 3)"
+PRINTED = "promptir-nano (miniature, edition 3)"
 
 
 def asked(out: Path) -> list[str]:
