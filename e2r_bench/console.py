@@ -14,7 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from e2r_bench.report.contest_text import HEADS, SAYS, reasons, tables
+from e2r_bench.report.contest_text import HEADS, SAYS, tables
+from e2r_bench.report.reasons import reasons
 from e2r_bench.report.run_tables import footnotes, run_tables
 from e2r_bench.report.statements import Contest
 from e2r_bench.store.store import Store
@@ -90,7 +91,6 @@ class Console:
             print_line(console, "")
         for note in footnotes(store):
             print_note(console, note)
-        print_line(console, str(store.folder))
 
 
 def print_contest(console: RichConsole, contest: Contest) -> None:

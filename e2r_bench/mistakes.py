@@ -27,7 +27,8 @@ def _said(error: click.UsageError) -> str:
             near = error.possibilities or ()
             return f"expected one of its flags, found {error.option_name}{_nearest(near)}"
         case click.NoSuchCommand(ctx=click.Context(command=click.Group() as group) as context):
-            near = get_close_matches(error.command_name, group.list_commands(context), n=1)
+            names = group.list_commands(context)
+            near = get_close_matches(error.command_name, names, n=1, cutoff=0.65)
             return f"expected a command, found {error.command_name!r}{_nearest(near)}"
         case click.BadOptionUsage():
             # Of both faults that click finds, only this one is of a flag alone.
@@ -35,9 +36,9 @@ def _said(error: click.UsageError) -> str:
             wanted = "no value, found one" if none else "a value behind it, found none"
             return f"{error.option_name}: expected {wanted}"
         case click.MissingParameter(param=click.Parameter() as param):
-            return f"expected {_name(param)}{_choices(param.type)}, found none"
+            return f"expected {name_of(param)}{_choices(param.type)}, found none"
         case click.BadParameter(param=click.Parameter() as param):
-            return f"{_name(param)}: {reason(param.type, error.message)}"
+            return f"{name_of(param)}: {reason(param.type, error.message)}"
         case click.UsageError() if error.message.startswith(_EXTRA):
             words = error.message.partition("(")[2].rpartition(")")[0]
             return f"expected no more arguments, found {words}"
@@ -84,7 +85,7 @@ def _place(kind: "click.Path") -> str:
     return "a folder" if not kind.file_okay else "a file" if not kind.dir_okay else "a path"
 
 
-def _name(param: click.Parameter) -> str:
+def name_of(param: click.Parameter) -> str:
     """Return its longest flag, or what an argument is called in the help."""
     if isinstance(param, click.Option):
         return max(param.opts, key=len)

@@ -51,8 +51,8 @@ class Gate:
 
     def _repr_html_(self) -> str:
         from e2r_bench.api import html
-        from e2r_bench.report.contest_text import reasons
         from e2r_bench.report.gate import HEADS, SAYS, rows
+        from e2r_bench.report.reasons import reasons
 
         failed = [f"failed: {name}: {reason}" for name, reason in self.failures.items()]
         return html.joined((

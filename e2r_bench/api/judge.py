@@ -80,7 +80,8 @@ class Judgement:
 
     def _repr_html_(self) -> str:
         from e2r_bench.api import html
-        from e2r_bench.report.contest_text import HEADS, SAYS, reasons, tables
+        from e2r_bench.report.contest_text import HEADS, SAYS, tables
+        from e2r_bench.report.reasons import reasons
 
         parts = [
             part

@@ -132,11 +132,14 @@ def _training_time(found: Sequence[Ahead]) -> str:
         for one in left
         if one.config.text_encoder in known
     )
-    said = f"{clock_words(seconds)} to train what was timed in this folder before"
+    said: list[str] = []
     unknown = sum(one.config.text_encoder not in known for one in left)
+    if unknown < len(left) or not unknown:
+        said.append(f"{clock_words(seconds)} to train what was timed in this folder before")
     if unknown:
-        said += f"; not known for {unknown} trainings, of whose kind no step was done here yet"
-    return said
+        count = "one training" if unknown == 1 else f"{unknown} trainings"
+        said.append(f"not known for {count}, of whose kind no step was done here yet")
+    return "; ".join(said)
 
 
 def dry_arms(runner: ArmRunner, wanted: Sequence[tuple[Arm, str]]) -> Iterator[str]:

@@ -64,17 +64,17 @@ def foreseen(runner: ArmRunner, criteria: Criteria, needs: Sequence[Needs]) -> F
     plan = make_plan(bare, criteria.session.weights, criteria.session, runner.catalog)
     scenes = _scenes(plan, criteria.unit)
     looked = _looked_up(runner, criteria, needs)
-    found: list[str] = []
+    said: dict[str, dict[str, None]] = {}
     hopeless: set[str] = set()
-    found += _few(scenes)
     for need in needs:
         lines = list(_metrics(need, plan))
         gone = sum(not line.startswith(_PARTLY) for line in lines)
         if gone == len(need.metrics) or (need.all_metrics and lines):
             hopeless.add(need.name)
-        found += [f"{need.name}: {line.removeprefix(_PARTLY)}" for line in lines]
-        found += [f"{need.name}: {line}" for line in _arms(need, looked)]
-    lines = tuple(f"    {line}" for line in dict.fromkeys(found))
+        for line in (*lines, *_arms(need, looked)):
+            said.setdefault(line.removeprefix(_PARTLY), {})[need.name] = None
+    found = (f"{', '.join(names)}: {line}" for line, names in said.items())
+    lines = tuple(f"    {line}" for line in (*_few(scenes), *found))
     block = ("before the run, what cannot be judged:", *lines) if lines else ()
     return Foreseen(block, frozenset(hopeless), scenes)
 

@@ -82,8 +82,8 @@ def _gate(run: Path, baseline: Path, asked: Mapping[str, Any]) -> "Gate":
 
 
 def _print(gate: "Gate", title: str) -> None:
-    from e2r_bench.report.contest_text import reasons
     from e2r_bench.report.gate import HEADS, SAYS, rows
+    from e2r_bench.report.reasons import reasons
     from e2r_bench.terminal import print_line, print_note, print_table, stdout_console
 
     console = stdout_console()

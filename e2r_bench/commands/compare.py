@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from e2r_bench.commands import options
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, flat
+from e2r_bench.mistakes import name_of
 
 if TYPE_CHECKING:
     from e2r_bench.api.judge import Judgement
@@ -112,10 +113,11 @@ def _judged(
 def _refuse_idle(names: tuple[str, ...], runs: bool) -> None:
     """Refuse flags that would have no effect on what is compared."""
     context = click.get_current_context()
-    for name in names:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+    for param in context.command.params:
+        source = context.get_parameter_source(param.name or "")
+        if param.name in names and source is ParameterSource.COMMANDLINE:
             kind = "methods and runs; folders of results need --clean" if runs else "folders"
-            raise click.UsageError(f"--{name}: has no effect on {kind}; leave it out")
+            raise click.UsageError(f"{name_of(param)}: has no effect on {kind}; leave it out")
 
 
 def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "Judgement":
@@ -125,6 +127,7 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "J
 
     runs = [arm for arm in arms if (Path(arm) / RUN_JSON).is_file()]
     alone = asked["run"] is None and len(runs) == len(arms)
+    _refuse_folders([arm for arm in arms if arm not in runs], asked["run"] or _RUN)
     return judge_runs(
         *(arms if alone else (asked["run"] or _RUN,)),
         methods=() if alone else arms,
@@ -136,6 +139,19 @@ def _of_runs(arms: tuple[str, ...], asked: Mapping[str, Any], every: bool) -> "J
         every=every,
         session=session_of(asked),
     )
+
+
+def _refuse_folders(arms: list[str], run: Path) -> None:
+    """Say what folders of results need, where the run has no methods of their names."""
+    from e2r_bench.store.store import RUN_JSON, open_store
+
+    folders = [arm for arm in arms if Path(arm).is_dir()]
+    known = open_store(run).info.methods if folders and (run / RUN_JSON).is_file() else {}
+    for arm in (arm for arm in folders if arm not in known):
+        raise click.UsageError(
+            f"{arm}: expected a run, or a method of {run}, found a folder without {RUN_JSON}; "
+            "folders of results need --clean CLEAN"
+        )
 
 
 def _print(made: "Contest", power: bool, out: Path | None) -> None:

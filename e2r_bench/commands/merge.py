@@ -73,4 +73,5 @@ def _tell(store: "Store", console: "Console", as_json: bool) -> int:
     failures = failures_of_run(store)
     for cell, reason in failures.items():
         click.echo(f"failed: {cell}: {reason}", err=True)
+    click.echo(f"report: {store.folder / 'report.html'}", err=as_json)
     return 1 if failures else 0

@@ -30,7 +30,8 @@ def command(offline: bool, recipes: bool, as_json: bool) -> None:
         return
     console = stdout_console()
     for row in rows:
-        settings = ", ".join(f"{name} = {value}" for name, value in row["options"].items())
+        set_to = {k: "unset" if v is None else v for k, v in row["options"].items()}
+        settings = ", ".join(f"{name} = {value}" for name, value in set_to.items())
         details = {
             "note": row["note"],
             "tasks": ", ".join(row["tasks"]),

@@ -24,7 +24,7 @@ def command(weights: tuple[Path, ...], as_json: bool) -> None:
     from e2r_bench.run.services import open_resolver
     from e2r_bench.terminal import print_entry, stdout_console
 
-    resolver = open_resolver(weights, True, lambda line: click.echo(line, err=True))
+    resolver = open_resolver(weights, False, lambda line: click.echo(line, err=True))
     rows = [*_rows(resolver), *_shares()]
     if as_json:
         options.print_json(rows)

@@ -1,6 +1,7 @@
 """`e2r-bench run`: restore, score, report."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,14 +112,14 @@ def command(
     names = _names(made, against)
     if dry_run:
         return _dry(made)
-    if not is_address(place):
-        outcome = _run(made, settings, engine, redo)
-        return _tell(outcome, made, None if as_json else names, against)
-    with staged(place) as stage:
-        here = make_experiment(settings | {"out": stage.folder}, origin, allow_commands)
-        outcome = _run(here, settings, engine, redo, stage)
-        code = _tell(outcome, here, None if as_json else names, against)
-    click.echo(f"written: {place}", err=as_json)
+    with staged(place) if is_address(place) else nullcontext() as stage:
+        if stage:
+            made = make_experiment(settings | {"out": stage.folder}, origin, allow_commands)
+        outcome = _run(made, settings, engine, redo, stage)
+        code = _tell(outcome, made, None if as_json else names, against)
+    if stage or made.shard is None:
+        told = f"written: {place}" if stage else f"report: {made.out / 'report.html'}"
+        click.echo(told, err=as_json)
     return code
 
 

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from e2r_bench.commands import arm_studies, filter_study, options, plan_study, tradeoff
 from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE, flat
+from e2r_bench.mistakes import name_of
 
 if TYPE_CHECKING:
     from e2r_bench.api.run import Ran
@@ -117,10 +118,11 @@ def _given(name: str) -> bool:
 def _refuse_idle(used: Sequence[str]) -> None:
     """Refuse flags that a finished run would leave without effect."""
     context = click.get_current_context()
-    for name in context.params:
+    for param in context.command.params:
+        name = param.name or ""
         if _given(name) and name not in ("run", "margins", *used):
             raise click.UsageError(
-                f"--{name.replace('_', '-')}: expected a finished run, or settings of a new one, "
+                f"{name_of(param)}: expected a finished run, or settings of a new one, "
                 "found both; leave RUN or the flag out"
             )
 

@@ -3,19 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from e2r_bench.report.labels import number, spread
 from e2r_bench.report.markdown import escape
 from e2r_bench.report.orders import ORDERS
+from e2r_bench.report.reasons import reasons
 from e2r_bench.report.statements import (
     Contest,
     Judged,
     Level,
     interval_words,
-    notes_of,
     p_words,
     record,
     signed,
@@ -73,26 +73,6 @@ def _row(one: Judged) -> tuple[str, ...]:
     )
 
 
-def reasons(contest: Contest) -> list[str]:
-    """Return why parts have no verdict, each said once, and what a reader has to know."""
-    why: dict[str, set[str]] = {}
-    for one in contest.judged:
-        if one.verdict.holm is None:
-            why.setdefault("; ".join(one.verdict.notes), set()).add(one.where)
-    lines = [f"{', '.join(_places(contest, found))}: {reason}" for reason, found in why.items()]
-    return [*contest.unplanned, *lines, *notes_of(contest.judged)]
-
-
-def _places(contest: Contest, found: Set[str]) -> Iterator[str]:
-    """Yield tasks whose parts are all among those found, and the other parts one by one."""
-    for task in dict.fromkeys(one.task for one in contest.judged):
-        mine = dict.fromkeys(one.where for one in contest.judged if one.task == task)
-        if task and mine.keys() <= found:
-            yield task
-        else:
-            yield from (where for where in mine if where in found)
-
-
 def order_lines(contest: Contest) -> Iterator[str]:
     """Yield how stable the orders of the arms are."""
     if contest.orders:
@@ -111,10 +91,13 @@ def power_lines(contest: Contest) -> Iterator[str]:
                 "part by itself"
             )
         if one.spread and found.margin:
-            needed = scenes_needed(
-                found.margin, Spread(one.spread), parts=max(1, one.parts), least=MIN_SCENES
+            parts = one.parts or len(contest.judged)  # of too few scenes none was read
+            spread_of = Spread(one.spread)
+            needed = scenes_needed(found.margin, spread_of, parts=parts, least=MIN_SCENES)
+            told.append(
+                f"{needed.words}, read with {parts} part{'s' if parts > 1 else ''}, where scenes "
+                f"differ as these {found.scenes} do"
             )
-            told.append(f"{needed.words}, read with {one.parts} parts")
         elif found.effect is not None and found.margin is None:
             told.append("no margin is known of it")
         elif len(told) == 1:

@@ -168,12 +168,6 @@ def _facts(one: Judged) -> Iterable[str]:
         yield f"finds {size(found.detectable, one)} four times in five"
 
 
-def notes_of(judged: Iterable[Judged]) -> list[str]:
-    """Return what a reader has to know beside the statements, each said once."""
-    tested = (one for one in judged if one.verdict.holm is not None)
-    return list(dict.fromkeys(note for one in tested for note in one.verdict.notes))
-
-
 _OF_VERDICT = (
     "direction", "size", "effect", "low", "high", "alone", "p", "holm", "p_within", "holm_within",
     "p_outside", "holm_outside", "margin", "detectable", "n", "scenes",

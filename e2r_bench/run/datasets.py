@@ -38,8 +38,9 @@ def folder(path: Path, matching: Matching = EXACT) -> Dataset:
             f"--data {path}: expected 'mini' or a folder of images, found no such folder"
         )
     degraded, clean = sides_of(path)
-    flat = not (degraded or clean) and not matching.recursive
-    if flat and any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+    flat, files = not (degraded or clean or matching.recursive), list(path.iterdir())
+    pictures = any(file.suffix.lower() in SUFFIXES for file in files)
+    if flat and (pictures or not any(file.is_dir() for file in files)):
         found = list_pictures(path)
         sources = [Source(name, name, file) for name, file in found.items()]
     else:

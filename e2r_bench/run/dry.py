@@ -190,10 +190,12 @@ def time_words(surveys: Sequence[Survey]) -> str:
     unknown = dict.fromkeys(
         _timed(*key) for key, _ in left if key not in known and key[0] not in CONTROLS
     )
-    said = f"time: {clock_words(seconds)} to restore what was timed in this folder before"
+    said: list[str] = []
+    if any(key in known for key, _ in left) or not unknown:
+        said.append(f"{clock_words(seconds)} to restore what was timed in this folder before")
     if unknown:
-        said += f"; not known for {', '.join(unknown)}, of which no picture was restored here yet"
-    return said
+        said.append(f"not known for {', '.join(unknown)}, of which none was restored here yet")
+    return f"time: {'; '.join(said)}"
 
 
 def _timed(method: str, task: str, steps: int) -> str:

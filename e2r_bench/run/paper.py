@@ -221,7 +221,7 @@ def _seconds(
     if all(key in timed for key in keys):
         return sum(timed[key] for key in keys), asked.origin
     if asked.gpu is None or build.partition("+")[0] not in BUILDS:
-        return None, f"not known: no timing of {build}, no estimate"
+        return None, "not known: no timing of it, no estimate"
     resize = options_of(instance.method, instance.options).resize
     pixels = one.mean() if resize == "native" else _MEGAPIXEL
     return (

@@ -1,6 +1,6 @@
 """Which pictures are still to be made, in calls of one method on one task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from e2r_baselines.method import draws_of
 from e2r_bench.run.executor import Executor, Work
@@ -17,6 +17,7 @@ def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> N
     """Restore every cell that has no picture yet; what fails is recorded in the store."""
     works, totals = list(missing_work(plan, store)), announce(plan, store, watch)
     done = dict.fromkeys(totals, 0)
+    _point(done, totals, watch)
     for finished in executor.map(works):
         work = finished.work
         for (image, draw), seconds in finished.seconds.items():
@@ -27,6 +28,15 @@ def restore_all(plan: Plan, store: Store, executor: Executor, watch: Watch) -> N
             store.fail(Cell(work.method, work.task, draw, image), note)
         done[_stage(work)] += len(work.images)
         watch(_stage(work), done[_stage(work)], totals[_stage(work)])
+        _point(done, totals, watch)
+
+
+def _point(done: Mapping[str, int], totals: Mapping[str, int], watch: Watch) -> None:
+    """Show the first stage that is not over: what is being done, and not what was."""
+    for stage, total in totals.items():
+        if done[stage] < total:
+            watch(stage, done[stage], total)
+            return
 
 
 def announce(plan: Plan, store: Store, watch: Watch) -> dict[str, int]:

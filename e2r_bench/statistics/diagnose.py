@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from scipy import stats
@@ -18,6 +19,7 @@ RARE_SCENES = 60
 """Below these, a failure in one of twenty pictures can be absent from all."""
 _FAR = 5.0  # robust standard deviations
 _MAD = 1.4826  # of a normal distribution, to its standard deviation
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Shape:
         improved: share of scenes where the first arm is better; ties count half.
         improved_low, improved_high: 95% interval of that share (Wilson, 1927).
         skew: of the scenes' means.
-        far: scenes beyond five robust standard deviations from the median.
+        far: scenes beyond five robust standard deviations from the median, by name.
         scenes: how many there are.
         contradicts: the mean and the robust location point different ways.
     """
@@ -40,7 +42,7 @@ class Shape:
     improved_low: float
     improved_high: float
     skew: float
-    far: int
+    far: tuple[str, ...]
     scenes: int
     contradicts: bool
 
@@ -63,11 +65,21 @@ def shape_of(values: Values, scenes: Sequence[str], higher_is_better: bool = Tru
     improved = float(np.mean(gains > 0) + np.mean(gains == 0) / 2)
     low, high = _wilson(improved, count)
     spread = _MAD * float(np.median(np.abs(means - np.median(means))))
-    far = int(np.sum(np.abs(means - np.median(means)) > _FAR * spread)) if spread else 0
+    away = np.abs(means - np.median(means)) > _FAR * spread if spread else np.zeros(count, bool)
+    far = tuple(name for name, one in zip(_short(scenes), away, strict=True) if one)
     varied = count > 2 and float(np.ptp(means)) > 1e-12 * max(1.0, float(np.abs(means).max()))
     skew = float(stats.skew(means, bias=False)) if varied else 0.0
     contradicts = location * float(values.mean()) < 0
     return Shape(location, improved, low, high, skew, far, count, contradicts)
+
+
+def _short(scenes: Sequence[str]) -> list[str]:
+    """Return the scenes' names in order, without the folders that all lie in."""
+    names = [name.split("/") for name in sorted(set(scenes))]
+    # What the first and the last share, all between them do.
+    above = zip(names[0][:-1], names[-1][:-1], strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], above))
+    return ["/".join(name[shared:]) for name in names]
 
 
 def _wilson(share: float, count: int) -> tuple[float, float]:
@@ -93,13 +105,19 @@ def warnings_of(estimate: Estimate, shape: Shape | None = None) -> tuple[str, ..
     if scenes > 2 and abs(estimate.skew) > 2 * skewness_error(scenes):
         notes.append(f"skewed (skewness {estimate.skew:+.1f}): the tests are widened for it")
     if shape is not None and shape.far:
-        notes.append(f"{shape.far} of {shape.scenes} scenes lie far from the others: look at them")
+        notes.append(_far_words(shape))
     if shape is not None and shape.contradicts:
         notes.append(
             f"the mean ({estimate.value:+.3g}) and the typical difference ({shape.location:+.3g}) "
             f"point different ways; improved in {shape.improved:.0%} of scenes"
         )
     return tuple(notes)
+
+
+def _far_words(shape: Shape) -> str:
+    more = len(shape.far) - _SHOWN
+    names = ", ".join(shape.far[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"far from the others: {len(shape.far)} of {shape.scenes} scenes ({names}); look there"
 
 
 def unseen_rate(scenes: int, level: float = 0.95) -> float:

@@ -69,7 +69,7 @@ RUN = ["run", "--methods", "degraded"]
         ([*RUN, "--weights", "/no/such/folder"], "found none at '/no/such/folder'"),
         ([*RUN, "--out", "hf://bucket/run"], "can create a lock"),
         ([*RUN, "--set", "guidance"], "OPTION=VALUE"),
-        ([*RUN, "--set", "guidance=3"], "unknown option 'guidance'"),
+        ([*RUN, "--set", "guidance=3"], "unknown option 'guidance': known: none"),
         ([*RUN, "--set", "a.guidance=3"], "unknown instance of a method 'a'"),
         (["run", "--methods", "kontext", "--set", "guidence=3"], "did you mean 'guidance'"),
         (["run", "--methods", "kontext", "--set", "guidance=much"], "kontext.guidance"),

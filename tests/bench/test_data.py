@@ -139,7 +139,8 @@ def test_two_folders_for_one_side_are_refused(tmp_path: Path) -> None:
     ("make", "said"),
     [
         ("nothing", "expected 'mini' or a folder of images, found no such folder"),
-        ("empty", "expected two folders of pairs, found none"),
+        ("empty", r"set: expected pictures \(.*\.png .*\), found none$"),
+        ("others", "expected two folders of pairs, found none"),
         ("one side", "expected two folders of pairs, found only clean/"),
     ],
 )
@@ -147,8 +148,8 @@ def test_folders_without_pairs_say_what_was_expected(tmp_path: Path, make: str, 
     where = tmp_path / "set"
     if make != "nothing":
         where.mkdir()
-    if make == "one side":
-        (where / "clean").mkdir()
+    if make in ("others", "one side"):
+        (where / ("clean" if make == "one side" else make)).mkdir()
     with pytest.raises(UsageError, match=said):
         load_dataset(str(where))
 

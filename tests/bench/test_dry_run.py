@@ -72,7 +72,8 @@ def test_what_would_be_fetched_is_named_and_not_fetched(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "--tasks", "derain", "--pairs", "16"], "1920 of 1920 steps to train"),
+        (["train", "--tasks", "derain", "--pairs", "16"], "1920 of 1920 steps to train; profile "
+         "nano on kontext-nano\ntime: not known for one training, "),
         (["study", "pairs", "--pairs", "16,32", "--backbone", "kontext-nano", "--offline"],
          "in all 4 trainings of"),
         (["study", "prompts", "--backbone", "kontext-nano", "--offline"], "in all 1 trainings of"),
@@ -80,7 +81,7 @@ def test_what_would_be_fetched_is_named_and_not_fetched(
         (["study", "seeds", "--seeds", "0,1", "--limit", "3", "--offline"],
          "; each picture 2 times"),
         (["study", "steps", "--steps", "1,2,3", "--limit", "3", "--offline"],
-         "not known for kontext_lora at 1 steps, kontext_lora at 2 steps"),
+         "\ntime: not known for kontext_lora at 1 steps, kontext_lora at 2 steps"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("columns", ["60", "80", "120"])

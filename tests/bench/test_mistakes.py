@@ -73,6 +73,7 @@ def test_there_are_flags_of_every_kind() -> None:
     ("arguments", "expected"),
     [
         ("rnu", "expected a command, found 'rnu'; did you mean run?; see `e2r-bench --help`"),
+        ("list", "expected a command, found 'list'; see `e2r-bench --help`"),
         ("study sedes", "expected a command, found 'sedes'; did you mean seeds?; see "
          "`e2r-bench study --help`"),
         ("run --methdos x", "expected one of its flags, found --methdos; did you mean --methods?; "
@@ -103,6 +104,11 @@ def test_there_are_flags_of_every_kind() -> None:
          "`e2r-bench claims --help`"),
         ("score a b --reference degraded --no-reference", "expected one of --reference and "
          "--no-reference, found both"),
+        ("compare a b --range 255", "--range: has no effect on methods and runs; folders of "
+         "results need --clean; leave it out"),
+        ("compare a b --clean c --unit image", "--unit: has no effect on folders; leave it out"),
+        ("study seeds x --set guidance=3", "--set: expected a finished run, or settings of a new "
+         "one, found both; leave RUN or the flag out"),
     ],
 )  # fmt: skip
 def test_it_says_what_was_expected_and_found_and_what_to_do(

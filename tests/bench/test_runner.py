@@ -1,15 +1,17 @@
 """The main job: what a run leaves behind, and that nothing changes it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from e2r_baselines.method import Build, Draw, fixed
+from e2r_baselines.method import Build, Draw, Photo, Restored, fixed
+from e2r_baselines.tasks import Task
 from e2r_bench.maps.bands import band_split
 from e2r_bench.maps.shares import SHARES
 from e2r_bench.run.config import Experiment
@@ -55,6 +57,21 @@ def test_a_run_leaves_what_the_readme_says(experiment: Experiment, run: Run) -> 
     assert not rows.duplicated(["method", "task", "image", "seed", "steps", "metric"]).any()
     assert all(store.has(cell_of(row)) for row in store.rows().all)
     assert len(list(store.timings())) == 6 * 2 * 3
+
+
+def test_the_stage_that_is_shown_is_the_one_that_is_done(
+    experiment: Experiment, run: Run, shaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, seen, restore = [""], list[tuple[str, str]](), shaker.restore
+
+    def watched(photos: Sequence[Photo], task: Task, draws: Sequence[Draw]) -> Iterator[Restored]:
+        seen.append((shown[-1], f"shaker {task.name}"))
+        return restore(photos, task, draws)
+
+    monkeypatch.setattr(shaker, "restore", watched)
+    run(experiment, watch=lambda stage, done, total: shown.append(stage))
+    assert [one for one, _ in seen] == [other for _, other in seen]
+    assert {one for one, _ in seen} == {"shaker denoise25", "shaker derain"}
 
 
 def test_rows_are_the_metric_of_the_picture_on_disk(experiment: Experiment, run: Run) -> None:

@@ -45,7 +45,8 @@ def test_a_method_lists_its_options(capsys: pytest.CaptureFixture) -> None:
     out = capsys.readouterr().out
     block = out.split("kontext_lora: ")[1]
     assert "options  " in block.split("here")[0]
-    assert "adapter = " in block.split("here")[0]
+    assert "adapter = unset, " in block.split("here")[0]
+    assert "None" not in block.split("here")[0]
 
 
 def test_metrics_say_whether_they_can_be_measured_here(
@@ -56,6 +57,8 @@ def test_metrics_say_whether_they_can_be_measured_here(
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert {*CATALOG, *(one.id for one in composites()), *SHARES} == rows.keys()
     assert rows["psnr:rgb"]["measurable"]
+    # Nothing is fetched for a list; whether the machine is on a network, it does not ask.
+    assert rows["cmmd:v"]["here"].endswith(": not on this machine")
     assert rows["psnr:rgb"]["profiles"] == ["default", "paper"]
     assert rows["psnr:rgb"]["margin"].startswith("0.5 dB: ")
     for row in rows.values():

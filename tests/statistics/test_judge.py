@@ -278,11 +278,22 @@ def test_rare_failures_set_mean_and_typical_picture_against_each_other():
     values = np.r_[np.full(36, 0.3), np.full(4, -8.0)] + np.random.default_rng(0).normal(0, 0.1, 40)
     shape = shape_of(values, NAMES[:40])
     assert shape.contradicts
-    assert (shape.improved, shape.far) == (0.9, 4)
+    assert (shape.improved, shape.far) == (0.9, tuple(NAMES[36:40]))
     assert shape.location > 0 > values.mean()
     lower, upper = shape.improved_low, shape.improved_high
     peer = stats.binomtest(36, 40).proportion_ci(method="wilson")
     assert (lower, upper) == pytest.approx((peer.low, peer.high))
+
+
+@pytest.mark.parametrize("folder", ["", "/data/clean/"])
+def test_scenes_that_lie_far_are_named_without_the_folder_of_all(folder: str):
+    values = np.r_[np.random.default_rng(0).normal(0, 0.1, 36), np.full(4, -8.0)]
+    names = [f"{folder}s{k:03}.png" for k in range(40)]
+    (found,) = judge([paired_evidence(DB, values, 0 * values, names, np.random.default_rng(0), 99)])
+    assert (
+        "far from the others: 4 of 40 scenes (s036.png, s037.png, s038.png and 1 more); look there"
+        in found.notes
+    )
 
 
 def test_the_scope_names_what_was_repeated():

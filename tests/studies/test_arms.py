@@ -212,12 +212,16 @@ def test_margins_of_the_file_replace_our_own(runner: ArmRunner) -> None:
 
 def test_what_cannot_be_judged_is_said_before_anything_runs(runner: ArmRunner) -> None:
     small = replace(runner, base=runner.base.model_copy(update={"limit": 5}))
-    lines = _told(_claims(second=("darker", "weightless"), metrics=("psnr", "lpips")), small)
+    made = _claims(second=("darker", "weightless"), metrics=("psnr", "lpips"))
+    (ours,) = made.claims
+    both = (ours, ours.model_copy(update={"id": "Y"}))
+    lines = _told(made.model_copy(update={"claims": both}), small)
     block = lines[: next(k for k, line in enumerate(lines) if line.startswith("margins"))]
     assert block[0] == "before the run, what cannot be judged:"
     assert "denoise25 5 scenes: no verdict of any kind below 10" in block[1]
-    assert "X: lpips is not asked for; give --metrics lpips" in block[2]
-    assert "X: method 'weightless' cannot run" in block[3]
+    assert "X, Y: lpips is not asked for; give --metrics lpips" in block[2]
+    assert "X, Y: method 'weightless' cannot run" in block[3]
+    assert len(block) == 4
 
 
 def test_a_claim_that_nothing_here_can_measure_is_not_run(runner: ArmRunner) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.report.contest_text import HEADS, marks
 from e2r_bench.report.latex import escaped, latex
+from e2r_bench.report.reasons import reasons
 from e2r_bench.report.statements import Contest, Judged, Level, p_words, record, statement
 from e2r_bench.statistics.evidence import Part, paired_evidence
 from e2r_bench.statistics.judge import judge
@@ -99,10 +101,12 @@ def test_below_ten_scenes_nothing_is_said(
     for name in ("clean", "plain", "good_one"):
         for k in range(6):
             write_png(tmp_path / name / f"p{k}.png", cv2.imread(str(folders / name / f"p{k}.png")))
-    assert main(compare(tmp_path)) == 0
+    assert main(compare(tmp_path, "--power")) == 0
     out = capsys.readouterr().out
     assert "no verdict of any kind below 10" in out
     assert " is better than" not in out
+    # They were not read together, and would be.
+    assert out.count(", read with 2 parts, where scenes differ as these 6 do\n") == 2
     assert main(compare(tmp_path, "--format", "latex")) == 0
     assert r"\textbf" not in capsys.readouterr().out
 
@@ -277,6 +281,11 @@ def test_score_of_several_folders_ends_with_the_paired_statement(
             "--tasks",
         ),
         (["a", "b", "--run", "{root}"], "expected a run folder"),
+        (
+            ["{root}/plain", "{root}/webp"],
+            "plain: expected a run, or a method of results/run, found a folder without run.json; "
+            "folders of results need --clean CLEAN",
+        ),
         (["a", "b", "--degraded", "{root}"], "--clean"),
         (["{root}/plain", "{root}/webp", "--clean", "{root}/clean", "--against", "x"], "unknown"),
     ],
@@ -323,6 +332,23 @@ def test_what_is_not_measured_says_why() -> None:
     assert statement(one) == "fid:clean: A against B is not measured: no weights"
 
 
+def test_a_note_names_the_parts_that_it_is_of_unless_it_is_of_all() -> None:
+    verdict = judge([evidence([0.5, 0.6] * 20, "x")])[0]
+    said = {
+        ("t", "psnr", "A"): ("all", "task", "metric", "pair"),
+        ("t", "psnr", "B"): ("all", "task", "metric"),
+        ("t", "ssim", "A"): ("all", "task"),
+        ("u", "psnr", "A"): ("all",),
+    }
+    judged = tuple(
+        Judged(task, metric, "dB", True, first, "C", replace(verdict, notes=notes), 4)
+        for (task, metric, first), notes in said.items()
+    )
+    assert reasons(Contest(judged, (), (), ("facts are not notes",))) == [
+        "all", "t: task", "t psnr: metric", "t psnr of A against C: pair",
+    ]  # fmt: skip
+
+
 def test_marks_stand_on_all_pairs() -> None:
     gap = 2 + 0.1 * np.random.default_rng(3).standard_normal(40)
     far, near = evidence(list(gap), "x"), evidence(list(gap - gap.mean()), "x")
@@ -352,11 +378,13 @@ def test_small_p_is_not_printed_as_zero_and_latex_signs_are_escaped() -> None:
 
 
 def test_methods_of_a_run_and_the_closing_block(
-    plain_run_of_twelve: Callable[[], Path], capsys: pytest.CaptureFixture
-) -> None:
+    plain_run_of_twelve: Callable[[], Path], capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
     folder = plain_run_of_twelve()
     out = capsys.readouterr().out
     assert "denoise25: nlm against wavelet" in out
+    assert out.endswith(f"\nreport: {folder / 'report.html'}\n")
     assert main(["compare", "nlm", "wavelet", "--run", str(folder), "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {(row["first"], row["second"]) for row in told["compared"]} == {("wavelet", "nlm")}
@@ -366,6 +394,13 @@ def test_methods_of_a_run_and_the_closing_block(
     assert {(row["first"], row["second"]) for row in rows} == {("nlm", "wavelet")}
     assert main(["compare", "nlm", "wavelt", "--run", str(folder)]) == 2
     assert "did you mean 'wavelet'" in capsys.readouterr().err
+    # A method keeps its name where a folder has it too.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nlm").mkdir()
+    (tmp_path / "wavelt").mkdir()
+    assert main(["compare", "nlm", "wavelet", "--run", "run"]) == 0
+    assert main(["compare", "nlm", "wavelt", "--run", "run"]) == 2
+    assert "wavelt: expected a run, or a method of run, " in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     # They may come from a file, and hold line breaks.
-    listed = " ".join(", ".join(names).split())
+    listed = " ".join(", ".join(names).split()) or "none"
     return UsageError(f"unknown {what} {name!r}: {hint}known: {listed}")
 
 
