@@ -23,7 +23,8 @@ def pages() -> dict[str, str]:
 def metrics() -> Iterator[str]:
     """Yield every metric and variant, with the licences of its weights."""
     from e2r_bench.maps.shares import SHARES
-    from e2r_bench.statistics.margins import MARGINS, stated
+    from e2r_bench.statistics.given import stated
+    from e2r_bench.statistics.margins import known_margin
     from e2r_metrics import CATALOG
     from e2r_metrics.catalog import composites
 
@@ -31,7 +32,7 @@ def metrics() -> Iterator[str]:
     yield "# Metrics\n\nA bare name means the profile's variant: `e2r-bench metrics`.\n"
     every = (*CATALOG.values(), *composites())
     for metric in every:
-        margin = stated(every, MARGINS).get(metric.name)
+        margin = known_margin(metric.id, stated(every, {}))
         own = [f"{name} ({licences[name]})" for name in metric.weights]
         yield f"## {_code(metric.id)}\n\n{_text(metric.title)}\n"
         yield from _facts({

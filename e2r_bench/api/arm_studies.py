@@ -8,7 +8,8 @@ from e2r_bench.api.checks import checked, refuse_other
 from e2r_bench.api.run import experiment_of, open_run
 from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
-from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.statistics.given import given_margins
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.studies.measure import Unit
 
 if TYPE_CHECKING:
@@ -123,9 +124,12 @@ def arm_study(
     from e2r_bench.arms.repeats import Repeats
     from e2r_bench.arms.study import ArmStudy
     from e2r_bench.studies.sides import PERMUTATIONS
+    from e2r_metrics.catalog import resolve
 
     runner = open_runner(settings, taught, say)
-    margins = given_margins(taught.margins, runner.base.metrics)
+    base = runner.base
+    known = resolve(base.metrics, base.profile, base.variant)
+    margins = given_margins(taught.margins, [metric.id for metric in known])
     criteria = criteria_of(runner.base, taught.unit, PERMUTATIONS, margins, say, pretend)
     return ArmStudy(runner, criteria, Repeats(tuple(taught.training_seeds), tuple(taught.seeds)))
 

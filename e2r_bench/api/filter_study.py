@@ -10,7 +10,8 @@ from e2r_bench.api.session import Watch, logged, unwatched
 from e2r_bench.api.studies import Study
 from e2r_bench.report.roles import INVENTED
 from e2r_bench.report.statements import Contest, record, statement
-from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.statistics.given import given_margins
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.studies.filter_settings import Asked, check_asked
 from e2r_bench.studies.sides import Criteria
 
@@ -65,10 +66,12 @@ def study_filter(
     from e2r_bench.run.config import make_experiment
     from e2r_bench.run.services import open_services
     from e2r_bench.studies.early_filter import average
+    from e2r_metrics.catalog import resolve
 
     asked = Asked(method, tuple(judges), candidates, filter_steps, steps, tuple(seeds))
     first = filter_experiment(settings, asked)
-    known = given_margins(margins or {}, (*first.metrics, INVENTED))
+    metrics = resolve(first.metrics, first.profile, first.variant)
+    known = given_margins(margins or {}, (*(metric.id for metric in metrics), INVENTED))
     ran = run(first, say=say, watch=watch, passed=_given(first))
     average(ran.store, asked)
     after = {**settings, **asked.second(first.out, settings.get("method", {}))}

@@ -10,7 +10,8 @@ from e2r_bench.api.run import Ran, open_run
 from e2r_bench.api.score import Scored, measures_of, scored
 from e2r_bench.api.session import Watch, open_session, unwatched
 from e2r_bench.report.statements import Contest, Judged, statement
-from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.statistics.given import given_margins
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.studies.entrants import Measures, enter
 from e2r_bench.studies.folders import Rules, folder_contest
 from e2r_bench.studies.measure import Unit
@@ -245,6 +246,5 @@ def judge_runs(
     given = given_margins(margins or {}, metrics or stores[0].info.metrics)
     criteria = Criteria(session or open_session(), unit, margins=given)
     made = contest(origins(stores), asked, criteria)
-    used = {one.metric for one in made.levels}
     known = {key: info for store in stores for key, info in store.info.metrics.items()}
-    return Judgement(made, {k: v for key in used for k, v in known[key].weights.items()})
+    return Judgement(made, {k: v for m in made.levels for k, v in known[m.metric].weights.items()})

@@ -54,7 +54,7 @@ def study_tradeoff(
     from e2r_bench.studies.tradeoff_page import PLOT, records, write_page
     from e2r_bench.studies.writing import refuse_other_page
 
-    made = limited(read_tradeoff(Path(file)), runs, methods)
+    made = limited(read_tradeoff(Path(file), allow_commands), runs, methods)
     folder = Path(page) if page is not None else made.content.out / "tradeoff"
     refuse_other_page(folder, PLOT)
     for experiment in () if allow_commands else made.experiments.values():

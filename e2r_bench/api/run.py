@@ -108,8 +108,7 @@ def run(
         redo: make anew what stands on inputs that changed since, instead of refusing.
         allow_commands: start programs that a file names; what the caller names starts anyway.
         engine: who restores; None for one picture after the other.
-        say: told the banner: what each method really runs with, what is not measured.
-        watch: told of progress: stage, done, total.
+        say, watch: told what really runs and what is not measured; stage, done, total.
         passed: what of an `Experiment` was given rather than defaulted, for the record.
 
     Returns:
@@ -138,8 +137,9 @@ def run(
     else:
         file = isinstance(experiment, str | Path)
         given = read_toml(Path(experiment)) if isinstance(experiment, str | Path) else experiment
-        made = make_experiment(given, str(experiment) if file else "the settings")
-        if file and not allow_commands:
+        allowed = allow_commands or not file
+        made = make_experiment(given, str(experiment) if file else "the settings", allowed)
+        if not allowed:
             refuse_programs(made.methods, made.metrics, str(experiment))
     outcome = run_experiment(made, given, watch, say, redo=redo, engine=engine or Engine())
     return Ran(outcome.store, outcome.failures)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from e2r_bench.api.checks import checked
 from e2r_bench.api.run import Ran, open_run
-from e2r_bench.statistics.margins import Margin, given_margins
+from e2r_bench.statistics.given import given_margins
+from e2r_bench.statistics.margins import Margin
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.store import Store
 from e2r_bench.versions import package_versions
@@ -132,15 +133,17 @@ def study_steps(
             ran = e2r_bench.run({"methods": ["kontext_lora"], "steps": [1, 4, 28], "out": "steps"})
             e2r_bench.study_steps(ran).lines
     """
-    from e2r_bench.studies.steps import study_steps
+    from e2r_bench.studies.steps import left_out, study_steps
 
     ran = open_run(run)
     with locked(ran.folder):
-        rows = study_steps(ran.store, seed, given_margins(margins or {}, ran.store.info.metrics))
+        known = given_margins(margins or {}, ran.store.info.metrics)
+        rows = study_steps(ran.store, seed, known)
     first: dict[tuple[str, str, str], StepRow] = {}
     for row in rows:
         first.setdefault((row.method, row.task, row.metric), row)
-    return _study("steps", ran, [_steps_line(row) for row in first.values()], rows)
+    lines = [*map(_steps_line, first.values()), *left_out(ran.store, known)]
+    return _study("steps", ran, lines, rows)
 
 
 def _study(name: str, ran: Ran, lines: Sequence[str], rows: "Sequence[SeedRow | StepRow]") -> Study:
@@ -165,10 +168,11 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _seeds_line(row: "SeedRow") -> str:
+    asked = f" for +-{row.half_width:.3g}" if row.half_width > 0 else ""
     return (
         f"{row.method} {row.task} {row.metric}: mean {row.mean:.4g}, n {row.n}, seeds "
         f"{row.seeds}, spread of the mean over seeds {row.spread_of_mean:.3g}, of one image "
-        f"{row.per_image_spread:.3g}, seeds for +-{row.half_width:.3g}: {row.words}"
+        f"{row.per_image_spread:.3g}, seeds{asked}: {row.words}"
     )
 
 

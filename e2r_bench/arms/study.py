@@ -12,9 +12,11 @@ from e2r_bench.arms.repeats import Repeats
 from e2r_bench.arms.running import ArmRunner
 from e2r_bench.arms.sharing import make_shard
 from e2r_bench.run.shards import Shard
-from e2r_bench.statistics.margins import fixed_margins
+from e2r_bench.statistics.given import stated
+from e2r_bench.statistics.margins import Fixed, known_margins
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_bench.studies.writing import write_study
+from e2r_metrics.catalog import Metric, resolve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +62,7 @@ class ArmStudy:
         sides = {(name, task): side(name, task) for task in base.tasks for name in names}
         asked = [
             Asked(task, metric, first, second)
-            for task in base.tasks for first, second in against for metric in base.metrics
+            for task in base.tasks for first, second in against for metric in self.metrics
         ]  # fmt: skip
         return judged(asked, lambda name, task: sides[name, task], self.criteria)
 
@@ -82,22 +84,33 @@ class ArmStudy:
         yield from self._before()
         yield from make_shard(self.runner, self._wanted(arms), shard)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metrics as runs know them: those from outside by id, others as asked for."""
+        asked = zip(self.runner.base.metrics, self._rows(), strict=True)
+        return tuple(row.id if row.program or row.composite else name for name, row in asked)
+
+    def _rows(self) -> tuple[Metric, ...]:
+        base = self.runner.base
+        return resolve(base.metrics, base.profile, base.variant)
+
+    def _fixed(self) -> Fixed:
+        return known_margins(self.metrics, stated(self._rows(), self.criteria.margins))
+
     def _wanted(self, arms: Mapping[str, Arm]) -> list[tuple[Arm, str]]:
         every = [one for arm in arms.values() for one in self.repeats.every(arm)]
         return [(arm, task) for arm in every for task in self.runner.base.tasks]
 
     def _before(self) -> Iterator[str]:
-        base = self.runner.base
-        fixed = fixed_margins(base.metrics, self.criteria.margins)
-        needs = [Needs("the study", base.tasks, tuple((name,) for name in base.metrics), ())]
+        base, fixed = self.runner.base, self._fixed()
+        needs = [Needs("the study", base.tasks, tuple((name,) for name in self.metrics), ())]
         yield from foreseen(self.runner, self.criteria, needs).lines
         yield f"margins, fixed before the run: {fixed.words}"
 
     def write(self, name: str, title: str, text: str, records: Sequence[Mapping[str, Any]],
               figure: "Figure") -> None:  # fmt: skip
         """Write a study with the conditions that all its numbers were made under."""
-        base = self.runner.base
-        fixed = fixed_margins(base.metrics, self.criteria.margins)
+        base, fixed = self.runner.base, self._fixed()
         how = (
             f" {self.repeats.words()}; tests over {self.criteria.unit}s, Holm-adjusted over the "
             f"table, intervals simultaneous; margins, fixed before the run: {fixed.words}; "

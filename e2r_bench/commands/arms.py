@@ -1,6 +1,6 @@
 """From the flags of `claims` and `study pairs|prompts` to what runs and judges their arms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,17 +78,6 @@ def criteria_of(
     return arm_studies.criteria_of(
         base, asked["unit"], permutations, margins, click.echo, asked["dry_run"]
     )
-
-
-def margins_of(given: "Sequence[Mapping[str, float]]") -> "dict[str, Margin]":
-    """Return `--margin` in each metric's own unit.
-
-    Raises:
-        UsageError: a metric that no margin is known of.
-    """
-    from e2r_bench.statistics.margins import given_margins
-
-    return given_margins({name: value for one in given for name, value in one.items()})
 
 
 def repeats_of(asked: dict[str, Any]) -> "Repeats":

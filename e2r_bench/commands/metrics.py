@@ -66,7 +66,7 @@ def _rows(resolver: "Resolver") -> Iterator[dict[str, Any]]:
             "paper": metric.paper,
             "agrees": f"{metric.reference}, to {metric.tolerance}",
             "weights": list(metric.weights),
-            "margin": _margin(metric.name, [metric]),
+            "margin": _margin(metric.id, [metric]),
             "measurable": fetch is None,
             "here": here,
             "fetch": fetch,
@@ -116,7 +116,8 @@ def _shares() -> Iterator[dict[str, Any]]:
 
 
 def _margin(name: str, stating: "Sequence[Metric]" = ()) -> str:
-    from e2r_bench.statistics.margins import margin_of, stated
+    from e2r_bench.statistics.given import stated
+    from e2r_bench.statistics.margins import margin_of
 
     margin = margin_of(name, stated(stating, {}))
     return f"{margin.value:g} {margin.unit}".strip() + f": {margin.reason}"

@@ -8,12 +8,13 @@ import click
 from click.core import ParameterSource
 
 from e2r_bench.commands import arm_studies, filter_study, options, plan_study, tradeoff
-from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE
+from e2r_bench.commands.types import FILE, NAMES, OUTPUT, POSITIVE, WHOLE, flat
 from e2r_bench.mistakes import name_of
 
 if TYPE_CHECKING:
     from e2r_bench.api.run import Ran
     from e2r_bench.run.config import Experiment
+    from e2r_bench.statistics.margins import Margin
 
 _METHODS = click.option("--methods", type=NAMES, default="kontext_lora", show_default=True)
 
@@ -95,6 +96,20 @@ def _enough(name: str, values: Sequence[int], least: int, run: Path | None) -> N
         raise click.UsageError(f"--{name}: expected at least {least} of them, found {list(values)}")
 
 
+def _margins(run: Path | None, asked: dict[str, Any]) -> "dict[str, Margin]":
+    """Return `--margin`, refused before anything is made where nothing is judged by its metric."""
+    from e2r_bench.api.run import open_run
+    from e2r_bench.maps.shares import SHARES
+    from e2r_bench.statistics.given import given_margins
+    from e2r_metrics.catalog import resolve
+
+    if run is not None:
+        judged = list(open_run(run).store.info.metrics)
+    else:
+        judged = [*(metric.id for metric in resolve(asked["metrics"])), *SHARES]
+    return given_margins(flat(asked["margins"]), judged)
+
+
 def _given(name: str) -> bool:
     context = click.get_current_context()
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -132,9 +147,9 @@ def seeds_command(
     made in --out.
     """
     from e2r_bench.api.studies import study_seeds
-    from e2r_bench.commands.arms import margins_of, told
+    from e2r_bench.commands.arms import told
 
-    margins = margins_of(asked["margins"])
+    margins = _margins(run, asked)
     _enough("seeds", seeds, 2, None if _given("seeds") else run)
     new = {"methods": methods, "seeds": seeds, "steps": [steps]}
     if asked["dry_run"] and run is None:
@@ -164,9 +179,9 @@ def steps_command(
     RUN is a finished run folder with several step counts; without it one is made in --out.
     """
     from e2r_bench.api.studies import study_steps
-    from e2r_bench.commands.arms import margins_of, told
+    from e2r_bench.commands.arms import told
 
-    margins = margins_of(asked["margins"])
+    margins = _margins(run, asked)
     _enough("steps", steps, 3, run)
     new = {"methods": methods, "seeds": [seed], "steps": steps}
     if asked["dry_run"] and run is None:

@@ -62,6 +62,11 @@ class Arm:
         return self.draws()[0].steps
 
     @property
+    def schedule(self) -> int | None:
+        """Return the same; None where steps change nothing."""
+        return self.steps if self.store.info.methods[self.method].stepped else None
+
+    @property
     def drawn(self) -> bool:
         """Return whether a sampling seed decides what comes out."""
         return self.store.info.methods[self.method].stochastic
@@ -117,15 +122,24 @@ def facts_of(arms: Sequence[Arm], key: str) -> tuple[str, bool]:
 
 def set_values(store: Store) -> dict[tuple[str, str, str], float]:
     """Return (method, task, metric id) -> mean over seeds of a set metric, longest schedule."""
-    found: dict[tuple[str, str, str], list[float]] = {}
+    return {key: value for key, (value, _) in set_levels(store).items()}
+
+
+def set_levels(store: Store) -> dict[tuple[str, str, str], tuple[float, int]]:
+    """Return the same with n, the pictures that were measured: of the seed with the fewest."""
+    found: dict[tuple[str, str, str], list[tuple[float, int]]] = {}
     for row in store.summary().to_dict(orient="records"):
         method, key = str(row["method"]), f"{row['metric']}:{row['variant']}"
         metric = store.info.metrics.get(key)
         if row["status"] != "ok" or metric is None or metric.per_image:
             continue
         if Draw(int(row["seed"]), int(row["steps"])) in seeds_of(store, method):
-            found.setdefault((method, str(row["task"]), key), []).append(float(row["value"]))
-    return {key: float(np.mean(values)) for key, values in found.items()}
+            level = (float(row["value"]), int(row["n"]))
+            found.setdefault((method, str(row["task"]), key), []).append(level)
+    return {
+        key: (float(np.mean([value for value, _ in seeds])), min(n for _, n in seeds))
+        for key, seeds in found.items()
+    }
 
 
 def shares_of(rows: Sequence[Mapping[str, Any]]) -> Shares:

@@ -9,9 +9,10 @@ from e2r_baselines.method import Draw
 from e2r_bench.maps.selection import restorers
 from e2r_bench.report.chart import Chart, Frame, Mark, Point, Series
 from e2r_bench.report.labels import label_build, number
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.statistics.knee import Knee, find_knee, gap_of
-from e2r_bench.statistics.margins import MARGINS
+from e2r_bench.statistics.margins import known_margin
 from e2r_bench.statistics.results import Estimate, Values
 from e2r_bench.store.store import Store
 
@@ -48,7 +49,7 @@ def gap_chart(store: Store, task: str, key: str) -> Chart | None:
     curves = [curve for name in named if (curve := curve_of(store, name, task, key)) is not None]
     if not curves:
         return None
-    margin, unit = _margin(key), store.info.metrics[key].unit
+    margin, unit = _margin(store, key), store.info.metrics[key].unit
     shown = [end for one in curves for end in _ends(one)] + [-margin, margin]
     low, high = min(shown), max(shown)
     pad = (high - low) * 0.08 or 1.0
@@ -81,7 +82,7 @@ def curve_of(store: Store, method: str, task: str, key: str) -> Curve | None:
     values = np.array(
         [[[found[Draw(s, c)][i] for c in counts] for i in images] for s in seeds]
     )  # fmt: skip
-    means, margin = values.mean(axis=0), _margin(key)
+    means, margin = values.mean(axis=0), _margin(store, key)
     gaps = tuple(gap_of(means[:, k] - means[:, -1], scenes) for k in range(len(counts)))
     knee = find_knee(means, counts, scenes, margin) if margin and len(counts) > 2 else None
     better = 1 if store.info.metrics[key].higher_is_better else -1
@@ -93,9 +94,9 @@ def _finite(found: Mapping[Draw, Mapping[str, float]], image: str) -> bool:
     return all(np.isfinite(values.get(image, np.nan)) for values in found.values())
 
 
-def _margin(key: str) -> float:
+def _margin(store: Store, key: str) -> float:
     """Return a metric's margin in its unit; 0 where it has none of its own."""
-    known = MARGINS.get(key.partition(":")[0])
+    known = known_margin(key, stated((store.info.metrics[key],), {}))
     return known.value if known is not None and not known.relative else 0.0
 
 

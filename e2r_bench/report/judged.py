@@ -11,8 +11,9 @@ import numpy as np
 
 from e2r_bench.report.arms import Arm, facts_of
 from e2r_bench.statistics.evidence import Part, paired_evidence, trained_evidence
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.judge import judge
-from e2r_bench.statistics.margins import absolute, known_margin, stated
+from e2r_bench.statistics.margins import absolute, known_margin
 from e2r_bench.statistics.results import Values
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.verdict import Evidence, Unmeasured, Verdict, unmeasured

@@ -22,7 +22,7 @@ _SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 def markdown_page(content: Mapping[str, Any]) -> str:
     """Return the page's content as CommonMark with tables; names are escaped."""
     parts = [f"# {escape(content['title'])}", *_miniatures(content["miniatures"])]
-    parts += _answer(content["headline"])
+    parts += [*_answer(content["headline"]), *map(escape, content["unlike"])]
     if content["verdicts"]:
         parts.append("## Verdicts")
         parts += [part for origin, v in content["verdicts"] for part in _verdicts(origin, v)]

@@ -30,6 +30,7 @@ from e2r_bench.report.plots import charts
 from e2r_bench.report.roles import ROLES
 from e2r_bench.report.sections import Section, read_sections, read_verdicts
 from e2r_bench.report.table import blocks
+from e2r_bench.report.unlike import unlike
 from e2r_bench.statistics.judge import MIN_SCENES
 from e2r_bench.store.store import Store
 from e2r_metrics.base.files import write_text
@@ -67,6 +68,7 @@ def write_page(page: Path, stores: Mapping[str, Store], title: str, embed: bool)
         "runs": [(origin, facts(one), details(one)) for origin, one in stores.items()],
         "miniatures": dict.fromkeys(b for one in stores.values() for b in miniatures(one)),
         "headline": first,
+        "unlike": unlike(arms),
         "few": any(card.few for card in first.cards),
         "overview": overview_of(first.cards, {(t, a.name) for a in arms for t in a.unserved}),
         "verdicts": [(o, v) for o, one in stores.items() if (v := read_verdicts(one.folder)).rows],

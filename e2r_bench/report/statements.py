@@ -24,6 +24,7 @@ class Judged:
         verdict: over all parts that were read together.
         parts: how many those were.
         spread: standard deviation of the differences between scenes; None for set metrics.
+        first_steps, second_steps: of their samplers; None where steps change nothing.
     """
 
     task: str
@@ -35,6 +36,8 @@ class Judged:
     verdict: Verdict
     parts: int
     spread: float | None = None
+    first_steps: int | None = None
+    second_steps: int | None = None
 
     @property
     def where(self) -> str:
@@ -50,7 +53,8 @@ class Level:
         task, metric, unit, higher_is_better: as in `Judged`.
         arm: its name.
         value, low, high: with a 95% interval over scenes; None without one.
-        n: pictures.
+        n: pictures that were measured; of several seeds, of the one with the fewest.
+        steps: as in `Judged`.
     """
 
     task: str
@@ -62,6 +66,7 @@ class Level:
     low: float | None
     high: float | None
     n: int
+    steps: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from e2r_baselines.method import Build, Method, MethodSpec, options_of
 from e2r_baselines.tasks import Task
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.prepare import TaskSet
-from e2r_bench.run.protocols import Protocol, protocol_of
+from e2r_bench.run.protocols import Protocol, check_variants, protocol_of
 from e2r_bench.run.serving import unserved_tasks
 from e2r_bench.run.shards import cut, parse_shard
 from e2r_bench.run.task_sets import task_sets
@@ -244,4 +244,6 @@ def _planned(
 
 def _metrics(experiment: Experiment, pictures: TaskSet) -> tuple[Metric, ...]:
     variants = {**pictures.protocol.variants(pictures.task.kind), **experiment.variant}
-    return resolve(experiment.metrics, experiment.profile, variants, experiment.channel)
+    rows = resolve(experiment.metrics, experiment.profile, variants, experiment.channel)
+    check_variants(rows)
+    return rows

@@ -4,17 +4,18 @@ A number is comparable only under one of these; two are never put into one colum
 evaluation code of the projects named in `source`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.base.errors import UsageError, repeated, unknown
 from e2r_metrics.base.pictures import AS_STORED, Reading
 from e2r_metrics.view import WHOLE, View, parse_crop
 
 if TYPE_CHECKING:
     from e2r_bench.run.config import Experiment
+    from e2r_metrics.catalog import Metric
 
 Variants = Mapping[str, str]
 
@@ -155,6 +156,20 @@ _ALL = (
     ),
 )
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({row.name: row for row in _ALL})
+
+
+def check_variants(rows: "Sequence[Metric]") -> None:
+    """Refuse two variants of a metric in one run: its tables and verdicts go by bare names.
+
+    Raises:
+        UsageError: which, and what to do.
+    """
+    if twice := repeated(row.name for row in rows):
+        mine = " and ".join(row.id for row in rows if row.name == twice)
+        raise UsageError(
+            f"--metrics: expected one variant of {twice} in a run, found {mine}; leave one out, or "
+            "run it into another folder (--out)"
+        )
 
 
 def protocol_of(experiment: "Experiment") -> Protocol:

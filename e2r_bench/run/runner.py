@@ -14,7 +14,7 @@ from e2r_bench.run.executor import Executor
 from e2r_bench.run.plan import Catalog, Plan, instances_of, known_methods, make_plan
 from e2r_bench.run.prepare import prepare
 from e2r_bench.run.restore import Watch, announce, restore_all
-from e2r_bench.run.scoring import asked_count, score_all
+from e2r_bench.run.scoring import asked_count, put_aside, score_all
 from e2r_bench.run.services import open_services
 from e2r_bench.run.serving import refuse_idle, unserved_tasks
 from e2r_bench.run.shared import shared_lines, with_shared
@@ -99,6 +99,8 @@ def _run(
     plan: Plan, store: Store, session: "Session", executor: Executor, watch: Watch, say: Say
 ) -> Outcome:
     for line in banner(plan):
+        say(line)
+    for line in put_aside(store):
         say(line)
     _announce(plan, store, watch)
     store = _prepared(plan, store, watch)

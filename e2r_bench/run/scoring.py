@@ -9,7 +9,7 @@ from e2r_bench.run.restore import Watch
 from e2r_bench.store.cell import Cell
 from e2r_bench.store.index import Kind, kind_of
 from e2r_bench.store.info import Row
-from e2r_bench.store.store import Store
+from e2r_bench.store.store import ROWS, Store
 from e2r_metrics.base.errors import E2RError, PictureError, one_line
 from e2r_metrics.base.pictures import EightBit, read_image
 from e2r_metrics.catalog import Metric
@@ -38,6 +38,18 @@ def score_all(plan: Plan, store: Store, session: "Session", watch: Watch) -> Non
         store.put_rows(rows_of(store, session, cell, metrics, shares))
         watch("score", count, total)
     store.order_rows()
+
+
+def put_aside(store: Store) -> Iterator[str]:
+    """Yield which metrics an earlier call measured, and another variant now stands for."""
+    seen = {(key, task) for _, task, _, key in store.rows().index.groups}
+    for key, task in sorted(seen):
+        if task in store.info.tasks and not store.has_metric(task, key):
+            now = store.info.tasks[task].variants.get(key.partition(":")[0])
+            yield (
+                f"{key} on {task}: measured by an earlier call, and not shown any more: variant "
+                f"{now} stands in its place; its values stay in {ROWS}"
+            )
 
 
 def asked_count(plan: Plan, store: Store) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from e2r_bench.statistics.diagnose import warnings_of
+from e2r_bench.statistics.margins import unmargined
 from e2r_bench.statistics.onesided import interval, p_beyond, shared_skews
 from e2r_bench.statistics.paired import holm
 from e2r_bench.statistics.power import detectable
@@ -100,9 +101,7 @@ def _untested(part: Evidence | Unmeasured, alpha: float) -> Verdict:
 
 
 def _no_margin(metric: str) -> str:
-    program = metric.partition(":")[2].startswith("command-")
-    how = "give margin=NUMBER before the program" if program else "its definition states no margin"
-    return f"no verdict: {how}; its interval is of this part alone"
+    return f"no verdict: {unmargined(metric)}; its interval is of this part alone"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ worse the degraded input is than the best control under the same metric, images 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Protocol
 
 from e2r_metrics.base.errors import UsageError, unknown
 
@@ -36,25 +35,6 @@ class Margin:
     def relative(self) -> bool:
         """Return whether the control's gap is needed."""
         return self.unit == GAP
-
-
-class Stating(Protocol):
-    """A metric that may state its own margin: a composite, or one of another package."""
-
-    @property
-    def name(self) -> str:
-        """Return its bare name."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """Return its unit."""
-        ...
-
-    @property
-    def margin(self) -> float | None:
-        """Return what counts as no difference, None where it states nothing."""
-        ...
 
 
 GAP = "share of the control's gap"
@@ -110,59 +90,15 @@ def margin_of(metric: str, given: Mapping[str, Margin] | None = None) -> Margin:
     """
     found = known_margin(metric, given)
     if found is None:
-        name, known = metric.partition(":")[0], {**MARGINS, **(given or {})}
-        raise unknown("margin: give one with unit and reason for metric", name, known)
+        known = {name.partition(":")[0] for name in (*MARGINS, *(given or {}))}
+        raise unknown("margin: give one for metric", metric.partition(":")[0], known)
     return found
 
 
 def known_margin(metric: str, given: Mapping[str, Margin] | None = None) -> Margin | None:
     """Return the same; None where no margin is known: nothing is judged by that metric then."""
-    return {**MARGINS, **(given or {})}.get(metric.partition(":")[0])
-
-
-def given_margins(
-    values: Mapping[str, float | Margin], judged: Iterable[str] | None = None
-) -> dict[str, Margin]:
-    """Return margins that a caller gives: whole ones, or numbers in the metric's own unit.
-
-    Args:
-        values: metric id or name -> margin.
-        judged: ids or names of the metrics that are judged; None where they are not known yet.
-
-    Raises:
-        UsageError: a metric that no margin is known of, a number that is not above zero, or a
-            metric that is not judged, whose margin would have no effect.
-    """
-    found: dict[str, Margin] = {}
-    for name, value in values.items():
-        if isinstance(value, Margin):
-            found[value.metric] = value
-            continue
-        known = margin_of(name)
-        if not 0 < value < float("inf"):
-            raise UsageError(f"margin of {name}: expected a finite number above 0, found {value}")
-        found[known.metric] = Margin(known.metric, value, known.unit, "given by --margin")
-    if judged is not None:
-        _refuse_idle(found, {name.partition(":")[0] for name in judged})
-    return found
-
-
-def _refuse_idle(given: Mapping[str, Margin], judged: Set[str]) -> None:
-    for name in given.keys() - judged:
-        raise UsageError(
-            f"margin of {name}: expected a metric that is judged here, of "
-            f"{', '.join(sorted(judged))}, found another; leave it out, or measure it too"
-        )
-
-
-def stated(metrics: Iterable[Stating], given: Mapping[str, Margin]) -> dict[str, Margin]:
-    """Return the margins that metrics state themselves, under those that are given."""
-    own = {
-        row.name: Margin(row.name, row.margin, row.unit, "stated by its definition")
-        for row in metrics
-        if row.margin is not None
-    }
-    return {**own, **given}
+    known = {**MARGINS, **(given or {})}
+    return known.get(metric) or known.get(metric.partition(":")[0])
 
 
 def absolute(margin: Margin, worst: float | None = None, best: float | None = None) -> float:
@@ -199,7 +135,7 @@ class Fixed:
     """The margins of a run, fixed before anything is known.
 
     Attributes:
-        margins: by bare name.
+        margins: by bare name; by id where the variants of a name have different ones.
         sha256: digest of all of them, with units and reasons; every result carries it.
     """
 
@@ -207,19 +143,36 @@ class Fixed:
     sha256: str
 
     @property
+    def rows(self) -> tuple[str, ...]:
+        """Return each margin in words."""
+        return tuple(f"{k} {m.value:g} {m.unit}".strip() for k, m in self.margins.items())
+
+    @property
     def words(self) -> str:
         """Return the margins in a line, with the start of their digest."""
-        rows = [f"{m.metric} {m.value:g} {m.unit}".strip() for m in self.margins.values()]
-        return f"{', '.join(rows) or 'none'} (sha256 {self.sha256[:12]})"
+        return f"{', '.join(self.rows) or 'none'} (sha256 {self.sha256[:12]})"
 
 
 def margins_words(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> str:
-    """Return the margins of those metrics that have one, in a line; see `Fixed.words`.
+    """Return the margins of those metrics that have one, in a line; see `Fixed.words`."""
+    return known_margins(metrics, given).words
+
+
+def known_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> Fixed:
+    """Return the margins of those metrics that have one.
 
     A metric from outside may have none: nothing is judged by it until one is given.
     """
-    known = {**MARGINS, **(given or {})}
-    return fixed_margins([m for m in metrics if m.partition(":")[0] in known], given).words
+    return fixed_margins([one for one in metrics if known_margin(one, given) is not None], given)
+
+
+def unmargined(metric: str) -> str:
+    """Return what is said of a metric, by its id, that has no margin, and how it gets one."""
+    name, _, variant = metric.partition(":")
+    here = f"--margin {name}=NUMBER where it is compared"
+    if variant.startswith("command-"):
+        return f"give margin=NUMBER before the program, or {here}"
+    return f"its definition states no margin; give {here}"
 
 
 def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = None) -> Fixed:
@@ -232,7 +185,9 @@ def fixed_margins(metrics: Sequence[str], given: Mapping[str, Margin] | None = N
     Raises:
         UsageError: a metric that has none.
     """
-    names = sorted({name.partition(":")[0] for name in metrics})
-    found = {name: margin_of(name, given) for name in names}
+    found: dict[str, Margin] = {}
+    for metric in sorted(set(metrics)):
+        margin, bare = margin_of(metric, given), metric.partition(":")[0]
+        found[bare if found.get(bare, margin) == margin else metric] = margin
     text = json.dumps({name: asdict(row) for name, row in found.items()}, sort_keys=True)
     return Fixed(found, hashlib.sha256(text.encode()).hexdigest())

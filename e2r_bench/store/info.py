@@ -24,6 +24,11 @@ def unmarked(build: str) -> str:
     return build.replace(" (miniature, edition ", _EDITION).removesuffix(" (miniature)")
 
 
+def is_edition(build: str) -> bool:
+    """Return whether a build's name has the edition of its weights."""
+    return _EDITION in build
+
+
 class _Frozen(BaseModel):
     # An identical pair has infinite PSNR, and JSON has no infinity: it is written as a string.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

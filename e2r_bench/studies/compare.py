@@ -78,7 +78,7 @@ def _per_image(sides: Sides) -> Comparison:
         [[one[image] - two[image] for image in images] for one, two in row] for row in found
     ])  # fmt: skip
     scenes = sides.units(images)
-    margin = known_margin(sides.metric, sides.criteria.margins)
+    margin = known_margin(sides.metric, sides.margins)
     part = sides.part(margin and absolute(margin))
     permutations, scope = sides.criteria.permutations, sides.scope()
     if values.shape[:2] == (1, 1):
@@ -133,7 +133,7 @@ class _Features:
 
     def margin(self) -> float:
         """Return the margin; a share is one of the way from the input to the clean pictures."""
-        margin = margin_of(self.sides.metric, self.sides.criteria.margins)
+        margin = margin_of(self.sides.metric, self.sides.margins)
         if not margin.relative:
             return absolute(margin)
         store, task = self.sides.any.store, self.sides.task

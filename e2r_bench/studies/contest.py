@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from e2r_bench import __version__
-from e2r_bench.report.arms import Arm, set_values
+from e2r_bench.report.arms import Arm, set_levels
 from e2r_bench.report.orders import orders_of
 from e2r_bench.report.statements import Contest, Judged, Level
+from e2r_bench.report.unlike import namesake_weights, unlike_settings
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.judge import ALPHA, judge
-from e2r_bench.statistics.margins import margins_words, stated
+from e2r_bench.statistics.margins import margins_words
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.verdict import Evidence, Unmeasured, unmeasured
 from e2r_bench.store.store import Store
@@ -21,9 +23,7 @@ from e2r_bench.studies.pairing import (
     led_pairs,
     left_out,
     meeting,
-    namesake_weights,
     namesakes,
-    unlike_settings,
 )
 from e2r_bench.studies.sides import Criteria, Side
 from e2r_metrics.base.errors import UsageError, unknown
@@ -39,6 +39,7 @@ class Found:
         task, metric, unit, higher_is_better, first, second: as in `Judged`.
         evidence: what was measured, or why nothing was.
         spread: standard deviation of the differences between scenes.
+        steps: of both, as in `Judged`.
     """
 
     task: str
@@ -49,6 +50,7 @@ class Found:
     second: str
     evidence: Evidence | Unmeasured
     spread: float | None = None
+    steps: tuple[int | None, int | None] = (None, None)
 
 
 def judged(found: Sequence[Found]) -> tuple[Judged, ...]:
@@ -58,7 +60,7 @@ def judged(found: Sequence[Found]) -> tuple[Judged, ...]:
     return tuple(
         Judged(
             one.task, one.metric, one.unit, one.higher_is_better, one.first, one.second, verdict,
-            parts, one.spread,
+            parts, one.spread, *one.steps,
         )
         for one, verdict in zip(found, verdicts, strict=True)
     )  # fmt: skip
@@ -153,11 +155,12 @@ def _keys(arms: Sequence[Arm], asked: Asked) -> Iterator[_Key]:
 def _found(first: Arm, second: Arm, key: _Key, criteria: Criteria) -> Found:
     name = f"{key.task} {key.metric}: {first.name} against {second.name}"
     head = (key.task, key.metric, key.unit, key.higher_is_better, first.name, second.name)
+    steps = (first.schedule, second.schedule)
     try:
         made = compare(_side(first), _side(second), key.task, key.metric, criteria)
     except UsageError as error:
-        return Found(*head, unmeasured(name, key.metric, error))
-    return Found(*head, made.evidence, made.spread)
+        return Found(*head, unmeasured(name, key.metric, error), steps=steps)
+    return Found(*head, made.evidence, made.spread, steps)
 
 
 def _side(arm: Arm) -> Side:
@@ -165,16 +168,18 @@ def _side(arm: Arm) -> Side:
 
 
 def _levels(arms: Sequence[Arm], keys: Sequence[_Key]) -> Iterator[Level]:
-    sets = {arm.origin: set_values(arm.store) for arm in arms}
+    sets = {arm.origin: set_levels(arm.store) for arm in arms}
     for key in keys:
         head = (key.task, key.metric, key.unit, key.higher_is_better)
         for arm in arms:
             values = arm.values(key.task, key.metric)
             known = sets[arm.origin].get((arm.method, key.task, key.metric))
             if known is not None:
-                yield Level(*head, arm.name, known, None, None, len(arm.store.images(key.task)))
+                value, n = known
+                yield Level(*head, arm.name, value, None, None, n, arm.schedule)
             elif values:
-                yield level_of(head, arm.name, values, arm.scenes(key.task, list(values)))
+                made = level_of(head, arm.name, values, arm.scenes(key.task, list(values)))
+                yield replace(made, steps=arm.schedule)
 
 
 def level_of(

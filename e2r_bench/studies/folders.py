@@ -11,14 +11,8 @@ from e2r_bench.maps.shares import SHARES
 from e2r_bench.report.statements import Contest, Level
 from e2r_bench.statistics.blocks import clustered_blocks
 from e2r_bench.statistics.evidence import Part, identical_evidence, paired_evidence, set_evidence
-from e2r_bench.statistics.margins import (
-    Margin,
-    absolute,
-    known_margin,
-    margin_of,
-    margins_words,
-    stated,
-)
+from e2r_bench.statistics.given import stated
+from e2r_bench.statistics.margins import Margin, absolute, known_margin, margin_of, margins_words
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.statistics.sets import distance_of
 from e2r_bench.statistics.stability import Stability, stabilities

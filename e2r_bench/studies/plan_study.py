@@ -12,6 +12,7 @@ from e2r_bench.run.data import Source, read_clean
 from e2r_bench.run.plan import Plan, make_plan
 from e2r_bench.run.prepare import TaskSet, crop, degraded_pixels, to_eight_bit, to_float
 from e2r_bench.run.services import open_services
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.margins import absolute, margin_of
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.studies.planner import Path, Toolbox, Tree, check_parts, task_of
@@ -61,7 +62,8 @@ def study_plan(
         say: told of progress.
 
     Raises:
-        UsageError: a task that is no mixture, a degradation without a tool, or a metric of sets.
+        UsageError: a task that is no mixture or has one picture, a degradation without a tool, or
+            a metric of sets.
     """
     refuse_other_page(folder, _PLOT)
     resolver, session, device = open_services(experiment, say)
@@ -69,6 +71,7 @@ def study_plan(
     own = {part: names for part, names in tools.items() if part != "all"}
     for pictures in plan.tasks:
         check_parts(pictures.task, own)
+        _check_pictures(pictures)
     metric = _metric(plan)
     box = _opened(plan, own, tools.get("all", ()), Compute(device, experiment.dtype))
     rows: list[dict[str, Any]] = []
@@ -79,16 +82,26 @@ def study_plan(
 
         def score(tree: Tree, path: Path, cleans: dict[str, EightBit] = cleans) -> float:
             done = to_eight_bit(tree.at(path))
-            return float(session.per_image(metric, [done], [cleans[tree.name]])[0])
+            true = metric.against == "clean"
+            beside = cleans[tree.name] if true else to_eight_bit(tree.at(()))
+            return float(session.per_image(metric, [done], [beside])[0])
 
         scenes = [source.scene for source in pictures.sources]
-        margin = absolute(margin_of(metric.id))
+        margin = absolute(margin_of(metric.id, stated((metric,), {})))
         grounds.append(Ground(pictures.task, trees, scenes, score, metric, margin))
         rows += records(grounds[-1], policies(grounds[-1]))
         say(f"{pictures.task.name}: {len(trees)} pictures, {len(rows)} rows so far")
     made = Planned(rows, order_effects(grounds))
     _write(plan, made, own, folder)
     return made
+
+
+def _check_pictures(pictures: TaskSet) -> None:
+    """Refuse what no order could be judged on, before every plan is run on it."""
+    if len(pictures.sources) < 2:
+        raise UsageError(
+            f"{pictures.task.name}: expected two pictures or more, found {len(pictures.sources)}"
+        )
 
 
 def _metric(plan: Plan) -> Metric:

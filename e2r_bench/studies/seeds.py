@@ -11,7 +11,15 @@ from e2r_baselines.method import Draw
 from e2r_bench.report.drawing import new_figure, series_colours
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.statistics.components import SeedsNeeded, components, seeds_needed
-from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
+from e2r_bench.statistics.given import stated
+from e2r_bench.statistics.margins import (
+    Margin,
+    absolute,
+    known_margin,
+    known_margins,
+    margin_of,
+    unmargined,
+)
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
 from e2r_bench.studies.measure import MeasuredArm, arm_of, measured_metrics, summary_lines
@@ -75,12 +83,14 @@ def seed_rows(
             "run kontext_lora"
         )
     lines = cache(lambda: summary_lines(store))
+    margins = stated(store.info.metrics.values(), margins or {})
     for method in methods:
         arms = [arm_of(store, method, seed, steps) for seed in seeds or store.info.seeds]
         for task in store.tasks(method):
             for key, info in measured_metrics(store, task):
                 if info.per_image:
-                    half = absolute(margin_of(key, margins)) / 2
+                    margin = known_margin(key, margins)
+                    half = _NAN if margin is None else absolute(margin) / 2
                     yield _per_image_row(arms, task, key, half)
                 else:
                     found = [lines().get((method, task, arm.draw, key)) for arm in arms]
@@ -127,7 +137,9 @@ def _row(
     means = values.mean(axis=0)
     if len(means) < 2:
         raise UsageError(f"a study of seeds needs at least two, found {len(means)} of {metric}")
-    needed = seeds_needed(float(means.var(ddof=1)), len(means), half)
+    needed = SeedsNeeded(None, None, None, f"not resolved: {unmargined(metric)}")
+    if half > 0:
+        needed = seeds_needed(float(means.var(ddof=1)), len(means), half)
     return SeedRow(
         arms[0].method, arms[0].build, task, metric, len(values), len(means), float(values.mean()),
         *split, float(means.std(ddof=1)), half, needed.low, needed.high, needed.enough,
@@ -188,7 +200,8 @@ def study_seeds(
     """Analyse the seeds of a run and write `<run>/studies/seeds`."""
     rows = list(seed_rows(store, steps, margins, seeds))
     info = store.info
-    fixed = fixed_margins([row.metric for row in rows], margins)
+    margins = stated(info.metrics.values(), margins or {})
+    fixed = known_margins([row.metric for row in rows], margins)
     text = (
         f"{len(seeds or info.seeds)} sampler seeds at {steps} steps, protocol {info.protocol}. The "
         "degraded input is the same for every seed. `seeds_low` to `seeds_high` (95%) is the "

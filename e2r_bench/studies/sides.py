@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2r_bench.statistics.evidence import Part
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.margins import Margin
 from e2r_bench.statistics.scope import Scope
 from e2r_bench.studies.measure import MeasuredArm, Unit, units_of
@@ -86,6 +87,11 @@ class Sides:
     def name(self) -> str:
         """Return the part in words."""
         return f"{self.task} {self.metric}: {self.first.name} against {self.second.name}"
+
+    @property
+    def margins(self) -> Mapping[str, Margin]:
+        """Return the margins that are given, over the one that the metric states itself."""
+        return stated((self.info,), self.criteria.margins)
 
     def generator(self) -> np.random.Generator:
         """Return what draws the permutations: the same ones for every pair of arms."""

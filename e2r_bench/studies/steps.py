@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e2r_bench.report.drawing import new_figure, series_colours
+from e2r_bench.statistics.given import stated
 from e2r_bench.statistics.knee import Settling, find_knee
-from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, margin_of
+from e2r_bench.statistics.margins import Margin, absolute, fixed_margins, known_margin, unmargined
 from e2r_bench.statistics.paired import mean_estimate
 from e2r_bench.statistics.results import Values, is_constant
 from e2r_bench.store.store import Store
@@ -57,7 +58,7 @@ class StepRow:
 def step_rows(
     store: Store, seed: int, margins: Mapping[str, Margin] | None = None
 ) -> Iterator[StepRow]:
-    """Yield a line per stepped method, task, per-image metric and step count.
+    """Yield a line per stepped method, task, per-image metric with a margin, and step count.
 
     Raises:
         UsageError: no method with steps, or fewer than three counts.
@@ -69,14 +70,25 @@ def step_rows(
             f"{store.folder}: a study of steps needs a method with steps at three counts or more, "
             f"found {methods} at {counts}; run kontext_lora with --steps 1,4,8,28"
         )
+    margins = stated(store.info.metrics.values(), margins or {})
     for method in methods:
         arms = [arm_of(store, method, seed, count) for count in counts]
         for task in store.tasks(method):
             away, seconds = _to_longest(arms, task), _seconds(store, method, task)
             for key, info in measured_metrics(store, task):
-                if info.per_image:
-                    margin = absolute(margin_of(key, margins))
-                    yield from _curve(_Curve(arms, task, key, margin, away, seconds))
+                margin = known_margin(key, margins)
+                if info.per_image and margin is not None:
+                    yield from _curve(_Curve(arms, task, key, absolute(margin), away, seconds))
+
+
+def left_out(store: Store, margins: Mapping[str, Margin] | None = None) -> tuple[str, ...]:
+    """Return why metrics of single pictures are in no line of a study: they have no margin."""
+    known = stated(store.info.metrics.values(), margins or {})
+    return tuple(
+        f"{key}: {unmargined(key)}"
+        for key, info in store.info.metrics.items()
+        if info.per_image and info.missing is None and known_margin(key, known) is None
+    )
 
 
 @dataclass(frozen=True)
@@ -152,8 +164,15 @@ def study_steps(
     store: Store, seed: int, margins: Mapping[str, Margin] | None = None
 ) -> Sequence[StepRow]:
     """Analyse the step counts of a run and write `<run>/studies/steps`."""
-    rows = list(step_rows(store, seed, margins))
-    fixed = fixed_margins([row.metric for row in rows], margins)
+    rows, gone = list(step_rows(store, seed, margins)), left_out(store, margins)
+    if not rows:
+        raise UsageError(
+            "study steps: expected a metric of single pictures with a margin, found none"
+            + "".join(f"; {line}" for line in gone)
+        )
+    fixed = fixed_margins(
+        [row.metric for row in rows], stated(store.info.metrics.values(), margins or {})
+    )
     text = (
         f"Every image starts from the same noise at every step count (seed {seed}), protocol "
         f"{store.info.protocol}. `to_longest` is the RMS distance from the longest schedule "
@@ -162,7 +181,7 @@ def study_steps(
         "not settled, or has a knee: the smallest count from which on it differs from the longest "
         "by less than the margin. `best` is the count with the best mean: more steps may make a "
         "metric worse, and the knee only says where it settles. "
-        f"Margins: {fixed.words}."
+        f"Margins: {fixed.words}." + "".join(f" Left out: {line}." for line in gone)
     )
     write_study(
         store.folder / "studies" / "steps", "Sampler steps", text,

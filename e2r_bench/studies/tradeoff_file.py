@@ -15,6 +15,7 @@ from e2r_bench.run.plan import CONTROLS
 from e2r_bench.run.tasks import task_names
 from e2r_metrics.base.digests import sha256_of
 from e2r_metrics.base.errors import UsageError, unknown
+from e2r_metrics.catalog import resolve
 
 
 class _Frozen(BaseModel):
@@ -73,8 +74,12 @@ class Tradeoff(_Frozen):
         return next(held, None)
 
 
-def read_tradeoff(path: Path) -> Tradeoff:
+def read_tradeoff(path: Path, allow_commands: bool = False) -> Tradeoff:
     """Read and check a study.
+
+    Args:
+        path: of its file.
+        allow_commands: whether a judge of a method may be a program.
 
     Raises:
         UsageError: not TOML, an unknown key, a run without a name, or a pair that no run holds.
@@ -89,7 +94,7 @@ def read_tradeoff(path: Path) -> Tradeoff:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path}: {where}: {first['msg']}, found {first['input']!r}") from error
-    experiments = dict(_experiments(content, path))
+    experiments = dict(_experiments(content, path, allow_commands))
     _check_metrics(content, experiments, path)
     _check_pairs(content.pair, experiments, path)
     return Tradeoff(content=content, sha256=sha256_of(path), experiments=experiments)
@@ -137,7 +142,9 @@ def _named(entry: str) -> str:
     return entry.partition("=")[0]
 
 
-def _experiments(content: TradeoffFile, path: Path) -> Sequence[tuple[str, Experiment]]:
+def _experiments(
+    content: TradeoffFile, path: Path, allow_commands: bool
+) -> Sequence[tuple[str, Experiment]]:
     found: dict[str, Experiment] = {}
     for number, said in enumerate(content.run, 1):
         name = str(said.get("name", ""))
@@ -148,7 +155,7 @@ def _experiments(content: TradeoffFile, path: Path) -> Sequence[tuple[str, Exper
             )
         own = {key: value for key, value in said.items() if key != "name"}
         settings = {**content.settings, **own, "out": content.out / name}
-        found[name] = make_experiment(settings, f"{path}: run {name}")
+        found[name] = make_experiment(settings, f"{path}: run {name}", allow_commands)
     return list(found.items())
 
 
@@ -156,12 +163,13 @@ def _check_metrics(
     content: TradeoffFile, experiments: Mapping[str, Experiment], path: Path
 ) -> None:
     for run, experiment in experiments.items():
-        measured = {name.partition(":")[0] for name in experiment.metrics}
+        metrics = resolve(experiment.metrics, experiment.profile, experiment.variant)
+        measured = {metric.name for metric in metrics}
         for name in (content.perception, content.fidelity):
             if name not in measured:
                 raise UsageError(
                     f"{path}: expected {name} among the metrics of run {run}, found "
-                    f"{', '.join(experiment.metrics)}"
+                    f"{', '.join(metric.name for metric in metrics)}"
                 )
 
 

@@ -14,7 +14,8 @@ from e2r_bench.report.unmeasured import unplanned
 from e2r_bench.run.config import Experiment
 from e2r_bench.run.plan import CONTROLS
 from e2r_bench.run.tasks import task_names
-from e2r_bench.statistics.margins import margin_of
+from e2r_bench.statistics.given import stated
+from e2r_bench.statistics.margins import known_margins
 from e2r_bench.statistics.verdict import Verdict
 from e2r_bench.store.costs import read_costs, seconds_of
 from e2r_bench.store.store import Store
@@ -149,7 +150,7 @@ def _small_print(study: Tradeoff, stores: Mapping[str, Store], parts: int) -> st
         f"from {FLAG:g} levels on (docs/maps.md). seconds: mean wall time of a picture on "
         f"{first.device}, of a machine with other work. * the method is not made for this task.",
         "Differences are first minus second, on the same pictures; intervals and p are adjusted "
-        f"over all {parts} parts; {PERMUTATIONS} permutations; margins: {_margins(study)}.",
+        f"over all {parts} parts; {PERMUTATIONS} permutations; margins: {_margins(study, stores)}.",
         f"Protocol {first.protocol}. Pictures: {_pictures(stores)}. Study file sha256 "
         f"{study.sha256[:12]}, commit {first.git or 'unknown'}.",
     ]
@@ -170,10 +171,13 @@ def _unplanned(experiment: Experiment, store: Store) -> Iterator[str]:
     return unplanned({name: store.info.methods[name].unserved for name in _names(experiment)})
 
 
-def _margins(study: Tradeoff) -> str:
+def _margins(study: Tradeoff, stores: Mapping[str, Store]) -> str:
     told = study.content
-    rows = (margin_of(n) for n in (told.perception, told.fidelity, told.invention))
-    return ", ".join(f"{row.metric} {row.value:g} {row.unit}".strip() for row in rows)
+    infos = {key: one for store in stores.values() for key, one in store.info.metrics.items()}
+    known = stated(infos.values(), {})
+    named = (told.perception, told.fidelity, told.invention)
+    keys = [[key for key in infos if key.partition(":")[0] == name] for name in named]
+    return ", ".join(row for mine in keys for row in known_margins(mine, known).rows)
 
 
 def _pictures(stores: Mapping[str, Store]) -> str:

@@ -35,6 +35,9 @@ EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
 )
 
 _DEFAULT = {row.name: row.variant for row in reversed(_ROWS)}
+SHARES = ("invented_share", "lost_share", "unfaithful_share")
+"""Columns that maps add to each run beside its metrics: nothing from outside has their names."""
+_TAKEN = (*_DEFAULT, *SHARES)
 # Metrics whose other variants are composed when they are asked for, and the row that they vary.
 COMPOSED: Mapping[str, str] = MappingProxyType({"psnr": "psnr:rgb", "ssim": "ssim:gauss"})
 PROFILES: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -141,9 +144,10 @@ def _foreign(name: str, variant: str) -> Metric:
     from e2r_metrics.composite_tables import composite_metric, composite_names
     from e2r_metrics.plugins import plugin_names
 
+    taken = (*_TAKEN, *composite_names(), *plugin_names())
     if name == COMMAND:
-        return command_metric(variant, (*_DEFAULT, *composite_names(), *plugin_names()))
-    found = composite_metric(name, variant, _part) or _plugin(name, variant)
+        return command_metric(variant, taken)
+    found = composite_metric(name, variant, _part, taken) or _plugin(name, variant)
     if found is None:
         raise unknown("metric", name, (*_DEFAULT, *composite_names(), *plugin_names()))
     return found
@@ -159,7 +163,7 @@ def _plugin(name: str, variant: str) -> Metric | None:
     from e2r_metrics.composite_tables import composite_names
     from e2r_metrics.plugins import metric_plugin
 
-    found = metric_plugin(name, (*_DEFAULT, *composite_names()))
+    found = metric_plugin(name, (*_TAKEN, *composite_names()))
     if found is not None and variant not in ("", found.variant):
         raise unknown(f"variant of {name}", variant, [found.variant])
     return found

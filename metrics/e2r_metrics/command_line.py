@@ -88,11 +88,16 @@ def above_zero(where: str, told: Mapping[str, str], key: str, usual: float | Non
     return found
 
 
-def _number(where: str, told: Mapping[str, str], key: str) -> float:
+def number_in(text: str) -> float:
+    """Return a number as programs write it, NaN for none: Python itself would read 3_7 too."""
     try:
-        found = float(told[key])
+        return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
-        found = math.nan
+        return math.nan
+
+
+def _number(where: str, told: Mapping[str, str], key: str) -> float:
+    found = number_in(told[key])
     if math.isnan(found):
         raise UsageError(f"{where}: {key}: expected a number, found {told[key]!r}")
     return found

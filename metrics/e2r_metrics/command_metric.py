@@ -38,6 +38,7 @@ from e2r_metrics.command_line import (
     ends_of,
     meaning,
     name_of,
+    number_in,
     parted,
     shown,
 )
@@ -177,10 +178,7 @@ def _read(path: Path, names: Sequence[str]) -> Mapping[str, str]:
 
 
 def _checked(metric: Metric, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number_in(text)
     if not (math.isfinite(value) and metric.low <= value <= metric.high):
         ends = f" from {metric.low:g} to {metric.high:g}"
         ranged = "" if (metric.low, metric.high) == (-inf, inf) else ends

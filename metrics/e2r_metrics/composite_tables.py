@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -41,19 +41,22 @@ def composite_names() -> tuple[str, ...]:
     return tuple(_own())
 
 
-def composite_metric(name: str, variant: str, named: Named) -> Metric | None:
+def composite_metric(
+    name: str, variant: str, named: Named, taken: Container[str] = ()
+) -> Metric | None:
     """Return a composite by its name, or by "FILE.toml" or "FILE.toml:NAME"; None for neither.
 
     Args:
         name: of ours, or a path that ends in .toml.
         variant: "" or "published" for ours; which table of a file with several.
         named: finds the metrics of its parts.
+        taken: names that a user's own may not have.
 
     Raises:
         UsageError: a file that is none of composites, a table that is not there, or a wrong key.
     """
     if name.endswith(SUFFIX):
-        return _metric(_chosen(Path(name), variant), named)
+        return _metric(_chosen(Path(name), variant, taken), named)
     if name not in composite_names():
         return None
     if variant not in ("", PUBLISHED):
@@ -81,7 +84,7 @@ def _tables(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def _chosen(path: Path, name: str) -> _Table:
+def _chosen(path: Path, name: str, taken: Container[str]) -> _Table:
     tables = _tables(path)
     if not name and len(tables) != 1:
         raise UsageError(
@@ -91,10 +94,10 @@ def _chosen(path: Path, name: str) -> _Table:
     name = name or next(iter(tables))
     if name not in tables:
         raise unknown(f"composite of {path}", name, tables)
-    if "," in name or ":" in name or name in composite_names():
+    if "," in name or ":" in name or name in taken or name in composite_names():
         raise UsageError(
-            f"{path} [{name}]: expected a name of its own, without comma or colon; the package has "
-            f"{', '.join(composite_names())}"
+            f"{path} [{name}]: expected a name of its own, without comma or colon, found one with, "
+            "or a metric's; give it another"
         )
     text = json.dumps(tables[name], sort_keys=True, default=str)
     return _Table(str(path), name, f"own-{_digest(text)}", tables[name])

@@ -8,7 +8,7 @@ higher is better, and a part is as good as its worse number.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from e2r_metrics.base.errors import PictureError
@@ -68,12 +68,21 @@ def scores_in(answer: str) -> tuple[float, float]:
 def _object_in(answer: str) -> Mapping[str, Any]:
     start, end = answer.find("{"), answer.rfind("}")
     try:
-        content = json.loads(answer[start : end + 1]) if start >= 0 else None
+        found = answer[start : end + 1] if start >= 0 else "null"
+        content = json.loads(found, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise PictureError(f"expected an answer with one JSON object, found {answer[:_SHOWN]!r}")
     return content
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """Return an object; of a key that stands twice, which one is meant would be a guess."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice")
+    return found
 
 
 def _fits(value: object) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import e2r_bench
 from e2r_adapters.catalog import METHODS
 from e2r_adapters.early_filter import EarlyFilter, candidate
 from e2r_adapters.editors import NANO
@@ -187,6 +188,22 @@ def test_a_program_needs_to_be_allowed(table):
     with pytest.raises(UsageError, match="--allow-commands"):
         make_experiment(settings, "the command line")
     assert make_experiment(settings, "the command line", allow_commands=True)
+
+
+def test_whoever_calls_the_function_names_the_program(tmp_path):
+    """In a file somebody else may have named it; there, as on the line, it has to be allowed."""
+    path = tmp_path / "settings.toml"
+    path.write_text(
+        'methods = ["a=kontext"]\nmethod = {judge = "command:x"}\ntasks = ["none"]\n'
+        f'out = "{tmp_path}/run"\n'
+    )
+    settings = {"methods": ["a=kontext"], "method": {"judge": "command:x"}, "tasks": ["none"],
+                "out": tmp_path / "run"}  # fmt: skip
+    with pytest.raises(UsageError, match="--allow-commands"):
+        e2r_bench.run(path)
+    for given, allowed in ((settings, False), (path, True)):
+        with pytest.raises(UsageError, match="unknown task 'none'"):
+            e2r_bench.run(given, allow_commands=allowed)
 
 
 # A run

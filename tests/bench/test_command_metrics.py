@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from e2r_bench.cli import main
+from e2r_bench.maps import shares
 from e2r_bench.store.store import open_store
 from e2r_metrics.base.pictures import write_png
+from e2r_metrics.catalog import SHARES
 
 MEAN = """
 import sys
@@ -20,6 +22,10 @@ from PIL import Image
 Path(__file__).with_name("calls").open("a").write(".")
 mean = np.asarray(Image.open(Path(sys.argv[1], "0001.png")), float).mean()
 Path(sys.argv[3]).write_text(f"image,value\\n0001,{mean}\\n")
+"""
+
+SUM = """sum=$(cksum < "$1/0001.png" | cut -d' ' -f1)
+printf "image,value\\n0001,%d\\n" $((sum % 1000)) > "$3"
 """
 
 
@@ -94,6 +100,55 @@ def test_a_run_without_a_margin_is_compared_without_a_verdict(
     assert "unknown margin" not in page
 
 
+def test_a_margin_is_given_beside_the_line_or_afterwards(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "sum.sh"
+    script.write_text(SUM)
+    bare, stating = (f"command:better=higher name=light{m} sh {script}" for m in ("", " margin=2"))
+    asked = ["score", *folders, "--metrics", bare, "--margin", "light=9", "--json"]
+    (made,) = compared(asked, capsys)
+    assert made["margin"] == 9.0
+    assert made["holm"] is not None
+    words = run_words(tmp_path, folders, "--metrics", bare)
+    words[words.index("nlm")] = "nlm,wavelet"
+    assert main(words) == 0
+    judged = ["compare", str(tmp_path / "run"), "--offline", "--metrics", "light", "--json"]
+    assert compared([*judged, "--margin", "light=7"], capsys)[0]["margin"] == 7.0
+    assert main([*judged, "--margin", "lihgt=7"]) == 2
+    assert "'lihgt': did you mean 'light'" in capsys.readouterr().err
+    # An edited script is another metric, under a margin of its own: what the old one stated is no
+    # margin of it.
+    for text, margin in ((SUM, 2.0), (SUM.replace("1000", "999"), 50.0)):
+        script.write_text(text)
+        words[words.index("--metrics") + 1] = stating.replace("=2", f"={margin:g}")
+        assert main(words) == 0
+        assert {one["margin"] for one in compared(judged, capsys)} == {margin}
+
+
+def compared(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    capsys.readouterr()
+    assert main(words) == 0
+    return json.loads(capsys.readouterr().out)["compared"]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_no_metric_from_outside_is_called_as_what_maps_measure(
+    name: str, tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "mine.toml"
+    table.write_text(f"[{name}]\nhigher_is_better = true\n[[{name}.part]]\nmetric = 'psnr'\n")
+    for metric in (f"command:better=higher name={name} true", str(table)):
+        assert main(["score", *folders, "--metrics", metric]) == 2
+        said = capsys.readouterr().err
+        assert name in said
+        assert "give another" in said or "give it another" in said
+
+
+def test_those_names_are_the_ones_that_maps_have() -> None:
+    assert tuple(info.name for info in shares.SHARES.values()) == SHARES
+
+
 def test_what_starts_nothing_asks_for_nothing(
     tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,7 +193,7 @@ def run_words(tmp_path: Path, folders: list[str], *more: str) -> list[str]:
 
 
 def test_a_run_keeps_the_values_until_the_program_changes(
-    tmp_path: Path, program: Path, folders: list[str]
+    tmp_path: Path, program: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = run_words(tmp_path, folders, "--metrics", f"psnr,{line(program)}")
     assert main(words) == 0
@@ -152,12 +207,16 @@ def test_a_run_keeps_the_values_until_the_program_changes(
     assert store.info.metrics[key].margin == 2.0
     assert main(words) == 0
     assert calls(program) == first
+    assert "measured by an earlier call" not in capsys.readouterr().err
     program.write_text(MEAN.replace("{mean}", "{mean / 2}"))
     assert main(words) == 0
     again = [row for row in open_store(tmp_path / "run").rows().all if row.metric == "light"]
     old = {row.variant for row in rows}
     # What the first program said stays its own, in a column of its own.
     assert [row for row in again if row.variant in old] == rows
+    # It is not shown any more, and that is said.
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{key} on denoise25: measured by an earlier call, and not shown any more" in told
     halves = {(row.method, row.image): row.value / 2 for row in rows if row.value is not None}
     new = [row for row in again if row.variant not in old]
     assert {(row.method, row.image): row.value for row in new} == halves

@@ -69,6 +69,10 @@ def test_a_run_counts_pictures_and_names_what_holds_no_crop(
     assert lines.value["degraded"] == pytest.approx(frechet_distance(*made), rel=1e-9)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert f"{METRIC}:lite0-64: expected at least 64x64 pixels" in page
+    assert main(["compare", str(out), "--offline", "--metrics", METRIC, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert {level["n"] for level in compared["levels"]} == {12}
+    assert {level["n"] for level in compared["compared"]} == {12}
     psnr = pd.read_csv(out / "summary.csv").query("metric == 'psnr' and method == 'nlm'")
     assert list(psnr.n) == [13]
 

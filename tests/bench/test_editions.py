@@ -10,6 +10,7 @@ import pytest
 from e2r_bench.cli import main
 from e2r_bench.report.compare import origins
 from e2r_bench.run.services import open_resolver
+from e2r_bench.run.timing import build_now, times_of
 from e2r_bench.store.info import marked, unmarked
 from e2r_bench.store.store import Store, open_store
 from e2r_bench.studies.contest import Asked, contest
@@ -117,6 +118,19 @@ def test_a_run_of_before_is_read_reported_and_compared_by_its_hashes(run: Path, 
     told = "both say promptir-nano, with different weights"
     assert any(told in fact for fact in facts(run, other))
     assert not any(told in fact for fact in facts(run, made))
+
+
+def test_a_plan_takes_the_times_of_a_run_of_before_where_the_files_are_those_of_now(
+    run: Path,
+) -> None:
+    info = open_store(run).info.methods["promptir"]
+    assert build_now(info) == NAME
+    of_before(run)
+    times, _ = times_of(open_store(run))
+    assert {key[:3] for key in times} >= {("promptir", NAME, "denoise25")}
+    edit(run, lambda method: method.update(weights={"promptir-nano": "0" * 64}))
+    times, _ = times_of(open_store(run))
+    assert {key[:3] for key in times} >= {("promptir", "promptir-nano", "denoise25")}
 
 
 def facts(*folders: Path) -> tuple[str, ...]:

@@ -138,6 +138,7 @@ def test_lists_of_an_experiment_name_each_once(settings: dict[str, Any], said: s
             "expected one method called 'nlm', found two",
         ),
         (["--methods", "nlm", "--metrics", "psnr,psnr:rgb"], "expected each once, found psnr:rgb"),
+        (["--methods", "nlm", "--metrics", "psnr,psnr:y"], "of psnr in a run, found psnr:rgb and"),
     ],
 )
 def test_two_names_for_one_thing_are_refused(

@@ -43,6 +43,7 @@ REFUSED = [
     '{"score": [8, 6, 5]}', '{"score": ["8", "6"]}', '{"score": [true, 6]}', '{"score": [11, 6]}',
     '{"score": [-1, 6]}', '{"score": [NaN, 6]}', '{"score": [1e400, 6]}', '{"scores": [8, 6]}',
     '{"score": [8, 6]} {"score": [1, 2]}', '{"score": null}', '{"a":' * 3000 + "1" + "}" * 3000,
+    '{"score": [8, 6], "score": [1, 2]}',
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Two runs on one page, or the reasons why not."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,6 +57,19 @@ def test_steps_and_options_that_differ_are_said(
     assert "differ in steps 4 and 2" in " ".join(capsys.readouterr().out.split())
     assert main(["compare", runs[0], runs[0], "--metrics", "psnr"]) == 0
     assert "differ in" not in capsys.readouterr().out
+    assert main(["compare", *runs, "--metrics", "psnr", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    told = {row["first"]: (row["first_steps"], row["second_steps"]) for row in rows}
+    assert told == {
+        "a: promptir": ("", "2"), "b: kontext_lora": ("4", "2"), "b: promptir": ("", ""),
+    }  # fmt: skip
+    out = tmp_path / "both.html"
+    assert main(["compare", *runs, "--out", str(out)]) == 0
+    for page in (out, out.with_suffix(".md")):
+        text = page.read_text(encoding="utf-8").replace("\\", "")
+        assert "b: kontext_lora and a: kontext_lora differ in steps 4 and 2" in text
+    assert main(["compare", runs[0], runs[0], "--out", str(out)]) == 0
+    assert "differ in" not in out.read_text(encoding="utf-8")
 
 
 def test_protocols_that_differ_are_refused_and_named(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import e2r_bench
 from e2r_baselines.degrade import Pixels, Task
 from e2r_baselines.estimators import levels
 from e2r_baselines.method import DETERMINISTIC, Draw, Photo, Restored
@@ -21,7 +22,7 @@ from e2r_bench.studies.planner_rules import Ground, order_effects, policies, rec
 from e2r_metrics import CATALOG
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
-from e2r_metrics.base.pictures import write_png
+from e2r_metrics.base.pictures import read_image, write_png
 
 TOOLS = {"noise": ("halve", "keep"), "jpeg": ("add",)}
 
@@ -202,3 +203,33 @@ def test_a_tool_without_an_adapter_for_its_degradation_is_refused_before_anythin
     assert "expected one that undoes haze, found klein_lora: no adapter for dehaze in" in said
     assert main([*call, "haze=dcp,noise=nlm,all=klein_lora"]) == 2
     assert "found klein_lora: no adapter for haze+noise in" in capsys.readouterr().err
+
+
+def test_one_picture_is_refused_before_any_plan_is_run(tmp_path: Path) -> None:
+    settings = {"tasks": ["noise+jpeg"], "metrics": ["psnr"], "limit": 1, "device": "cpu",
+                "out": str(tmp_path / "plan")}  # fmt: skip
+    with pytest.raises(UsageError, match=r"noise\+jpeg: expected two pictures or more, found 1"):
+        e2r_bench.study_plan(settings, {"noise": ["nlm"], "jpeg": ["wavelet"]})
+    assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize("against", ["clean", "degraded"])
+def test_a_metric_is_given_what_it_compares_with(tmp_path: Path, against: str) -> None:
+    """Composites and programs may compare with the inputs: those of a flat picture are noisy."""
+    seen, script = tmp_path / "seen", tmp_path / "see.sh"
+    seen.mkdir()
+    script.write_text(
+        f'cp "$2/0001.png" "{seen}/$$.png"\n'
+        'printf "image,value\\n0001,%d\\n" $(wc -c < "$1/0001.png") > "$3"\n'
+    )
+    for level in (100, 128):
+        flat = np.full((48, 48, 3), level, np.uint8)
+        write_png(tmp_path / "data" / f"flat{level}.png", flat)
+    line = f"command:name=size better=lower margin=9 against={against} sh {script}"
+    settings = {
+        "tasks": ["noise+jpeg"], "metrics": [line], "data": [str(tmp_path / "data")],
+        "device": "cpu", "out": str(tmp_path / "plan"),
+    }  # fmt: skip
+    assert e2r_bench.study_plan(settings, {"noise": ["nlm"], "jpeg": ["wavelet"]}).rows
+    spread = {float(read_image(path).std()) > 0 for path in seen.iterdir()}
+    assert spread == {against == "degraded"}

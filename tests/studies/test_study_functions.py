@@ -7,6 +7,7 @@ import pytest
 
 import e2r_bench
 from e2r_bench.cli import main
+from e2r_bench.store.store import Store, create_store, open_store
 from e2r_metrics import UsageError
 
 
@@ -69,3 +70,63 @@ def test_the_study_of_steps_is_what_the_command_prints(
     assert len(study.rows) == 3
     assert len(study.lines) == 1
     assert "best at 28" in study.lines[0]
+
+
+PROGRAM = "vie:command-0123abcd"
+
+
+def with_program(store: Store, margin: float | None) -> Path:
+    """Give a run a column from somebody's program, of the values that psnr has."""
+    info, rows = store.info, store.rows().all
+    mine = info.metrics["psnr:rgb"].model_copy(
+        update={"name": "vie", "variant": "command-0123abcd", "unit": "", "margin": margin}
+    )
+    ((name, task),) = info.tasks.items()
+    told = task.model_copy(update={"variants": {**task.variants, "vie": "command-0123abcd"}})
+    update = {"metrics": {**info.metrics, PROGRAM: mine}, "tasks": {name: told}}
+    made = create_store(store.folder, info.model_copy(update=update))
+    made.put_rows([
+        row.model_copy(update={"metric": "vie", "variant": "command-0123abcd"}) for row in rows
+    ])  # fmt: skip
+    return store.folder
+
+
+@pytest.fixture
+def steps_store(run_maker, tmp_path: Path) -> Store:
+    images = np.random.default_rng(1).normal(30, 2, 12)
+    values = {("m", 0, k): (images + gain).tolist() for k, gain in ((1, -4.0), (8, -0.1), (28, 0))}
+    return run_maker(tmp_path / "steps", values)
+
+
+def test_a_study_of_steps_takes_the_margin_that_a_program_states(steps_store: Store) -> None:
+    study = e2r_bench.study_steps(with_program(steps_store, 0.2))
+    assert {row["metric"]: row["margin"] for row in study.rows} == {"psnr:rgb": 0.5, PROGRAM: 0.2}
+    assert "vie 0.2" in (study.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_study_of_steps_names_what_it_leaves_out(
+    steps_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(with_program(steps_store, None))
+    assert main(["study", "steps", folder]) == 0
+    said = capsys.readouterr().out
+    assert f"{PROGRAM}: give margin=NUMBER before the program, or --margin vie=NUMBER" in said
+    assert "unknown margin" not in said
+    assert main(["study", "steps", folder, "--margin", "vie=0.3"]) == 0
+    assert "margin 0.3," in capsys.readouterr().out
+
+
+def test_a_study_of_seeds_splits_what_has_no_margin_and_counts_no_seeds(
+    seeds_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_program(open_store(seeds_run), None)
+    assert main(["study", "seeds", str(seeds_run)]) == 0
+    said = {line.split()[2]: line for line in capsys.readouterr().out.splitlines()[:-1]}
+    bare = said[f"{PROGRAM}:"]
+    assert "seeds: not resolved: give margin=NUMBER before the program" in bare
+    split = said["psnr:rgb:"].partition(", seeds for")[0].partition("mean")[2]
+    assert split in bare  # the same values, split alike
+    assert main(["study", "seeds", str(seeds_run), "--margin", "vie=0.5"]) == 0
+    assert capsys.readouterr().out.count("seeds for +-0.25") == 2
+    assert main(["study", "seeds", str(seeds_run), "--margin", "vei=0.5"]) == 2
+    assert "did you mean 'vie'" in capsys.readouterr().err

@@ -210,6 +210,25 @@ def test_a_file_that_cannot_be_is_one_line(
         read_tradeoff(path)
 
 
+def test_perception_may_be_what_a_program_says(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = pictures / "size.sh"
+    script.write_text('printf "image,value\\n0001,%d\\n" $(wc -c < "$1/0001.png") > "$3"')
+    path, line = file(pictures), f"command:name=size better=lower margin=40 sh {script}"
+    text = path.read_text(encoding="utf-8").replace('perception = "ssim"', 'perception = "size"')
+    path.write_text(text.replace('["psnr", "ssim"]', f'["psnr", "{line}"]'), encoding="utf-8")
+    asked = ["study", "tradeoff", str(path), "--methods", "nlm", "--runs", "more"]
+    assert main(asked) == 2
+    assert "--allow-commands" in capsys.readouterr().err
+    page = pictures / "page"
+    assert main([*asked, "--allow-commands", "--page", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "no verdict" not in said
+    text = (page / "README.md").read_text(encoding="utf-8")
+    assert "margins: size 40, psnr 0.5 dB, invented_share 1 % of pixels" in text
+
+
 def test_fewer_methods_are_said(pictures: Path) -> None:
     page = pictures / "page"
     asked = ["study", "tradeoff", str(file(pictures)), "--methods", "wavelet", "--page", str(page)]
