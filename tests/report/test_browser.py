@@ -569,3 +569,18 @@ def test_hundreds_of_cases_are_made_as_they_come_near(
     )
     watched.check()
     page.close()
+
+
+def test_heads_of_metrics_wrap_before_their_variant_and_unit(opened: Watched) -> None:
+    # Without numbers below them, and without room, heads are as narrow as they get.
+    opened.page.evaluate(
+        """() => { const table = document.querySelector(".metrics");
+        table.tBodies[0].remove(); table.style.minWidth = 0; table.style.width = "1px" }"""
+    )
+    head = opened.page.locator(".metrics thead .num", has_text="psnr:").first
+    variant, unit = head.locator(".whole"), head.locator(".unit")
+    assert variant.text_content().split() == ["rgb", "↑"]
+    middle, last = variant.bounding_box(), unit.bounding_box()
+    assert middle["y"] >= head.bounding_box()["y"] + last["height"], "below the name"
+    assert middle["height"] < 1.5 * last["height"], "an arrow stays with its variant"
+    assert last["y"] >= middle["y"] + middle["height"] - 1, "below the variant"
