@@ -55,14 +55,11 @@ def _dry(asked: dict[str, Any], **more: Any) -> int:
     return 0
 
 
-def _run(
-    folder: Path | None, used: Sequence[str], asked: dict[str, Any], **more: Any
-) -> "tuple[Ran, int]":
+def _run(folder: Path | None, asked: dict[str, Any], **more: Any) -> "tuple[Ran, int]":
     """Open the run that was given, or make the one that was asked for; with the exit code.
 
     Args:
         folder: the run.
-        used: the flags that say something about a finished run.
         asked: the flags of a new run.
         more: settings of a new run.
     """
@@ -73,7 +70,6 @@ def _run(
     from e2r_bench.run.services import open_services
 
     if folder is not None:
-        _refuse_idle(used)
         return run.open_run(folder), 0
     settings, experiment = settings_of(asked) | more, _experiment(asked, more)
     _, session, _ = open_services(experiment, _unsaid)
@@ -96,14 +92,18 @@ def _enough(name: str, values: Sequence[int], least: int, run: Path | None) -> N
         raise click.UsageError(f"--{name}: expected at least {least} of them, found {list(values)}")
 
 
-def _margins(run: Path | None, asked: dict[str, Any]) -> "dict[str, Margin]":
-    """Return `--margin`, refused before anything is made where nothing is judged by its metric."""
+def _margins(run: Path | None, used: Sequence[str], asked: dict[str, Any]) -> "dict[str, Margin]":
+    """Return `--margin`, refused before anything is made where nothing is judged by its metric.
+
+    So are flags of a new run beside a finished one, of which `used` alone say something.
+    """
     from e2r_bench.api.run import open_run
     from e2r_bench.maps.shares import SHARES
     from e2r_bench.statistics.given import given_margins
     from e2r_metrics.catalog import resolve
 
     if run is not None:
+        _refuse_idle(used)
         judged = list(open_run(run).store.info.metrics)
     else:
         judged = [*(metric.id for metric in resolve(asked["metrics"])), *SHARES]
@@ -149,12 +149,12 @@ def seeds_command(
     from e2r_bench.api.studies import study_seeds
     from e2r_bench.commands.arms import told
 
-    margins = _margins(run, asked)
+    margins = _margins(run, ("steps", "seeds"), asked)
     _enough("seeds", seeds, 2, None if _given("seeds") else run)
     new = {"methods": methods, "seeds": seeds, "steps": [steps]}
     if asked["dry_run"] and run is None:
         return _dry(asked, **new)
-    ran, code = _run(run, ("steps", "seeds"), asked, **new)
+    ran, code = _run(run, asked, **new)
     chosen = seeds if _given("seeds") else ()
     told(study_seeds(ran, steps=steps, seeds=chosen, margins=margins))
     return code
@@ -181,11 +181,11 @@ def steps_command(
     from e2r_bench.api.studies import study_steps
     from e2r_bench.commands.arms import told
 
-    margins = _margins(run, asked)
+    margins = _margins(run, ("seed",), asked)
     _enough("steps", steps, 3, run)
     new = {"methods": methods, "seeds": [seed], "steps": steps}
     if asked["dry_run"] and run is None:
         return _dry(asked, **new)
-    ran, code = _run(run, ("seed",), asked, **new)
+    ran, code = _run(run, asked, **new)
     told(study_steps(ran, seed=seed, margins=margins))
     return code
