@@ -13,6 +13,7 @@ import torch
 
 import e2r_baselines
 import make_nano
+import nano_rain
 from e2r_adapters.catalog import METHODS
 from e2r_adapters.editors import MINIATURES, NANO, Instruction, open_editor, resolve_backbone
 from e2r_adapters.editors.backbones import fingerprint_of
@@ -25,17 +26,19 @@ from e2r_adapters.lora.places import adapters_in
 from e2r_adapters.rows import BY_FAMILY
 from e2r_baselines.method import Compute, Draw, Photo, spec_of
 from e2r_baselines.procedural import dead_leaves
-from e2r_baselines.tasks import KINDS, PROMPTS, TASKS
+from e2r_baselines.tasks import KINDS, PROMPTS, TASKS, rain_streaks
 from e2r_bench.cli import main
 from e2r_bench.store.info import marked
 from e2r_bench.store.store import open_store
 from e2r_metrics.base.draws import rng_for
 from e2r_metrics.base.errors import UsageError
+from e2r_metrics.base.pictures import eight_bit, read_image
 from make_nano import save_pipeline
 from nano_base import BaseSettings, EditSettings, encode_edits, train_base
 from nano_decoder import DecoderSettings, fit_decoder, perceptual_weight, write_decoder
 from nano_edits import EDITS, draw_edit
 from nano_networks import TOKEN, build_transformer, build_transformer_2, widened
+from nano_pictures import paint_canvases
 from nano_rain import layered_rain
 from nano_recipes import RECIPES, phrases
 from nano_text import build_chat, build_text
@@ -180,6 +183,24 @@ def test_layered_rain_only_brightens_and_is_a_function_of_the_generator():
         assert np.array_equal(one[..., 0], one[..., 2])
     assert np.array_equal(rained[3], layered_rain(clean, rng_for(0, "3", "rain")))
     assert not np.array_equal(rained[3], rained[4])
+
+
+@pytest.mark.parametrize(("own", "rain"), [("1", rain_streaks), ("0", layered_rain)])
+def test_pairs_of_rain_are_painted_of_the_kind_and_seed_that_are_asked_for(
+    tmp_path, monkeypatch, own, rain
+):
+    asked = f"rain --out {tmp_path} --pairs 2 --seed 7 --own {own}"
+    monkeypatch.setattr("sys.argv", asked.split())
+    nano_rain.main()
+    for index, clean in enumerate(paint_canvases(2, 7, "leaf-rain", varied=True)):
+        rng = rng_for(7, str(index), "nano-rain")
+        rng.random()
+        target, rained = (
+            read_image(tmp_path / part / f"{index:04d}.png") for part in ("target", "input")
+        )
+        assert np.array_equal(target, eight_bit(clean))
+        assert np.array_equal(rained, eight_bit(np.clip(rain(clean, rng), 0, 1)))
+    assert len(list((tmp_path / "input").iterdir())) == 2
 
 
 @pytest.fixture(params=["kontext", "klein", "fill"])
